@@ -1,0 +1,65 @@
+"""What a node may reach: visible knobs, and hidden ports with in-process defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from langgraph.runtime import Runtime
+from pydantic import InstanceOf
+from pydantic.json_schema import SkipJsonSchema
+
+from interlock.core.corpus import Corpus
+from interlock.core.corpus_memory import MemoryCorpus
+from interlock.core.ledger import Ledger, MemoryLedger
+from interlock.core.models import ChatModels, ModelSource
+
+OFFLINE_MODEL = "offline:extractive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The doors to the world; the runtime passes durable ones, plain LangGraph uses these defaults.
+
+    Attributes:
+        models: builds chat models by name.
+        corpus: the documents that a run may read.
+        ledger: what was done to the world, so that nothing is done twice.
+    """
+
+    models: ModelSource = field(default_factory=ChatModels)
+    corpus: Corpus = field(default_factory=MemoryCorpus)
+    ledger: Ledger = field(default_factory=MemoryLedger)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The context schema of every graph.
+
+    Attributes:
+        model: the chat model of every role, as `provider:name`.
+        role_models: other models for some roles (`{"critic": "openai:gpt-5"}`).
+        prompts: pinned prompt versions (`{"research/plan": "1.0.0"}`); what is not named uses the newest release.
+        ports: hidden from schemas; set by the runtime.
+    """
+
+    model: str = OFFLINE_MODEL
+    role_models: Mapping[str, str] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    ports: SkipJsonSchema[InstanceOf[Ports]] = field(default_factory=Ports, repr=False)
+
+    def model_for(self, role: str) -> str:
+        """Return the name of the model that plays a role."""
+        return self.role_models.get(role, self.model)
+
+
+def context_of(runtime: Runtime[Context]) -> Context:
+    """Return the run's context; without one, the process-wide default with in-process ports."""
+    return runtime.context or default_context()
+
+
+@cache
+def default_context() -> Context:
+    """Return the context that plain `graph.invoke` uses: one a process, so that a resumed run finds its documents."""
+    return Context()

@@ -1,0 +1,85 @@
+"""A synchronous face for asynchronous code: one event loop in a background thread, shared by the process.
+
+Nodes are `async def`. Plain `graph.invoke` needs synchronous ones, and an HTTP client that was opened on one loop
+cannot be used on the next; so every synchronous call runs on the same loop, which lives as long as the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+from langgraph.graph import StateGraph
+
+from interlock.errors import UsageError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Builder = TypeVar("Builder", bound=StateGraph[Any, Any, Any, Any])
+
+
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait for it, with the caller's context variables.
+
+    An interrupted wait (Ctrl-C) cancels the coroutine and waits for it to clean up.
+    """
+    loop = background_loop()
+    if _running_loop() is loop:
+        coroutine.close()
+        raise UsageError(
+            "A synchronous call was made from inside asynchronous code of Interlock.",
+            hint="Use the asynchronous twin and await it.",
+        )
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    try:
+        return future.result()
+    except (KeyboardInterrupt, SystemExit):
+        future.cancel()
+        _wait_cancelled(loop)
+        raise
+
+
+def sync_too(builder: Builder) -> Builder:
+    """Give each asynchronous node of a graph a synchronous face, so that `graph.invoke` works as `ainvoke` does."""
+    for spec in builder.nodes.values():
+        runnable: Any = spec.runnable  # LangGraph's RunnableCallable, which is not public by name
+        if getattr(runnable, "afunc", None) is not None and runnable.func is None:
+            runnable.func = blocking(runnable.afunc)
+    return builder
+
+
+def blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Return a function that calls an asynchronous one and waits for its result."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run_sync(function(*args, **kwargs))
+
+    return call
+
+
+@cache
+def background_loop() -> asyncio.AbstractEventLoop:
+    """Return the process's background loop, started on first use in a daemon thread."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="interlock-loop", daemon=True).start()
+    return loop
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _wait_cancelled(loop: asyncio.AbstractEventLoop) -> None:
+    # Cancelling the future only schedules the cancellation: give the tasks a few turns to write what they hold.
+    async def turns() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    asyncio.run_coroutine_threadsafe(turns(), loop).result(timeout=5)

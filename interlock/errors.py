@@ -1,0 +1,85 @@
+"""Every error that Interlock raises on purpose, in one small family."""
+
+from __future__ import annotations
+
+
+class InterlockError(Exception):
+    """Something Interlock refuses or cannot do; the message says what, to what, and what to do next.
+
+    Attributes:
+        hint: one sentence that tells a person what to do next; may be empty.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = str(self.args[0])
+        return f"{message} {self.hint}" if self.hint else message
+
+
+class UsageError(InterlockError, ValueError):
+    """The call itself is wrong: a missing or malformed argument, an unknown name."""
+
+    exit_code = 2
+
+
+class NotFound(InterlockError, LookupError):
+    """There is no such graph, thread, checkpoint or question."""
+
+    exit_code = 2
+
+
+class ModelUnavailable(InterlockError):
+    """A chat model cannot be built: unknown provider, missing package, missing key."""
+
+    exit_code = 2
+
+
+class OutputInvalid(InterlockError, ValueError):
+    """A model's answer did not fit its schema after every repair."""
+
+
+class PromptError(InterlockError):
+    """A prompt file is missing, malformed, or was changed after its release."""
+
+
+class ActionRefused(InterlockError):
+    """An action was not run: unknown name, wrong arguments, wrong node, failed precondition."""
+
+
+class AnswerRefused(InterlockError):
+    """An answer does not fit the question that is open now; nothing was changed."""
+
+    exit_code = 2
+
+
+class ThreadBusy(InterlockError):
+    """Another process is running this thread; nothing was changed."""
+
+
+class ResumeRefused(InterlockError):
+    """The thread cannot be resumed safely by this code; nothing was changed."""
+
+
+class SourceError(InterlockError, ValueError):
+    """A source cannot be used: it is missing, empty, or outside of what was given."""
+
+    exit_code = 2
+
+
+class LimitReached(InterlockError):
+    """A declared limit stopped the run; what it has so far is saved."""
+
+    exit_code = 4
+
+
+class DatabaseUnavailable(InterlockError):
+    """The database cannot be reached or cannot be used."""
+
+
+class EmbeddedPostgresError(DatabaseUnavailable):
+    """The embedded Postgres server cannot be started or stopped."""
