@@ -1,0 +1,125 @@
+"""The documents a run may read: what a corpus is, and one that lives in memory.
+
+The text of a document is data. Nothing here interprets it, and nothing may follow what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from typing_extensions import TypedDict
+
+
+class Location(TypedDict):
+    """Where a passage stands: lines count from 1 in the extracted text, pages as in the PDF."""
+
+    kind: Literal["line", "page"]
+    first: int
+    last: int
+
+
+class Passage(TypedDict):
+    """A piece of a document as a search returns it; `text == document.text[start:end]`."""
+
+    document: str
+    source: str
+    title: str
+    heading: str
+    start: int
+    end: int
+    location: Location
+    text: str
+    score: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One source, read.
+
+    Attributes:
+        id: first 16 hex digits of the SHA-256 of the source's name and its bytes.
+        source: the name a person knows it by: a path relative to the folder that was given, or a URL.
+        title: its first heading, its metadata title, or its file name.
+        media: the media type that it was read as.
+        text: the extracted text; offsets everywhere are characters in it.
+        page_starts: for paged media the offset where each page begins, else empty.
+    """
+
+    id: str
+    source: str
+    title: str
+    media: str
+    text: str
+    page_starts: tuple[int, ...] = ()
+
+
+class Skipped(TypedDict):
+    """A source that was not read, and why."""
+
+    source: str
+    reason: str
+
+
+class DocumentInfo(TypedDict):
+    """A document without its text."""
+
+    id: str
+    source: str
+    title: str
+    media: str
+    characters: int
+
+
+class Ingested(TypedDict):
+    """What an ingestion did; `collection` names the documents that were given, for search."""
+
+    collection: str
+    documents: int
+    added: int
+    unchanged: int
+    removed: int
+    passages: int
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an ingestion is."""
+
+    done: int
+    total: int
+    source: str
+
+
+@runtime_checkable
+class Corpus(Protocol):
+    """The port: in memory here, in Postgres in `interlock.postgres.corpus`."""
+
+    async def ingest(
+        self, sources: Sequence[str], *, progress: Callable[[Progress], None] | None = None
+    ) -> Ingested:
+        """Read files, folders and URLs; only what changed is indexed again.
+
+        Raises:
+            SourceError: a source is missing, or nothing readable was found in all of them.
+        """
+        ...
+
+    async def search(self, collection: str, query: str, *, limit: int = 8) -> list[Passage]:
+        """Return the best passages, best first.
+
+        `score` orders within one answer only. `coverage` is the share of the query's content words, weighted by
+        how rare they are in the collection, that stand in the passage: 0.0 to 1.0.
+        """
+        ...
+
+    async def document(self, collection: str, document_id: str) -> Document:
+        """Return one document with its text; raises `NotFound`."""
+        ...
+
+    async def documents(self, collection: str) -> list[DocumentInfo]:
+        """List the collection's documents by source name."""
+        ...

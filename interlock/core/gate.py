@@ -1,0 +1,204 @@
+"""The one place that asks a person. A question binds to an action with its arguments; an answer names its question.
+
+The payload is the `HITLRequest` of `langchain.agents.middleware`, with a `question` beside it that other clients ignore.
+Answers are its `{"decisions": [...]}`, or the older list of `HumanInterrupt` responses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, cast
+
+from langgraph.types import interrupt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import NotRequired, TypedDict
+
+from interlock.core.actions import Action, digest, find
+from interlock.errors import ActionRefused, AnswerRefused
+
+DecisionType = Literal["approve", "edit", "reject", "respond"]
+ALL_DECISIONS: tuple[DecisionType, ...] = ("approve", "edit", "reject", "respond")
+
+
+class Decision(TypedDict):
+    """What a person decided; `arguments` are what may now be done, as JSON."""
+
+    type: DecisionType
+    arguments: dict[str, Any]
+    message: str
+    by: str
+
+
+class QuestionInfo(TypedDict):
+    """The part of the payload that is ours."""
+
+    digest: str
+    summary: str
+    evidence: list[str]
+    consequences: dict[str, str]
+
+
+class Payload(TypedDict):
+    """What an interrupt carries."""
+
+    action_requests: list[dict[str, Any]]
+    review_configs: list[dict[str, Any]]
+    question: NotRequired[QuestionInfo]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a person is asked.
+
+    Attributes:
+        action: the act that waits.
+        arguments: with these arguments; the answer holds for no others.
+        summary: one or two sentences that a person can decide by.
+        evidence: what supports it, one line each.
+        consequences: what each answer leads to.
+        decisions: the answers that are offered.
+    """
+
+    action: Action[Any]
+    arguments: Mapping[str, Any]
+    summary: str
+    evidence: tuple[str, ...] = ()
+    consequences: Mapping[DecisionType, str] = field(default_factory=dict)
+    decisions: tuple[DecisionType, ...] = ALL_DECISIONS
+
+    def payload(self) -> Payload:
+        """Return the interrupt's value; raises `ActionRefused` when the arguments do not fit the action."""
+        arguments = self.action.validate(self.arguments)
+        return {
+            "action_requests": [{"name": self.action.name, "args": arguments, "description": self.summary}],
+            "review_configs": [
+                {
+                    "action_name": self.action.name,
+                    "allowed_decisions": list(self.decisions),
+                    "args_schema": self.action.schema(),
+                }
+            ],
+            "question": {
+                "digest": digest({"action": self.action.name, "arguments": arguments}),
+                "summary": self.summary,
+                "evidence": list(self.evidence),
+                "consequences": dict(self.consequences),
+            },
+        }
+
+
+class OneDecision(BaseModel):
+    """One entry of an answer's `decisions`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: DecisionType
+    message: str = ""
+    edited_action: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> OneDecision:
+        if self.type == "edit" and not isinstance((self.edited_action or {}).get("args"), dict):
+            raise ValueError("an edit needs edited_action with name and args")
+        if self.type == "respond" and not self.message.strip():
+            raise ValueError("a response needs a message")
+        return self
+
+
+class Answer(BaseModel):
+    """An answer in the form that is stored and resumed with."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    decisions: list[OneDecision] = Field(min_length=1, max_length=1)
+    digest: str = ""
+    by: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_older_form(cls, value: Any) -> Any:  # whatever a client sent
+        return _from_human_response(value) if isinstance(value, list) else value
+
+
+def ask_person(question: Question) -> Decision:
+    """Stop the run until a person answers, and return the decision.
+
+    A node that calls this does nothing else before it: LangGraph runs a resumed node from its first line.
+    """
+    payload = question.payload()
+
+    def fits(answer: Answer) -> Answer:
+        check(payload, answer)
+        return answer
+
+    form = cast("type[Answer]", Annotated[Answer, AfterValidator(fits)])
+    return decide(payload, interrupt(payload, response_schema=form))
+
+
+def read_answer(payload: Mapping[str, Any], value: object) -> Answer:
+    """Return a valid answer to this payload; raises `AnswerRefused` that says what is wrong with it."""
+    try:
+        answer = Answer.model_validate(value)
+        check(payload, answer)
+    except ValidationError as error:
+        faults = "; ".join(each["msg"] for each in error.errors())
+        raise AnswerRefused(f"The answer does not fit the question: {faults}.") from error
+    except ValueError as error:
+        raise AnswerRefused(f"The answer does not fit the question: {error}.") from error
+    return answer
+
+
+def check(payload: Mapping[str, Any], answer: Answer) -> None:
+    """Raise `ValueError` when an answer is to other arguments, of a kind not offered, or edits to wrong arguments."""
+    asked = payload.get("question", {}).get("digest", "")
+    if answer.digest and asked and answer.digest != asked:
+        raise ValueError(f"it answers question {answer.digest[:12]}, but {asked[:12]} is open")
+    decision = answer.decisions[0]
+    allowed = payload["review_configs"][0]["allowed_decisions"]
+    if decision.type not in allowed:
+        raise ValueError(f"{decision.type!r} is not offered here; choose from {', '.join(allowed)}")
+    if decision.type == "edit":
+        _check_edit(payload["action_requests"][0], decision)
+
+
+def decide(payload: Mapping[str, Any], answer: Answer) -> Decision:
+    """Turn a valid answer into a decision."""
+    decision = answer.decisions[0]
+    edited = (decision.edited_action or {}).get("args") if decision.type == "edit" else None
+    return {
+        "type": decision.type,
+        "arguments": _merged(payload["action_requests"][0], edited or {}),
+        "message": decision.message,
+        "by": answer.by,
+    }
+
+
+def _merged(request: Mapping[str, Any], edited: Mapping[str, Any]) -> dict[str, Any]:  # JSON
+    return {**request["args"], **edited}
+
+
+def _check_edit(request: Mapping[str, Any], decision: OneDecision) -> None:
+    edited = decision.edited_action or {}
+    if edited.get("name", request["name"]) != request["name"]:
+        raise ValueError(f"an edit may change the arguments of {request['name']}, not the action")
+    try:
+        find(str(request["name"])).validate(_merged(request, edited["args"]))
+    except ActionRefused as error:
+        raise ValueError(str(error)) from error
+
+
+_OLDER = {"accept": "approve", "ignore": "reject", "response": "respond", "edit": "edit"}
+
+
+def _from_human_response(value: list[Any]) -> dict[str, Any]:  # whatever a client sent
+    decisions = []
+    for each in value:
+        kind, args = each.get("type"), each.get("args")
+        decision: dict[str, Any] = {"type": _OLDER.get(kind, kind)}
+        if kind == "edit" and isinstance(args, dict):
+            decision["edited_action"] = {"name": args.get("action"), "args": args.get("args")}
+        elif isinstance(args, str):
+            decision["message"] = args
+        decisions.append(decision)
+    return {"decisions": decisions}

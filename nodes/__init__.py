@@ -1,0 +1,1 @@
+"""One step each: a folder per application."""

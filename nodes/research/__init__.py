@@ -1,0 +1,7 @@
+"""The research team: planner, researchers, supervisor, writer, verifier, critic, publisher."""
+
+from pathlib import Path
+
+from interlock.core import prompts
+
+prompts.register("research", Path(__file__).parent / "prompts")

@@ -1,0 +1,1 @@
+"""What runs know: one module per application."""
