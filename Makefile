@@ -1,0 +1,59 @@
+# The only list of commands; CI calls the same ones.
+# Python >= 3.11 with venv is all that must be there: `make PYTHON=/path/to/python3 setup` names one.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+CODE := interlock graphs nodes state benchmarks tests scripts
+export PYTHON LANGSMITH_TRACING ?= false
+
+.PHONY: help setup setup-dev setup-wire demo test test-long check format wheel bench serve lock clean
+
+help: ## List these commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with everything that Interlock needs to run
+	@scripts/setup.sh runtime
+
+setup-dev: ## The same with the tools for development
+	@scripts/setup.sh dev
+
+setup-wire: setup-dev ## The same with a small local model (130 MB), for the tests over the wire
+	@scripts/setup.sh wire
+
+demo: setup ## Research a real question over real documents, with approval and a cited report
+	@$(BIN)/interlock demo
+
+test: check wheel ## Check everything, build the wheel, run the tests
+	@$(BIN)/python -m pytest
+
+test-long: setup-wire check wheel ## The same with the tests that take minutes or a local model
+	@$(BIN)/python -m pytest -m ""
+
+check: setup-dev ## Format, lint, types, and who imports whom
+	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "Run 'make format'."; exit 1; }
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup-dev ## Format the code and sort its imports
+	@$(BIN)/ruff check --quiet --select I --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+wheel: setup-dev ## Build the wheel into dist/
+	@rm -rf dist && $(BIN)/python -m hatchling build -t wheel
+
+bench: setup-dev ## Run each benchmark in its short form
+	@for file in benchmarks/[a-z]*.py; do \
+	  echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename $$file .py)" --quick || exit 1; done
+
+serve: setup-dev ## Serve the graphs of langgraph.json over HTTP, for development
+	@$(BIN)/langgraph dev --no-browser
+
+lock: ## Resolve the dependencies anew within their ranges, for every platform (UPGRADE=--upgrade)
+	@scripts/lock.sh $(UPGRADE)
+
+clean: ## Remove .venv and everything that was built
+	@rm -rf .venv dist build reports .langgraph_api .mypy_cache .ruff_cache .pytest_cache \
+	  .hypothesis .import_linter_cache
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,64 @@
+#!/bin/sh
+# Makes or completes .venv from a hash-checked lock; does nothing when it is complete already.
+#   scripts/setup.sh runtime|dev|wire
+set -eu
+cd "$(dirname "$0")/.."
+root=$(pwd -P)
+profile=$1
+venv=.venv
+# Tested versions first: the newest Python may be younger than the wheels.
+candidates="${PYTHON:-python3.13 python3.12 python3.11 python3.14 python3}"
+
+main() {
+  usable || { find_python; make_venv; }
+  case $profile in
+    runtime) installed dev || installed runtime || install_lock runtime ;;
+    dev) installed dev || { install_lock dev; rm -f "$(stamp runtime)"; } ;;
+    wire) installed wire || install_lock wire --no-deps ;;
+    *) fail "unknown profile '$profile': choose runtime, dev or wire" ;;
+  esac
+  project_installed || install_project
+}
+
+# A venv is bound to its folder: a moved or half-made one is made again.
+usable() {
+  [ "$(cat $venv/.interlock-root 2>/dev/null)" = "$root" ] && "$venv/bin/python" -c "" 2>/dev/null
+}
+
+find_python() {
+  for python in $candidates; do
+    if "$python" -c "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))" \
+      >/dev/null 2>&1; then return; fi
+  done
+  fail "no Python 3.11 or newer with the venv module among: $candidates. Install one, or name it: make PYTHON=/path/to/python3 setup"
+}
+
+make_venv() {
+  say "making $venv with $("$python" --version)"
+  "$python" -m venv --clear $venv
+  echo "$root" >$venv/.interlock-root
+}
+
+install_lock() {
+  lock=$1
+  shift
+  say "installing $(grep -c '==' "requirements/$lock.lock") packages of requirements/$lock.lock"
+  pip install --require-hashes "$@" -r "requirements/$lock.lock"
+  fingerprint "requirements/$lock.lock" >"$(stamp "$lock")"
+}
+
+install_project() {
+  pip install --no-deps --no-build-isolation --editable .
+  fingerprint pyproject.toml >"$(stamp project)"
+}
+
+installed() { matches "requirements/$1.lock" "$(stamp "$1")"; }
+project_installed() { matches pyproject.toml "$(stamp project)"; }
+matches() { [ "$(fingerprint "$1")" = "$(cat "$2" 2>/dev/null)" ]; }
+fingerprint() { cksum <"$1"; }
+stamp() { echo "$venv/.interlock-$1"; }
+pip() { "$venv/bin/python" -m pip -qq --disable-pip-version-check --no-input "$@"; }
+say() { echo "setup: $*" >&2; }
+fail() { echo "setup: $*" >&2; exit 1; }
+
+main
