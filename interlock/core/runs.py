@@ -1,0 +1,212 @@
+"""What callers of the runtime see: runs, questions, steps of a thread's history, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+RunStatus = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
+"""`queued`: accepted and not being worked on: new, drained, or handed back. `waiting`: for a person."""
+
+RunKind = Literal["invoke", "resume", "fork"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenQuestion:
+    """A question that waits for a person.
+
+    Attributes:
+        id: what an answer names; a digest of thread, interrupt and arguments.
+        interrupt_id: LangGraph's id of the interrupt.
+        digest: SHA-256 of the action and its arguments.
+        payload: what the interrupt carries, as JSON.
+    """
+
+    id: str
+    thread_id: str
+    run_id: str
+    graph: str
+    node: str
+    interrupt_id: str
+    digest: str
+    payload: Mapping[str, Any]
+    asked_at: datetime
+
+    @property
+    def action(self) -> str:
+        """Name of the action that waits; empty for an interrupt that is not an approval."""
+        return str(self._request.get("name", ""))
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments that the answer is for, as JSON."""
+        return dict(self._request.get("args", {}))
+
+    @property
+    def summary(self) -> str:
+        """What a person can decide by."""
+        return str(self._request.get("description", "") or self.payload.get("value", ""))
+
+    @property
+    def evidence(self) -> list[str]:
+        """What supports it, one line each."""
+        return list(self.payload.get("question", {}).get("evidence", []))
+
+    @property
+    def consequences(self) -> Mapping[str, str]:
+        """What each answer leads to."""
+        return dict(self.payload.get("question", {}).get("consequences", {}))
+
+    @property
+    def decisions(self) -> list[str]:
+        """The answers that are offered."""
+        configs = self.payload.get("review_configs") or [{}]
+        return list(configs[0].get("allowed_decisions", []))
+
+    @property
+    def _request(self) -> Mapping[str, Any]:
+        requests = self.payload.get("action_requests") or [{}]
+        return dict(requests[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a graph on a thread.
+
+    Attributes:
+        status: how it stands.
+        output: the graph's output once it succeeded, else None.
+        interrupts: the questions that it waits for.
+        error: what stopped it; empty unless it failed or was handed back.
+        alive: whether a process is working on it now; a `running` run that is not alive lost its process.
+    """
+
+    run_id: str
+    thread_id: str
+    graph: str
+    kind: RunKind
+    status: RunStatus
+    model: str
+    attempts: int
+    created_at: datetime
+    output: Any = None  # the graph's output schema
+    interrupts: tuple[OpenQuestion, ...] = ()
+    error: str = ""
+    error_kind: str = ""
+    alive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What model calls took: tokens, US dollars (None where a price is not known) and seconds."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        cost = None if self.cost is None or other.cost is None else self.cost + other.cost
+        return Usage(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost=cost,
+            seconds=self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One checkpoint of a thread.
+
+    Attributes:
+        number: LangGraph's step number, -1 for the input.
+        nodes: the nodes that ran to make it.
+        next: the nodes that run next.
+        changed: the state keys whose values differ from the step before.
+        values: the whole state.
+        seconds: wall time since the step before.
+        usage: model calls made in this step, subgraphs included.
+    """
+
+    number: int
+    checkpoint_id: str
+    created_at: datetime
+    source: str
+    run_id: str
+    nodes: tuple[str, ...]
+    next: tuple[str, ...]
+    changed: tuple[str, ...]
+    values: Mapping[str, Any] = field(repr=False)
+    questions: tuple[str, ...] = ()
+    seconds: float = 0.0
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """Let the action run with the arguments that were asked about."""
+
+    question_id: str
+    by: str = ""
+    message: str = ""
+
+    def decision(self) -> dict[str, Any]:
+        """Return the decision in `HITLResponse` form."""
+        return {"type": "approve", "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Let the action run with other arguments; those not named stay as they are."""
+
+    question_id: str
+    arguments: Mapping[str, Any]
+    by: str = ""
+    message: str = ""
+
+    def decision(self) -> dict[str, Any]:
+        """Return the decision in `HITLResponse` form."""
+        return {"type": "edit", "edited_action": {"args": dict(self.arguments)}, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Do not let the action run; a message tells the agents what to change."""
+
+    question_id: str
+    message: str = ""
+    by: str = ""
+
+    def decision(self) -> dict[str, Any]:
+        """Return the decision in `HITLResponse` form."""
+        return {"type": "reject", "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer in words instead of deciding."""
+
+    question_id: str
+    message: str
+    by: str = ""
+
+    def decision(self) -> dict[str, Any]:
+        """Return the decision in `HITLResponse` form."""
+        return {"type": "respond", "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Answer an interrupt that is not an approval with a plain value."""
+
+    question_id: str
+    value: Any  # whatever the graph's own interrupt expects
+    by: str = ""
+
+
+AnswerForm = Approve | Edit | Reject | Respond | Resume

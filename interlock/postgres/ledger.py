@@ -1,0 +1,40 @@
+"""The ledger in Postgres: it protects from the process's death."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from interlock.core.ledger import Entry, Intention
+from interlock.postgres.pool import Pool, execute, fetch
+from interlock.postgres.queries import load
+
+SQL = load("runs")
+
+
+class PostgresLedger:
+    """Effects as rows: the intention is committed before the act."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def begin(self, intention: Intention) -> Entry:
+        """Write the intention, or tell how an earlier one with the same key stands."""
+        values = {
+            "key": intention.key,
+            "thread_id": intention.thread_id,
+            "node": intention.node,
+            "action": intention.action,
+            "arguments": Jsonb(intention.arguments),
+        }
+        async with self._pool.connection() as connection:
+            if await fetch(connection, SQL["begin_effect"], values):
+                return Entry(standing="new")
+            found = (await fetch(connection, SQL["effect"], {"key": intention.key}))[0]
+        return Entry(standing="done" if found["done"] else "in_doubt", result=found["result"])
+
+    async def finish(self, key: str, result: Any) -> None:  # JSON
+        """Write the result of an act."""
+        async with self._pool.connection() as connection:
+            await execute(connection, SQL["finish_effect"], {"key": key, "result": Jsonb(result)})

@@ -1,0 +1,73 @@
+"""Connections: one pool per process, opened with a clear error, and statements by name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from interlock.errors import DatabaseUnavailable
+
+Connection = psycopg.AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+
+CONNECT_SECONDS = 10.0
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, size: int = 8) -> AsyncIterator[Pool]:
+    """Open connections in autocommit that return rows as mappings; raises `DatabaseUnavailable`."""
+    pool: Pool = AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=CONNECT_SECONDS,
+        kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row, "connect_timeout": 5},
+        name="interlock",
+    )
+    try:
+        with translated():
+            await pool.open(wait=True, timeout=CONNECT_SECONDS)
+        yield pool
+    finally:
+        await pool.close()
+
+
+class translated:  # noqa: N801  # reads as a verb: `with translated():`
+    """Turn the driver's connection errors into `DatabaseUnavailable`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, psycopg.OperationalError | PoolTimeout):
+            raise unavailable(error) from error
+
+
+def unavailable(error: BaseException) -> DatabaseUnavailable:
+    """Return the error that says what a person can do about a lost database."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, psycopg.errors.DiskFull):
+        return DatabaseUnavailable(f"The database's disk is full: {reason}", hint="Free space; then resume the run.")
+    return DatabaseUnavailable(
+        f"The database does not answer: {reason}",
+        hint="Check that it runs (interlock db url, interlock status); what was saved is kept: resume the run afterwards.",
+    )
+
+
+async def fetch(connection: Connection, statement: LiteralString, values: Mapping[str, Any]) -> list[DictRow]:  # SQL
+    """Run a statement and return its rows."""
+    with translated():
+        cursor = await connection.execute(statement, values)
+        return await cursor.fetchall() if cursor.description else []
+
+
+async def execute(connection: Connection, statement: LiteralString, values: Mapping[str, Any]) -> int:  # SQL
+    """Run a statement and return how many rows it touched."""
+    with translated():
+        return (await connection.execute(statement, values)).rowcount
