@@ -5,7 +5,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 CODE := interlock graphs nodes state benchmarks tests scripts
-export PYTHON LANGSMITH_TRACING ?= false
+export PYTHON
+export LANGSMITH_TRACING ?= false
 
 .PHONY: help setup setup-dev setup-wire demo test test-long check format wheel bench serve lock clean
 
