@@ -45,7 +45,7 @@ wheel: setup-dev ## Build the wheel into dist/
 	@rm -rf dist && $(BIN)/python -m hatchling build -t wheel
 
 bench: setup-dev ## Run each benchmark in its short form
-	@for file in benchmarks/[a-z]*.py; do \
+	@for file in benchmarks/[a-z]*.py; do [ -e "$$file" ] || continue; \
 	  echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename $$file .py)" --quick || exit 1; done
 
 serve: setup-dev ## Serve the graphs of langgraph.json over HTTP, for development

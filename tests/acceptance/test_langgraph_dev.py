@@ -1,4 +1,4 @@
-"""LangGraph's own development server serves our `langgraph.json`, driven by its SDK, without a network."""
+"""LangGraph's development server serves our `langgraph.json`, driven by its SDK, offline."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ) as process,
     ):
         try:
-            anyio.run(_until_ready, process, port, log)
+            _until_ready(process, port, log)
             yield f"http://127.0.0.1:{port}"
         finally:
             _stop(process)
@@ -152,22 +153,31 @@ def _free_port() -> int:
     return port
 
 
-async def _until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    with anyio.fail_after(STARTS_WITHIN):
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            while not await _ready(client):
-                assert process.poll() is None, log.read_text()
-                await anyio.sleep(0.1)
+def _until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    while not _ready(f"http://127.0.0.1:{port}/ok"):
+        if _ended(process) or time.monotonic() > deadline:
+            pytest.fail(log.read_text())
 
 
-async def _ready(client: httpx.AsyncClient) -> bool:
+def _ready(url: str) -> bool:
     try:
-        return (await client.get("/ok")).is_success
+        return httpx.get(url, trust_env=False).is_success
     except httpx.TransportError:
         return False
 
 
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(timeout=0.1)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(timeout=20)
