@@ -5,9 +5,9 @@ The text of a document is data. Nothing here interprets it, and nothing may foll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from typing_extensions import TypedDict
 
@@ -41,7 +41,7 @@ class Document:
 
     Attributes:
         id: first 16 hex digits of the SHA-256 of the source's name and its bytes.
-        source: the name a person knows it by: a path relative to the folder that was given, or a URL.
+        source: the name a person knows it by: a path below the folder that was given, or a URL.
         title: its first heading, its metadata title, or its file name.
         media: the media type that it was read as.
         text: the extracted text; offsets everywhere are characters in it.
@@ -74,7 +74,12 @@ class DocumentInfo(TypedDict):
 
 
 class Ingested(TypedDict):
-    """What an ingestion did; `collection` names the documents that were given, for search."""
+    """What an ingestion did; `collection` names the documents that were given, for search.
+
+    `documents` is what the collection holds now: those `added` by this ingestion and those
+    `unchanged`. A changed file counts as one added and one removed. `skipped` names the first
+    sources that were not read; its last entry says how many more there are.
+    """
 
     collection: str
     documents: int
@@ -94,6 +99,18 @@ class Progress:
     source: str
 
 
+class Fetched(NamedTuple):
+    """What a URL answered with, after redirects."""
+
+    data: bytes
+    media: str
+    url: str
+
+
+Fetch = Callable[[str], Awaitable[Fetched]]
+"""Reads a URL, or raises `SourceError`; the core opens no socket, so it is passed in."""
+
+
 @runtime_checkable
 class Corpus(Protocol):
     """The port: in memory here, in Postgres in `interlock.postgres.corpus`."""
@@ -111,13 +128,18 @@ class Corpus(Protocol):
     async def search(self, collection: str, query: str, *, limit: int = 8) -> list[Passage]:
         """Return the best passages, best first.
 
-        `score` orders within one answer only. `coverage` is the share of the query's content words, weighted by
-        how rare they are in the collection, that stand in the passage: 0.0 to 1.0.
+        `score` orders within one answer only. `coverage` is the share of the query's content
+        words, weighted by how rare they are in the collection, that stand in the passage, its
+        heading or its title: 0.0 to 1.0.
         """
         ...
 
     async def document(self, collection: str, document_id: str) -> Document:
-        """Return one document with its text; raises `NotFound`."""
+        """Return one document with its text; raises `NotFound`.
+
+        A document that a later ingestion replaced or removed stays readable by its id, so that
+        what was cited before can still be checked.
+        """
         ...
 
     async def documents(self, collection: str) -> list[DocumentInfo]:
