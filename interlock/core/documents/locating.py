@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import Literal
 
 from interlock.core.corpus import Document, Location
 
@@ -11,15 +12,13 @@ class Locator:
     """Turns offsets of one document into lines, or into pages where it has pages."""
 
     def __init__(self, document: Document) -> None:
-        self._kind = "page" if document.page_starts else "line"
+        self._kind: Literal["line", "page"] = "page" if document.page_starts else "line"
         self._starts = document.page_starts or _line_starts(document.text)
 
     def locate(self, start: int, end: int) -> Location:
         """Return where `text[start:end]` stands, from its first to its last character."""
         first, last = self._number(start), self._number(max(start, end - 1))
-        if self._kind == "page":
-            return Location(kind="page", first=first, last=last)
-        return Location(kind="line", first=first, last=last)
+        return Location(kind=self._kind, first=first, last=last)
 
     def _number(self, offset: int) -> int:
         return max(1, bisect_right(self._starts, offset))

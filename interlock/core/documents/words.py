@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
-_QUERY_CHARACTERS, _QUERY_LEXEMES = 10_000, 64
+QUERY_CHARACTERS, QUERY_LEXEMES = 10_000, 64
 _WORD = re.compile(r"[^\W_]+")
 _STOPS = """
 a about above after again against all also am an and any are as at be because been before being
@@ -33,7 +33,7 @@ def lexemes(text: str) -> list[str]:
 
 def query_lexemes(query: str) -> list[str]:
     """Return the lexemes of a query, each once; of a very long query those that come first."""
-    return list(dict.fromkeys(lexemes(query[:_QUERY_CHARACTERS])))[:_QUERY_LEXEMES]
+    return list(dict.fromkeys(lexemes(query[:QUERY_CHARACTERS])))[:QUERY_LEXEMES]
 
 
 def rarity(passages: int, holding: int) -> float:
