@@ -94,6 +94,7 @@ def _shared_copy(package: Path) -> Path:
         fresh = Path(tempfile.mkdtemp(prefix=".server-", dir=SHARED_FOLDER))
         try:
             _copy_programs(package, fresh)
+            os.sync()  # a copy that has its name is complete, after a power cut too
             _put_in_place(fresh, copy)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)

@@ -36,13 +36,13 @@ class FileLock:
         """Wait for a shared claim."""
         fcntl.flock(self._fd, fcntl.LOCK_SH)
 
+    def try_share(self) -> bool:
+        """Take a shared claim at once or not at all."""
+        return self._try(fcntl.LOCK_SH)
+
     def try_exclusive(self) -> bool:
         """Claim the file alone, at once or not at all; a shared claim of ours is given up."""
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return self._try(fcntl.LOCK_EX)
 
     def wait_exclusive(self, seconds: float) -> bool:
         """Claim the file alone within so many seconds."""
@@ -66,6 +66,13 @@ class FileLock:
         if fd >= 0:
             os.close(fd)
 
+    def _try(self, operation: int) -> bool:
+        try:
+            fcntl.flock(self._fd, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
 
 @contextmanager
 def held(path: Path, *, seconds: float) -> Iterator[None]:
@@ -83,13 +90,15 @@ def held(path: Path, *, seconds: float) -> Iterator[None]:
         lock.unlock()
 
 
-def is_held(path: Path) -> bool:
-    """Tell whether anyone holds a claim on the file."""
+def is_held_alone(path: Path) -> bool:
+    """Tell whether anyone holds the file's lock alone."""
+    if not path.exists():
+        return False
     lock = FileLock(path)
     try:
-        return not lock.try_exclusive()
+        return not lock.try_share()
     finally:
-        lock.leave()
+        lock.unlock()
 
 
 _open_locks: set[FileLock] = set()
