@@ -13,8 +13,12 @@ from interlock.errors import UsageError
 PREFIX: Final = "INTERLOCK_"
 
 
-def _setting(variable: str, text: str, read: Callable[[str], Any] = str, default: Any = None) -> Any:  # dataclass field
-    return field(default=default, metadata={"variable": PREFIX + variable, "text": text, "read": read})
+def _setting(
+    variable: str, text: str, read: Callable[[str], Any] = str, default: Any = None
+) -> Any:  # dataclass field
+    return field(
+        default=default, metadata={"variable": PREFIX + variable, "text": text, "read": read}
+    )
 
 
 def _boolean(value: str) -> bool:
@@ -57,37 +61,66 @@ class Settings:
     """What can be set; each field's variable and meaning stand in its metadata and in docs/configuration.md."""
 
     database_url: str | None = _setting(
-        "DATABASE_URL", "A Postgres to use (version 14 or later); without it an embedded one is started.", _database_url
+        "DATABASE_URL",
+        "A Postgres to use (version 14 or later); without it an embedded one is started.",
+        _database_url,
     )
     data_dir: Path | None = _setting(
-        "DATA_DIR", "Where the embedded Postgres keeps its data; default: the platform's user data directory.", Path
+        "DATA_DIR",
+        "Where the embedded Postgres keeps its data; default: the platform's user data directory.",
+        Path,
     )
     postgres_port: int | None = _setting(
-        "POSTGRES_PORT", "Let the embedded Postgres listen on this port of 127.0.0.1 too; default: unix socket only.", _port
+        "POSTGRES_PORT",
+        "Let the embedded Postgres listen on this port of 127.0.0.1 too; default: unix socket only.",
+        _port,
     )
     config: Path | None = _setting(
-        "CONFIG", "The langgraph.json that names the graphs; default: found in this folder or above.", Path
+        "CONFIG",
+        "The langgraph.json that names the graphs; default: found in this folder or above.",
+        Path,
     )
     model: str = _setting("MODEL", "The chat model, provider:name.", str, "offline:extractive")
     role_models: Mapping[str, str] = _setting(
-        "ROLE_MODELS", "Other models for some roles: critic=openai:gpt-5,writer=…", _role_models, None
+        "ROLE_MODELS",
+        "Other models for some roles: critic=openai:gpt-5,writer=…",
+        _role_models,
+        None,
     )
-    base_url: str | None = _setting("BASE_URL", "Address of a local server that speaks OpenAI's protocol.")
-    model_timeout: float = _setting("MODEL_TIMEOUT", "Seconds that one model request may take.", _positive, 120.0)
-    temperature: float | None = _setting("TEMPERATURE", "Sampling temperature; default: the provider's.", float)
-    search: str | None = _setting("SEARCH", "A LangChain search tool to research with: a short name or package.module:Class.")
+    base_url: str | None = _setting(
+        "BASE_URL", "Address of a local server that speaks OpenAI's protocol."
+    )
+    model_timeout: float = _setting(
+        "MODEL_TIMEOUT", "Seconds that one model request may take.", _positive, 120.0
+    )
+    temperature: float | None = _setting(
+        "TEMPERATURE", "Sampling temperature; default: the provider's.", float
+    )
+    search: str | None = _setting(
+        "SEARCH", "A LangChain search tool to research with: a short name or package.module:Class."
+    )
     embeddings: bool = _setting(
-        "EMBEDDINGS", "Rank passages with the local embedding model of the extra [embeddings].", _boolean, False
+        "EMBEDDINGS",
+        "Rank passages with the local embedding model of the extra [embeddings].",
+        _boolean,
+        False,
     )
     allow_private_urls: bool = _setting(
-        "ALLOW_PRIVATE_URLS", "Let sources be fetched from private and loopback addresses.", _boolean, False
+        "ALLOW_PRIVATE_URLS",
+        "Let sources be fetched from private and loopback addresses.",
+        _boolean,
+        False,
     )
-    user: str = _setting("USER", "Who answers questions on this machine; default: the login name.", str, "")
+    user: str = _setting(
+        "USER", "Who answers questions on this machine; default: the login name.", str, ""
+    )
     debug: bool = _setting("DEBUG", "Show tracebacks.", _boolean, False)
 
     def with_(self, **changes: Any) -> Settings:  # field values
         """Return a copy with the changes that are not None."""
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+        return replace(
+            self, **{name: value for name, value in changes.items() if value is not None}
+        )
 
 
 def variables() -> dict[str, str]:
@@ -98,7 +131,11 @@ def variables() -> dict[str, str]:
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; raises `UsageError` that names each variable that is wrong or unknown."""
     known = {each.metadata["variable"]: each for each in fields(Settings)}
-    faults = [f"{name} is not a setting." for name in sorted(environment) if name.startswith(PREFIX) and name not in known]
+    faults = [
+        f"{name} is not a setting."
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name not in known
+    ]
     values: dict[str, Any] = {}  # field values
     for variable, each in known.items():
         text = environment.get(variable, "").strip()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from interlock.core.corpus import Ingested, Location, Passage
 from interlock.core.gate import Decision
@@ -106,7 +106,6 @@ class Published(TypedDict):
 Status = Literal["working", "published", "not_covered", "rejected"]
 
 
-
 def merge_findings(old: Sequence[Finding], new: Sequence[Finding]) -> list[Finding]:
     """Add findings; the same quotation of the same document for the same task is one finding."""
     return list({each["id"]: each for each in (*old, *new)}.values())
@@ -125,8 +124,12 @@ class ResearchInput(TypedDict):
     """What a research run is given."""
 
     question: Annotated[str, Field(description="What to find out.", min_length=1)]
-    sources: Annotated[list[str], Field(description="Folders, files or URLs to research in.", min_length=1)]
-    output: NotRequired[Annotated[str, Field(description="Folder for the report.", default="reports")]]
+    sources: Annotated[
+        list[str], Field(description="Folders, files or URLs to research in.", min_length=1)
+    ]
+    output: NotRequired[
+        Annotated[str, Field(description="Folder for the report.", default="reports")]
+    ]
 
 
 class ResearchState(TypedDict, total=False):

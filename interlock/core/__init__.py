@@ -1,0 +1,1 @@
+"""What agents may import: no module here opens a socket."""

@@ -48,14 +48,18 @@ class Action(Generic[ResultT]):
     arguments: type[BaseModel]
     result: TypeAdapter[ResultT]
     takes_state: bool
-    precondition: Callable[[State, Mapping[str, Any]], str | None] | None = None  # arguments as JSON
+    precondition: Callable[[State, Mapping[str, Any]], str | None] | None = (
+        None  # arguments as JSON
+    )
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:  # JSON in, JSON out
         """Return the arguments in their stored form; raises `ActionRefused` that names each fault."""
         try:
             return self.arguments.model_validate(dict(arguments)).model_dump(mode="json")
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            faults = "; ".join(
+                f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
+            )
             raise ActionRefused(f"The arguments of {self.name} are wrong: {faults}.") from error
 
     def schema(self) -> dict[str, Any]:
@@ -103,7 +107,11 @@ def find(name: str) -> Action[Any]:
 
 
 async def act(
-    runtime: Runtime[Context], declared: Action[ResultT], arguments: Mapping[str, Any], *, state: State
+    runtime: Runtime[Context],
+    declared: Action[ResultT],
+    arguments: Mapping[str, Any],
+    *,
+    state: State,
 ) -> ResultT:
     """Do an action once: validate, write the intention, act, write the result.
 
@@ -129,10 +137,14 @@ async def act(
     return result
 
 
-def _permit(declared: Action[Any], arguments: Mapping[str, Any], node: str, state: State) -> dict[str, Any]:  # JSON
+def _permit(
+    declared: Action[Any], arguments: Mapping[str, Any], node: str, state: State
+) -> dict[str, Any]:  # JSON
     if node not in declared.nodes:
         allowed = ", ".join(sorted(declared.nodes))
-        raise ActionRefused(f"{declared.name} may not be called in node {node!r}; it may in {allowed}.")
+        raise ActionRefused(
+            f"{declared.name} may not be called in node {node!r}; it may in {allowed}."
+        )
     values = declared.validate(arguments)
     if declared.precondition and (reason := declared.precondition(state, values)):
         raise ActionRefused(f"{declared.name} was not run: {reason}.")

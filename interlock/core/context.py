@@ -56,7 +56,9 @@ class Context:
 
 def context_of(runtime: Runtime[Context]) -> Context:
     """Return the run's context; without one, the process-wide default with in-process ports."""
-    return runtime.context or default_context()
+    # LangGraph leaves the context None when the caller passed none, whatever the annotation says.
+    given: Context | None = runtime.context
+    return default_context() if given is None else given
 
 
 @cache

@@ -1,6 +1,6 @@
 """The one place that asks a person. A question binds to an action with its arguments; an answer names its question.
 
-The payload is the `HITLRequest` of `langchain.agents.middleware`, with a `question` beside it that other clients ignore.
+The payload is the `HITLRequest` of `langchain.agents.middleware`; other clients ignore the `question` beside it.
 Answers are its `{"decisions": [...]}`, or the older list of `HumanInterrupt` responses.
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from langgraph.types import interrupt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from interlock.core.actions import Action, digest, find
 from interlock.errors import ActionRefused, AnswerRefused
@@ -71,7 +71,9 @@ class Question:
         """Return the interrupt's value; raises `ActionRefused` when the arguments do not fit the action."""
         arguments = self.action.validate(self.arguments)
         return {
-            "action_requests": [{"name": self.action.name, "args": arguments, "description": self.summary}],
+            "action_requests": [
+                {"name": self.action.name, "args": arguments, "description": self.summary}
+            ],
             "review_configs": [
                 {
                     "action_name": self.action.name,
@@ -83,7 +85,7 @@ class Question:
                 "digest": digest({"action": self.action.name, "arguments": arguments}),
                 "summary": self.summary,
                 "evidence": list(self.evidence),
-                "consequences": dict(self.consequences),
+                "consequences": {str(each): text for each, text in self.consequences.items()},
             },
         }
 

@@ -54,7 +54,7 @@ class ChatModels:
     """Builds models with LangChain's `init_chat_model` and keeps them.
 
     Attributes:
-        base_url: address of a server that speaks OpenAI's protocol (llama.cpp, vLLM, Ollama); used for `openai:` models.
+        base_url: address of a server that speaks OpenAI's protocol (llama.cpp, vLLM); for `openai:` models.
         timeout: seconds that one request may take.
         max_retries: how often the provider's client repeats a request after 429 or 5xx, honouring `Retry-After`.
         temperature: sampling temperature; None leaves the provider's default.
@@ -75,26 +75,36 @@ class ChatModels:
     def _build(self, name: str) -> BaseChatModel:
         provider, separator, model = name.partition(":")
         if not (provider and separator and model):
-            raise ModelUnavailable(f"{name!r} is not a model name.", hint=f"Write provider:name, for example {EXAMPLES}.")
+            raise ModelUnavailable(
+                f"{name!r} is not a model name.",
+                hint=f"Write provider:name, for example {EXAMPLES}.",
+            )
         if provider == "offline":
             return OfflineModel.named(model)
         check_provider(provider, has_base_url=self.base_url is not None)
         return self._init(provider, model)
 
     def _init(self, provider: str, model: str) -> BaseChatModel:
-        from langchain.chat_models import init_chat_model  # half a second to import, and only needed here
+        from langchain.chat_models import (
+            init_chat_model,
+        )  # half a second to import, and only needed here
 
         try:
             built = init_chat_model(model, model_provider=provider, **self._options(provider))
         except (ValueError, ImportError) as error:
             raise ModelUnavailable(
-                f"The model {provider}:{model} cannot be built: {error}", hint=f"Known forms: {EXAMPLES}."
+                f"The model {provider}:{model} cannot be built: {error}",
+                hint=f"Known forms: {EXAMPLES}.",
             ) from error
         if not isinstance(built, BaseChatModel):
-            raise ModelUnavailable(f"{provider}:{model} is not a chat model.", hint=f"Known forms: {EXAMPLES}.")
+            raise ModelUnavailable(
+                f"{provider}:{model} is not a chat model.", hint=f"Known forms: {EXAMPLES}."
+            )
         return built
 
-    def _options(self, provider: str) -> dict[str, Any]:  # keyword arguments of the provider's own class
+    def _options(
+        self, provider: str
+    ) -> dict[str, Any]:  # keyword arguments of the provider's own class
         options: dict[str, Any] = {"timeout": self.timeout, "max_retries": self.max_retries}
         if provider == "ollama":
             options = {"client_kwargs": {"timeout": self.timeout}}
@@ -102,8 +112,14 @@ class ChatModels:
             options["temperature"] = self.temperature
         if self.base_url is not None and provider in ("openai", "ollama"):
             options["base_url"] = self.base_url
-        if self.base_url is not None and provider == "openai" and not os.environ.get("OPENAI_API_KEY"):
-            options["api_key"] = "none"  # local servers ask for none, but the client insists on a value
+        if (
+            self.base_url is not None
+            and provider == "openai"
+            and not os.environ.get("OPENAI_API_KEY")
+        ):
+            options["api_key"] = (
+                "none"  # local servers ask for none, but the client insists on a value
+            )
         return options
 
 

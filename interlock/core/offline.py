@@ -22,7 +22,9 @@ NOTICE = "offline: extractive, no language model"
 RequestT = TypeVar("RequestT", bound=BaseModel)
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
-_RULES: dict[tuple[type[BaseModel], type[BaseModel]], Callable[[Any], BaseModel]] = {}  # by request and reply
+_RULES: dict[
+    tuple[type[BaseModel], type[BaseModel]], Callable[[Any], BaseModel]
+] = {}  # by request and reply
 
 
 def rule(
@@ -46,14 +48,18 @@ class OfflineModel(BaseChatModel):
     def named(cls, name: str) -> OfflineModel:
         """Return the offline model of that name; there is one, `extractive`."""
         if name != "extractive":
-            raise ModelUnavailable(f"There is no offline model {name!r}.", hint="Use offline:extractive.")
+            raise ModelUnavailable(
+                f"There is no offline model {name!r}.", hint="Use offline:extractive."
+            )
         return cls()
 
     @property
     def _llm_type(self) -> str:
         return "offline"
 
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:  # LangChain's hook for traces
+    def _get_ls_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> Any:  # LangChain's hook for traces
         params = cast("dict[str, Any]", super()._get_ls_params(stop=stop, **kwargs))
         return params | {"ls_provider": "offline", "ls_model_name": "offline:extractive"}
 
@@ -77,11 +83,15 @@ class OfflineModel(BaseChatModel):
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:  # LangChain's signature
         """Refuse: rules do not call tools."""
-        raise ModelUnavailable(f"This step needs a language model ({NOTICE}).", hint="Pass --model provider:name.")
+        raise ModelUnavailable(
+            f"This step needs a language model ({NOTICE}).", hint="Pass --model provider:name."
+        )
 
 
 def _answer(request: BaseModel | None, reply: type[BaseModel] | None) -> ChatResult:
-    found = _RULES.get((type(request), reply)) if request is not None and reply is not None else None
+    found = (
+        _RULES.get((type(request), reply)) if request is not None and reply is not None else None
+    )
     if found is None:
         asked = f"{type(request).__name__} -> {getattr(reply, '__name__', reply)}"
         raise ModelUnavailable(

@@ -56,7 +56,9 @@ class Prompt:
     def messages(self, values: Mapping[str, str]) -> list[BaseMessage]:
         """Fill the variables in, in one pass: what a value contains is never filled in again."""
         if missing := sorted(self.variables - values.keys()):
-            raise PromptError(f"Prompt {self.name}@{self.version} needs the variables {', '.join(missing)}.")
+            raise PromptError(
+                f"Prompt {self.name}@{self.version} needs the variables {', '.join(missing)}."
+            )
 
         def fill(text: str) -> str:
             return _VARIABLE.sub(lambda match: values[match[1]], text)
@@ -82,11 +84,18 @@ def load(name: str, version: str | None = None) -> Prompt:
         raise PromptError(f"No prompts are registered for {group!r} (known: {known}).")
     found = versions(name)
     if not found:
-        raise PromptError(f"There is no released prompt {name!r}.", hint=f"Releases stand in {folder.name}/{RELEASES}.")
+        raise PromptError(
+            f"There is no released prompt {name!r}.",
+            hint=f"Releases stand in {folder.name}/{RELEASES}.",
+        )
     wanted = version or found[-1]
     if wanted not in found:
-        raise PromptError(f"Prompt {name} has no version {wanted}.", hint=f"It has {', '.join(found)}.")
-    return _read(folder / f"{short}@{wanted}.md", name, wanted, _releases(folder)[f"{short}@{wanted}"])
+        raise PromptError(
+            f"Prompt {name} has no version {wanted}.", hint=f"It has {', '.join(found)}."
+        )
+    return _read(
+        folder / f"{short}@{wanted}.md", name, wanted, _releases(folder)[f"{short}@{wanted}"]
+    )
 
 
 def versions(name: str) -> list[str]:
@@ -109,7 +118,11 @@ def pins(groups: set[str] | None = None) -> dict[str, str]:
 def lint(folder: Path) -> list[str]:
     """Return what is wrong with a folder of prompts, one sentence each."""
     releases = _releases(folder)
-    faults = [f"{key}.md is released but missing" for key in releases if not (folder / f"{key}.md").exists()]
+    faults = [
+        f"{key}.md is released but missing"
+        for key in releases
+        if not (folder / f"{key}.md").exists()
+    ]
     for path in sorted(folder.glob("*.md")):
         faults += _lint_file(path, releases)
     return faults
@@ -153,11 +166,18 @@ def _read(path: Path, name: str, version: str, expected: str) -> Prompt:
     except OSError as error:
         raise PromptError(f"Prompt {name}@{version} cannot be read: {error}") from error
     if digest(text) != expected:
-        raise PromptError(f"Prompt {name}@{version} was changed after its release.", hint="Restore it, or release a new version.")
+        raise PromptError(
+            f"Prompt {name}@{version} was changed after its release.",
+            hint="Restore it, or release a new version.",
+        )
     system, separator, user = text.partition("\n---\n")
     if not separator:
-        raise PromptError(f"Prompt {name}@{version} has no line --- between the system and the user message.")
-    return Prompt(name=name, version=version, digest=expected, system=system.strip(), user=user.strip())
+        raise PromptError(
+            f"Prompt {name}@{version} has no line --- between the system and the user message."
+        )
+    return Prompt(
+        name=name, version=version, digest=expected, system=system.strip(), user=user.strip()
+    )
 
 
 def _order(version: str) -> tuple[int, ...]:

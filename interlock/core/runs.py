@@ -171,7 +171,11 @@ class Edit:
 
     def decision(self) -> dict[str, Any]:
         """Return the decision in `HITLResponse` form."""
-        return {"type": "edit", "edited_action": {"args": dict(self.arguments)}, "message": self.message}
+        return {
+            "type": "edit",
+            "edited_action": {"args": dict(self.arguments)},
+            "message": self.message,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,12 +91,15 @@ async def _ask_once(
     structured = model.with_structured_output(reply, include_raw=True)
     try:
         answer = cast("dict[str, Any]", await structured.ainvoke(messages))
-    except (ValidationError, OutputParserException) as error:  # some providers' clients parse before we can
+    except (
+        ValidationError,
+        OutputParserException,
+    ) as error:  # some providers' clients parse before we can
         return None, None, _shorten(error)
-    parsed, error, raw = answer["parsed"], answer["parsing_error"], answer["raw"]
+    parsed, fault, raw = answer["parsed"], answer["parsing_error"], answer["raw"]
     if isinstance(parsed, reply):
         return raw, parsed, ""
-    return raw, None, _shorten(error) if error else "the answer holds no such object"
+    return raw, None, _shorten(fault) if fault else "the answer holds no such object"
 
 
 def _correction(raw: AIMessage | None, fault: str) -> list[BaseMessage]:
@@ -104,12 +107,21 @@ def _correction(raw: AIMessage | None, fault: str) -> list[BaseMessage]:
     if raw is None:
         return [HumanMessage(said)]
     if raw.tool_calls:  # each call needs its answer, or the provider refuses the conversation
-        return [raw, *(ToolMessage(said, tool_call_id=call["id"] or "", status="error") for call in raw.tool_calls)]
+        return [
+            raw,
+            *(
+                ToolMessage(said, tool_call_id=call["id"] or "", status="error")
+                for call in raw.tool_calls
+            ),
+        ]
     return [AIMessage(raw.text or "(nothing)"), HumanMessage(said)]
 
 
 def _shorten(error: BaseException) -> str:
     if isinstance(error, ValidationError):
-        faults = [f"{'.'.join(map(str, each['loc'])) or 'answer'}: {each['msg']}" for each in error.errors()]
+        faults = [
+            f"{'.'.join(map(str, each['loc'])) or 'answer'}: {each['msg']}"
+            for each in error.errors()
+        ]
         return "; ".join(faults[:8])
     return " ".join(str(error).split())[:600]

@@ -20,6 +20,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Builder = TypeVar("Builder", bound=StateGraph[Any, Any, Any, Any])
 
+CLEANUP_SECONDS = 10.0
+"""How long an interrupted synchronous call waits for its coroutine to write what it holds."""
+
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the background loop and wait for it, with the caller's context variables.
@@ -33,12 +36,13 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
             "A synchronous call was made from inside asynchronous code of Interlock.",
             hint="Use the asynchronous twin and await it.",
         )
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    ended = threading.Event()
+    future = asyncio.run_coroutine_threadsafe(_tell(coroutine, ended), loop)
     try:
         return future.result()
     except (KeyboardInterrupt, SystemExit):
         future.cancel()
-        _wait_cancelled(loop)
+        ended.wait(timeout=CLEANUP_SECONDS)
         raise
 
 
@@ -76,10 +80,8 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _wait_cancelled(loop: asyncio.AbstractEventLoop) -> None:
-    # Cancelling the future only schedules the cancellation: give the tasks a few turns to write what they hold.
-    async def turns() -> None:
-        for _ in range(10):
-            await asyncio.sleep(0)
-
-    asyncio.run_coroutine_threadsafe(turns(), loop).result(timeout=5)
+async def _tell(coroutine: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    try:
+        return await coroutine
+    finally:
+        ended.set()

@@ -62,7 +62,9 @@ class ThreadLocks:
             return  # the lock fell with the connection
         async with self._guard:
             try:
-                await execute(self._connection, SQL["unlock_thread"], {"space": SPACE, "thread_id": thread_id})
+                await execute(
+                    self._connection, SQL["unlock_thread"], {"space": SPACE, "thread_id": thread_id}
+                )
             except psycopg.Error:
                 await self.close()
 
@@ -80,5 +82,7 @@ async def held(pool: Pool, thread_ids: Sequence[str]) -> set[str]:
     if not thread_ids:
         return set()
     async with pool.connection() as connection:
-        rows = await fetch(connection, SQL["locked_threads"], {"space": SPACE, "thread_ids": list(thread_ids)})
+        rows = await fetch(
+            connection, SQL["locked_threads"], {"space": SPACE, "thread_ids": list(thread_ids)}
+        )
     return {row["thread_id"] for row in rows}

@@ -27,7 +27,12 @@ async def open_pool(url: str, *, size: int = 8) -> AsyncIterator[Pool]:
         max_size=size,
         open=False,
         timeout=CONNECT_SECONDS,
-        kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row, "connect_timeout": 5},
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": 0,
+            "row_factory": dict_row,
+            "connect_timeout": 5,
+        },
         name="interlock",
     )
     try:
@@ -53,21 +58,27 @@ def unavailable(error: BaseException) -> DatabaseUnavailable:
     """Return the error that says what a person can do about a lost database."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if isinstance(error, psycopg.errors.DiskFull):
-        return DatabaseUnavailable(f"The database's disk is full: {reason}", hint="Free space; then resume the run.")
+        return DatabaseUnavailable(
+            f"The database's disk is full: {reason}", hint="Free space; then resume the run."
+        )
     return DatabaseUnavailable(
         f"The database does not answer: {reason}",
-        hint="Check that it runs (interlock db url, interlock status); what was saved is kept: resume the run afterwards.",
+        hint="Check that it runs (interlock db url); what was saved is kept: resume the run afterwards.",
     )
 
 
-async def fetch(connection: Connection, statement: LiteralString, values: Mapping[str, Any]) -> list[DictRow]:  # SQL
+async def fetch(
+    connection: Connection, statement: LiteralString, values: Mapping[str, Any]
+) -> list[DictRow]:  # SQL
     """Run a statement and return its rows."""
     with translated():
         cursor = await connection.execute(statement, values)
         return await cursor.fetchall() if cursor.description else []
 
 
-async def execute(connection: Connection, statement: LiteralString, values: Mapping[str, Any]) -> int:  # SQL
+async def execute(
+    connection: Connection, statement: LiteralString, values: Mapping[str, Any]
+) -> int:  # SQL
     """Run a statement and return how many rows it touched."""
     with translated():
         return (await connection.execute(statement, values)).rowcount

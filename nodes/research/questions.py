@@ -22,9 +22,14 @@ MAX_TASKS = 8
 class PlannedTask(BaseModel):
     """One thing to find out."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$", description="Short name, lower case, unique in the plan.")
+    id: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$",
+        description="Short name, lower case, unique in the plan.",
+    )
     question: str = Field(min_length=3, description="One question that documents can answer.")
-    criteria: list[str] = Field(min_length=1, max_length=5, description="When it counts as answered; each can be checked.")
+    criteria: list[str] = Field(
+        min_length=1, max_length=5, description="When it counts as answered; each can be checked."
+    )
     needs: list[str] = Field(description="Ids of tasks that must end first; often empty.")
 
     @model_validator(mode="after")
@@ -55,7 +60,9 @@ def _refuse_cycles(needs: Mapping[str, set[str]]) -> None:
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
-        raise ValueError(f"tasks need each other in a circle: {' -> '.join(error.args[1])}") from error
+        raise ValueError(
+            f"tasks need each other in a circle: {' -> '.join(error.args[1])}"
+        ) from error
 
 
 class PlanRequest(Request):
@@ -110,7 +117,10 @@ class ExtractRequest(Request):
 
     def variables(self) -> Mapping[str, str]:
         """Return the prompt's variables as text, each passage numbered and fenced."""
-        fenced = [f"Passage {n}\n{as_data(p['text'], source=p['source'])}" for n, p in enumerate(self.passages)]
+        fenced = [
+            f"Passage {n}\n{as_data(p['text'], source=p['source'])}"
+            for n, p in enumerate(self.passages)
+        ]
         return {
             "question": self.question,
             "task": self.task["question"],
@@ -123,8 +133,14 @@ class Quotation(BaseModel):
     """A verbatim piece of a passage and what it says."""
 
     passage: int = Field(ge=0, description="Number of the passage.")
-    quote: str = Field(min_length=8, max_length=1500, description="Copied from the passage, character by character.")
-    claim: str = Field(min_length=3, description="What the quotation says about the task, in one sentence.")
+    quote: str = Field(
+        min_length=8,
+        max_length=1500,
+        description="Copied from the passage, character by character.",
+    )
+    claim: str = Field(
+        min_length=3, description="What the quotation says about the task, in one sentence."
+    )
 
 
 class Extraction(BaseModel):
@@ -172,7 +188,10 @@ class SuperviseRequest(Request):
 
     def variables(self) -> Mapping[str, str]:
         """Return the prompt's variables as text."""
-        ended = [f"{o['task']}: {o['status']}; unmet: {', '.join(o['unmet']) or 'none'}" for o in self.outcomes]
+        ended = [
+            f"{o['task']}: {o['status']}; unmet: {', '.join(o['unmet']) or 'none'}"
+            for o in self.outcomes
+        ]
         return {
             "question": self.question,
             "plan": as_text([f"{t['id']}: {t['question']}" for t in self.plan]),
@@ -186,7 +205,9 @@ class SuperviseRequest(Request):
 class Supervision(BaseModel):
     """New tasks for what is missing; empty when there is enough to write, or nothing more to be had."""
 
-    missing: str = Field(description="What is still missing, in one sentence; empty when nothing is.")
+    missing: str = Field(
+        description="What is still missing, in one sentence; empty when nothing is."
+    )
     tasks: list[PlannedTask] = Field(max_length=4)
 
 
@@ -266,7 +287,9 @@ class Critique(BaseModel):
     """`accept`; `revise` (the writer can mend it); `research` (something must be found out first)."""
 
     verdict: Literal["accept", "revise", "research"]
-    reasons: list[str] = Field(description="What must change, one sentence each; empty only when accepted.")
+    reasons: list[str] = Field(
+        description="What must change, one sentence each; empty only when accepted."
+    )
 
     @model_validator(mode="after")
     def _has_reasons(self) -> Critique:
@@ -277,7 +300,9 @@ class Critique(BaseModel):
 
 def cited(findings: list[Finding]) -> str:
     """Return findings as a model reads them, with the ids to cite, quotations fenced as data."""
-    lines = [f"[{f['id']}] {f['claim']}\n{as_data(f['quote'], source=f['source'])}" for f in findings]
+    lines = [
+        f"[{f['id']}] {f['claim']}\n{as_data(f['quote'], source=f['source'])}" for f in findings
+    ]
     return "\n\n".join(lines) or "(none)"
 
 

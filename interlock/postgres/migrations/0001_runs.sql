@@ -76,7 +76,7 @@ create table interlock.model_calls (
     id bigint generated always as identity primary key,
     thread_id text not null references interlock.threads on delete cascade,
     run_id text not null,
-    step integer not null,  -- of the thread's own graph, also for calls inside its subgraphs
+    task_id text not null,  -- of the thread's own graph, also for calls inside its subgraphs
     node text not null,
     model text not null,
     input_tokens integer not null,
@@ -85,4 +85,4 @@ create table interlock.model_calls (
     seconds double precision not null,
     called_at timestamptz not null default now()
 );
-create index model_calls_thread on interlock.model_calls (thread_id, step);
+create index model_calls_thread on interlock.model_calls (thread_id, task_id);

@@ -23,7 +23,9 @@ async def migrate(url: str) -> list[str]:
         DatabaseUnavailable: no server answers, it is older than Postgres 14, or the role may not create tables.
     """
     try:
-        async with await psycopg.AsyncConnection.connect(url, autocommit=True, prepare_threshold=0) as connection:
+        async with await psycopg.AsyncConnection.connect(
+            url, autocommit=True, prepare_threshold=0
+        ) as connection:
             _check_server(connection)
             await connection.execute("select pg_advisory_lock(%s)", (LOCK,))
             try:
@@ -32,7 +34,8 @@ async def migrate(url: str) -> list[str]:
                 await connection.execute("select pg_advisory_unlock(%s)", (LOCK,))
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(
-            f"The database does not answer: {_first_line(error)}", hint="Check INTERLOCK_DATABASE_URL, and that the server runs."
+            f"The database does not answer: {_first_line(error)}",
+            hint="Check INTERLOCK_DATABASE_URL, and that the server runs.",
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseUnavailable(
@@ -50,7 +53,10 @@ async def pending(url: str) -> list[str]:
 def scripts() -> list[tuple[str, str]]:
     """Return each migration's name and SQL, in order."""
     folder = resources.files(__name__)
-    files = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
+    files = sorted(
+        (each for each in folder.iterdir() if each.name.endswith(".sql")),
+        key=lambda each: each.name,
+    )
     return [(each.name.removesuffix(".sql"), each.read_text(encoding="utf-8")) for each in files]
 
 
@@ -68,7 +74,9 @@ async def _apply(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> lis
 
 
 async def _applied(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> set[str]:
-    found = await (await connection.execute("select to_regclass('interlock.migrations')")).fetchone()
+    found = await (
+        await connection.execute("select to_regclass('interlock.migrations')")
+    ).fetchone()
     if found is None or found[0] is None:
         return set()
     rows = await (await connection.execute("select name from interlock.migrations")).fetchall()

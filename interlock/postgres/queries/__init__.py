@@ -18,7 +18,8 @@ def load(name: str) -> Mapping[str, LiteralString]:
     heads = list(_HEAD.finditer(text))
     ends = [*(head.start() for head in heads[1:]), len(text)]
     statements = {
-        head[1]: text[head.end() : end].strip().removesuffix(";") for head, end in zip(heads, ends, strict=True)
+        head[1]: text[head.end() : end].strip().removesuffix(";")
+        for head, end in zip(heads, ends, strict=True)
     }
     if len(statements) < len(heads):
         raise ValueError(f"{name}.sql names a statement twice")

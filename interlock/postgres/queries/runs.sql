@@ -70,13 +70,13 @@ order by asked_at limit %(limit)s;
 select * from interlock.questions where thread_id = %(thread_id)s order by asked_at;
 
 -- add_model_call: note what a model call took
-insert into interlock.model_calls (thread_id, run_id, step, node, model, input_tokens, output_tokens, cost, seconds)
-values (%(thread_id)s, %(run_id)s, %(step)s, %(node)s, %(model)s, %(input_tokens)s, %(output_tokens)s, %(cost)s, %(seconds)s);
+insert into interlock.model_calls (thread_id, run_id, task_id, node, model, input_tokens, output_tokens, cost, seconds)
+values (%(thread_id)s, %(run_id)s, %(task_id)s, %(node)s, %(model)s, %(input_tokens)s, %(output_tokens)s, %(cost)s, %(seconds)s);
 
--- usage_by_step: what the model calls of a thread took, by run and step
-select run_id, step, count(*)::int as calls, sum(input_tokens)::int as input_tokens, sum(output_tokens)::int as output_tokens,
+-- usage_by_task: what the model calls of a thread took, by task of its graph
+select task_id, count(*)::int as calls, sum(input_tokens)::int as input_tokens, sum(output_tokens)::int as output_tokens,
     case when count(*) = count(cost) then sum(cost) end as cost, sum(seconds) as seconds
-from interlock.model_calls where thread_id = %(thread_id)s group by run_id, step;
+from interlock.model_calls where thread_id = %(thread_id)s group by task_id;
 
 -- effects: what was done on a thread, oldest first
 select * from interlock.effects where thread_id = %(thread_id)s order by intended_at;

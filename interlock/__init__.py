@@ -1,0 +1,77 @@
+"""Interlock: durable, rewindable, approved LangGraph agents.
+
+The names here are the public interface; each is imported when it is first used, so that agents which need only the
+core never load a database driver.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from interlock.app import Interlock, ThreadSummary, aopen, open  # noqa: A004  # `interlock.open()`
+    from interlock.core.context import Context, Ports
+    from interlock.core.runs import (
+        Approve,
+        Edit,
+        OpenQuestion,
+        Reject,
+        Respond,
+        Resume,
+        Run,
+        Step,
+        Usage,
+    )
+    from interlock.core.sync import sync_too
+    from interlock.errors import InterlockError
+    from interlock.settings import Settings
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "interlock.app": ("Interlock", "ThreadSummary", "aopen", "open"),
+    "interlock.core.context": ("Context", "Ports"),
+    "interlock.core.runs": (
+        "Approve",
+        "Edit",
+        "OpenQuestion",
+        "Reject",
+        "Respond",
+        "Resume",
+        "Run",
+        "Step",
+        "Usage",
+    ),
+    "interlock.core.sync": ("sync_too",),
+    "interlock.errors": ("InterlockError",),
+    "interlock.settings": ("Settings",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Approve",
+    "Context",
+    "Edit",
+    "Interlock",
+    "InterlockError",
+    "OpenQuestion",
+    "Ports",
+    "Reject",
+    "Respond",
+    "Resume",
+    "Run",
+    "Settings",
+    "Step",
+    "ThreadSummary",
+    "Usage",
+    "aopen",
+    "open",
+    "sync_too",
+]
+
+
+def __getattr__(name: str) -> Any:  # any of the public names
+    if name not in _HOME:
+        raise AttributeError(f"module 'interlock' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,109 @@
+"""The application: the graphs that its langgraph.json names, imported when first used."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from langgraph.graph.state import CompiledStateGraph
+
+from interlock.errors import NotFound, UsageError
+
+Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's state, context, input and output
+
+CONFIG_NAME = "langgraph.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """Graphs by name.
+
+    Attributes:
+        folder: where langgraph.json stands; it is importable, and relative graph files start there.
+        targets: graph name -> `package.module:variable` or `./file.py:variable`.
+    """
+
+    folder: Path
+    targets: Mapping[str, str]
+    _loaded: dict[str, Graph] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def find(cls, config: Path | None = None) -> Application:
+        """Read langgraph.json: the given one, or the first one in this folder or above; raises `UsageError`."""
+        path = config or _search(Path.cwd())
+        try:
+            text = path.read_text(encoding="utf-8")
+            targets = {name: _target(value) for name, value in json.loads(text)["graphs"].items()}
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be read: {error.strerror}.",
+                hint="Pass --config, or set INTERLOCK_CONFIG.",
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            hint = 'It needs {"graphs": {"name": "package.module:variable"}}.'
+            raise UsageError(f"{path} is not a langgraph.json: {error!r}.", hint=hint) from error
+        return cls(folder=path.resolve().parent, targets=targets)
+
+    def graph(self, name: str) -> Graph:
+        """Return a compiled graph; raises `NotFound` for an unknown name, `UsageError` for one that does not import."""
+        if name not in self.targets:
+            known = ", ".join(sorted(self.targets)) or "none"
+            raise NotFound(f"There is no graph {name!r}.", hint=f"{CONFIG_NAME} names: {known}.")
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name, self.targets[name])
+        return self._loaded[name]
+
+    def _load(self, name: str, target: str) -> Graph:
+        module, separator, variable = target.rpartition(":")
+        if not separator:
+            raise UsageError(
+                f"Graph {name!r} is {target!r} in {CONFIG_NAME}.",
+                hint="Write package.module:variable.",
+            )
+        if str(self.folder) not in sys.path:
+            sys.path.insert(0, str(self.folder))
+        try:
+            found = getattr(self._module(module), variable)
+        except (ImportError, AttributeError, FileNotFoundError) as error:
+            raise UsageError(f"Graph {name!r} ({target}) cannot be imported: {error}.") from error
+        if callable(found) and not isinstance(found, CompiledStateGraph):
+            found = found()
+        if not isinstance(found, CompiledStateGraph):
+            raise UsageError(
+                f"{target} is a {type(found).__name__}, not a compiled graph.",
+                hint="Call .compile().",
+            )
+        return found
+
+    def _module(self, module: str) -> Any:  # a module
+        if not module.endswith(".py"):
+            return importlib.import_module(module)
+        path = (self.folder / module).resolve()
+        name = f"interlock_graph_{path.stem}_{abs(hash(str(path)))}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is not a Python file")
+        loaded = importlib.util.module_from_spec(spec)
+        sys.modules[name] = loaded
+        spec.loader.exec_module(loaded)
+        return loaded
+
+
+def _target(value: Any) -> str:  # JSON
+    return str(value["path"] if isinstance(value, dict) else value)
+
+
+def _search(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        if (folder / CONFIG_NAME).is_file():
+            return folder / CONFIG_NAME
+    raise UsageError(
+        f"There is no {CONFIG_NAME} in {start} or above it.",
+        hint="Go to your application's folder, or pass --config.",
+    )

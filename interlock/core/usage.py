@@ -1,0 +1,131 @@
+"""What model calls take: counted by a callback, in any node and subgraph, without the node's help."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One call of a chat model.
+
+    Attributes:
+        task_id: LangGraph's id of the task of the thread's own graph in which it was made, also inside subgraphs.
+        cost: US dollars; None where no price is known.
+        seconds: from the request to the whole answer.
+    """
+
+    task_id: str
+    node: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    seconds: float
+
+
+class UsageRecorder(AsyncCallbackHandler):
+    """Hand each finished model call to a function; a failure to record fails the call: nothing goes uncounted."""
+
+    raise_error = True
+    run_inline = True
+
+    def __init__(self, record: Callable[[ModelCall], Awaitable[None]]) -> None:
+        self._record = record
+        self._started: dict[UUID, tuple[float, Mapping[str, Any]]] = {}  # LangChain's metadata
+
+    async def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,  # LangChain's signature
+    ) -> None:
+        """Note when the call began, and where."""
+        self._started[run_id] = (time.monotonic(), metadata or {})
+
+    async def on_llm_end(
+        self, response: LLMResult, *, run_id: UUID, **kwargs: Any
+    ) -> None:  # LangChain's signature
+        """Record what the call took."""
+        began, metadata = self._started.pop(run_id, (time.monotonic(), {}))
+        await self._record(self._call(_message(response), metadata, time.monotonic() - began))
+
+    async def on_llm_error(
+        self, error: BaseException, *, run_id: UUID, **kwargs: Any
+    ) -> None:  # LangChain's signature
+        """Forget a call that failed: it reported no usage."""
+        self._started.pop(run_id, None)
+
+    def _call(
+        self, message: AIMessage | None, metadata: Mapping[str, Any], seconds: float
+    ) -> ModelCall:
+        usage = (message.usage_metadata if message else None) or {
+            "input_tokens": 0,
+            "output_tokens": 0,
+        }
+        provider, name = (
+            str(metadata.get("ls_provider", "")),
+            str(metadata.get("ls_model_name", "")),
+        )
+        model = name if name.startswith(f"{provider}:") else f"{provider}:{name}"
+        return ModelCall(
+            task_id=root_task(str(metadata.get("langgraph_checkpoint_ns", ""))),
+            node=str(metadata.get("langgraph_node", "")),
+            model=model,
+            input_tokens=usage["input_tokens"],
+            output_tokens=usage["output_tokens"],
+            cost=cost(model, usage["input_tokens"], usage["output_tokens"]),
+            seconds=seconds,
+        )
+
+
+def root_task(checkpoint_ns: str) -> str:
+    """Return the task of the root graph that a checkpoint namespace (`node:task|node:task`) lies in."""
+    return checkpoint_ns.partition("|")[0].partition(":")[2]
+
+
+def cost(model: str, input_tokens: int, output_tokens: int) -> float | None:
+    """Return US dollars by the price table; None where the model is not in it."""
+    if model.startswith("offline:"):
+        return 0.0
+    price = prices().get(model) or prices().get(_without_date(model))
+    if price is None:
+        return None
+    return (input_tokens * price["input"] + output_tokens * price["output"]) / 1_000_000
+
+
+@cache
+def prices() -> Mapping[str, Mapping[str, float]]:
+    """Return US dollars per million tokens, by model; the table's date and sources stand in prices.toml."""
+    text = (resources.files("interlock.core") / "prices.toml").read_text(encoding="utf-8")
+    models: Mapping[str, Mapping[str, float]] = tomllib.loads(text)["models"]
+    return models
+
+
+def _without_date(model: str) -> str:
+    head, _, tail = model.rpartition("-")
+    while head and tail.isdigit():
+        model, (head, _, tail) = head, head.rpartition("-")
+    return model
+
+
+def _message(response: LLMResult) -> AIMessage | None:
+    generation = (
+        response.generations[0][0] if response.generations and response.generations[0] else None
+    )
+    message = generation.message if isinstance(generation, ChatGeneration) else None
+    return message if isinstance(message, AIMessage) else None

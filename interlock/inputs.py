@@ -1,0 +1,86 @@
+"""What a graph is given, checked against its schemas before anything is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+
+from interlock.application import Graph
+from interlock.core.context import Context
+from interlock.errors import UsageError
+
+
+def check_input(
+    graph: Graph, values: Mapping[str, Any]
+) -> dict[str, Any]:  # the graph's input schema
+    """Return the input, relative paths made absolute so that any process can go on with them.
+
+    A graph that takes Interlock's `Context` gets its input validated; another application's is passed on as it is.
+
+    Raises:
+        UsageError: names each key that is missing, unknown, or of a wrong type.
+    """
+    schema = graph.context_schema
+    if not (isinstance(schema, type) and issubclass(schema, Context)):
+        return dict(values)
+    known = get_type_hints(graph.builder.input_schema, include_extras=True)
+    _refuse_unknown(values, known, "input")
+    checked = _validate(TypeAdapter(graph.builder.input_schema), dict(values), "The input")
+    paths = {key for key, each in input_properties(graph).items() if each.get("format") == "path"}
+    return {key: absolute(value) if key in paths else value for key, value in checked.items()}
+
+
+def check_values(
+    graph: Graph, values: Mapping[str, Any]
+) -> dict[str, Any]:  # part of the graph's state
+    """Return values for a fork; raises `UsageError` that names each key that is unknown or of a wrong type."""
+    hints = get_type_hints(graph.builder.state_schema, include_extras=True)
+    _refuse_unknown(values, hints, "state")
+    return {key: _check_value(key, value, hints[key]) for key, value in values.items()}
+
+
+def input_properties(graph: Graph) -> dict[str, dict[str, Any]]:  # JSON Schema
+    """Return the JSON Schema of each input key, with a `required` flag added."""
+    schema = TypeAdapter(graph.builder.input_schema).json_schema()
+    required = set(schema.get("required", ()))
+    return {
+        key: {**each, "required": key in required}
+        for key, each in schema.get("properties", {}).items()
+    }
+
+
+def absolute(value: Any) -> Any:  # a path, a URL, or a list of them
+    """Return paths as absolute ones; URLs stay."""
+    if isinstance(value, list):
+        return [absolute(each) for each in value]
+    return value if "://" in str(value) else str(Path(str(value)).expanduser().absolute())
+
+
+def _check_value(key: str, value: Any, hint: Any) -> Any:  # one state key
+    try:
+        adapter = TypeAdapter(hint)
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return value  # a type of another application that pydantic does not know
+    return _validate(adapter, value, f"The value of {key}")
+
+
+def _validate(adapter: TypeAdapter[Any], value: Any, what: str) -> Any:  # any schema
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}".removeprefix(": ")
+            for each in error.errors()
+        ]
+        raise UsageError(f"{what} does not fit: {'; '.join(faults[:5])}.") from error
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+    if unknown := sorted(values.keys() - known.keys()):
+        raise UsageError(
+            f"The graph's {what} has no {', '.join(unknown)}.",
+            hint=f"It has: {', '.join(sorted(known))}.",
+        )
