@@ -5,8 +5,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 CODE := interlock graphs nodes state benchmarks tests scripts
-export PYTHON
-export LANGSMITH_TRACING ?= false
+LANGSMITH_TRACING ?= false
+export PYTHON LANGSMITH_TRACING
 
 .PHONY: help setup setup-dev setup-wire demo test test-long check format wheel bench serve lock clean
 
