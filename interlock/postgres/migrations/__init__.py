@@ -24,7 +24,7 @@ async def migrate(url: str) -> list[str]:
     """
     try:
         async with await psycopg.AsyncConnection.connect(
-            url, autocommit=True, prepare_threshold=0
+            url, autocommit=True, prepare_threshold=None
         ) as connection:
             _check_server(connection)
             await connection.execute("select pg_advisory_lock(%s)", (LOCK,))
