@@ -1,4 +1,4 @@
-"""What a research run knows: plain data, safe to store for years. Keys are contracts: renaming one is a migration."""
+"""What a research run knows: plain data, safe to store for years. Renaming a key is a migration."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from interlock.core.corpus import Ingested, Location, Passage
+from interlock.core.corpus import Ingested, Location, Passage, Skipped
 from interlock.core.gate import Decision
 
 ROUNDS = 3
-"""How often the supervisor may send researchers out; then the report is written from what there is."""
+"""How often a plan is worked through, revisions included; then the report is written as it is."""
 SEARCHES = 3
 """How many queries one researcher may try for its task; then it reports what it has."""
 ATTEMPTS = 2
 """How often a task is given out; after that it is reported as open."""
 REVISIONS = 3
-"""How often the writer may be sent back by verifier and critic; then sentences without support are dropped."""
+"""How often verifier and critic may send the writer back; then unsupported sentences are dropped."""
 REJECTIONS = 3
 """How often a person may reject; then the run ends without a report."""
 STEPS = 120
 """Supersteps of one run, over all loops: a net under the limits above."""
 
 Strategy = Literal["focused", "broad"]
-"""How a researcher searches: its task's own words, or also those of the whole question and of its criteria."""
+"""How a researcher searches: in its task's words, or also in the question's and the criteria's."""
 
 
 class Task(TypedDict):
@@ -52,7 +52,10 @@ class Finding(TypedDict):
 
 
 class Outcome(TypedDict):
-    """How a task stands. `met`: its criteria are. `partial`: some are. `failed`: given out again. `open`: given up."""
+    """How a task stands.
+
+    `met`: its criteria are. `partial`: not all are. `failed`: to be given out again. `open`: given up.
+    """
 
     task: str
     status: Literal["met", "partial", "failed", "open"]
@@ -111,6 +114,11 @@ def merge_findings(old: Sequence[Finding], new: Sequence[Finding]) -> list[Findi
     return list({each["id"]: each for each in (*old, *new)}.values())
 
 
+def merge_names(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """Add names that are not there yet, in the order in which they came."""
+    return list(dict.fromkeys((*old, *new)))
+
+
 def merge_outcomes(old: Mapping[str, Outcome], new: Mapping[str, Outcome]) -> dict[str, Outcome]:
     """Keep the latest attempt of each task; applying one update twice changes nothing."""
     merged = dict(old)
@@ -149,9 +157,10 @@ class ResearchState(TypedDict, total=False):
     revision: int
     rejections: int
     approval: Decision
+    models: Annotated[list[str], merge_names]
     status: Status
     message: str
-    published: Published
+    published: Published | None
 
 
 class ResearchOutput(TypedDict, total=False):
@@ -159,7 +168,7 @@ class ResearchOutput(TypedDict, total=False):
 
     status: Status
     message: str
-    published: Published
+    published: Published | None
     draft: Draft
     findings: list[Finding]
     outcomes: dict[str, Outcome]
@@ -178,9 +187,9 @@ class ResearcherState(TypedDict, total=False):
     query: str
     queries: list[str]
     passages: list[Passage]
+    seen: list[str]
     findings: Annotated[list[Finding], merge_findings]
     unmet: list[str]
-    done: bool
     outcomes: Annotated[dict[str, Outcome], merge_outcomes]
 
 
@@ -191,12 +200,139 @@ class ResearcherOutput(TypedDict, total=False):
     outcomes: dict[str, Outcome]
 
 
+class GatherEvent(TypedDict):
+    """A source was read; `done` of `total` are."""
+
+    event: Literal["gather"]
+    done: int
+    total: int
+    source: str
+
+
+class GatheredEvent(TypedDict):
+    """All sources were read."""
+
+    event: Literal["gathered"]
+    documents: int
+    passages: int
+    skipped: list[Skipped]
+
+
+class PlanEvent(TypedDict):
+    """The question was split into tasks."""
+
+    event: Literal["plan"]
+    tasks: list[Task]
+
+
+class SearchEvent(TypedDict):
+    """A researcher searched; `hits` passages are new to it."""
+
+    event: Literal["search"]
+    task: str
+    query: str
+    hits: int
+
+
+class FindingsEvent(TypedDict):
+    """A researcher kept `count` quotations, and dropped those that do not stand in their passage."""
+
+    event: Literal["findings"]
+    task: str
+    count: int
+    dropped: int
+
+
+class JudgedEvent(TypedDict):
+    """A researcher judged its findings."""
+
+    event: Literal["judged"]
+    task: str
+    unmet: list[str]
+
+
+class TaskEvent(TypedDict):
+    """A researcher ended, or failed."""
+
+    event: Literal["task"]
+    task: str
+    status: Literal["met", "partial", "failed", "open"]
+    reason: str
+
+
+class SuperviseEvent(TypedDict):
+    """The supervisor looked at the findings: what is missing, and the tasks that are given out now."""
+
+    event: Literal["supervise"]
+    round: int
+    missing: str
+    tasks: list[Task]
+
+
+class DraftEvent(TypedDict):
+    """The writer handed in a draft."""
+
+    event: Literal["draft"]
+    revision: int
+    sections: int
+    sentences: int
+
+
+class VerifiedEvent(TypedDict):
+    """The verifier checked each quotation, citation and number; `dropped` sentences were cut out."""
+
+    event: Literal["verified"]
+    faults: list[Fault]
+    dropped: int
+
+
+class CritiqueEvent(TypedDict):
+    """The critic read the draft."""
+
+    event: Literal["critique"]
+    verdict: Literal["accept", "revise", "research"]
+    reasons: list[str]
+
+
+class PublishedEvent(TypedDict):
+    """The report was written."""
+
+    event: Literal["published"]
+    markdown: str
+    html: str
+
+
+class DeclinedEvent(TypedDict):
+    """The sources do not cover the question."""
+
+    event: Literal["declined"]
+    message: str
+
+
+Event = (
+    GatherEvent
+    | GatheredEvent
+    | PlanEvent
+    | SearchEvent
+    | FindingsEvent
+    | JudgedEvent
+    | TaskEvent
+    | SuperviseEvent
+    | DraftEvent
+    | VerifiedEvent
+    | CritiqueEvent
+    | PublishedEvent
+    | DeclinedEvent
+)
+"""What nodes tell while they run, in the stream mode `custom`."""
+
+
 def finding_id(task: str, document: str, quote: str) -> str:
     """Return the id of a finding: the same quotation has the same id in each attempt."""
     return "f" + hashlib.sha256("\0".join((task, document, quote)).encode()).hexdigest()[:10]
 
 
 def ready_tasks(plan: Iterable[Task], outcomes: Mapping[str, Outcome]) -> list[Task]:
-    """Return the tasks to give out now: not ended, and everything they need has ended."""
+    """Return the tasks to give out now: not ended, and all that they need has ended."""
     ended = {task for task, outcome in outcomes.items() if outcome["status"] != "failed"}
     return [task for task in plan if task["id"] not in ended and ended.issuperset(task["needs"])]

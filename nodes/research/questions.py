@@ -74,6 +74,11 @@ class PlanRequest(Request):
     question: str
     documents: list[str]
 
+    def variables(self) -> Mapping[str, str]:
+        """Return the prompt's variables as text."""
+        titles = as_data(as_text(self.documents), source="list of the sources")
+        return {"question": self.question, "documents": titles}
+
 
 class QueryRequest(Request):
     """Ask a researcher for its next search, given those that did not suffice."""
@@ -84,6 +89,7 @@ class QueryRequest(Request):
     question: str
     task: Task
     strategy: Strategy
+    known: list[str] = Field(default_factory=list)
     tried: list[str]
     unmet: list[str]
 
@@ -94,6 +100,7 @@ class QueryRequest(Request):
             "task": self.task["question"],
             "criteria": as_text(self.task["criteria"]),
             "strategy": self.strategy,
+            "known": as_data(as_text(self.known), source="findings of earlier tasks"),
             "tried": as_text(self.tried),
             "unmet": as_text(self.unmet),
         }
@@ -232,7 +239,7 @@ class WriteRequest(Request):
             "findings": cited(self.findings),
             "open_tasks": as_text(self.open_tasks),
             "draft": as_draft(self.draft) if self.draft else "(none yet)",
-            "faults": as_text([f"{f['by']}: {f['reason']} ({f['sentence']})" for f in self.faults]),
+            "faults": as_text([as_fault(fault) for fault in self.faults]),
         }
 
 
@@ -299,19 +306,28 @@ class Critique(BaseModel):
 
 
 def cited(findings: list[Finding]) -> str:
-    """Return findings as a model reads them, with the ids to cite, quotations fenced as data."""
-    lines = [
-        f"[{f['id']}] {f['claim']}\n{as_data(f['quote'], source=f['source'])}" for f in findings
-    ]
+    """Return findings as a model reads them: the id to cite, then claim and quotation as data."""
+    lines = [f"[{f['id']}]\n{as_data(_said(f), source=f['source'])}" for f in findings]
     return "\n\n".join(lines) or "(none)"
 
 
+def _said(finding: Finding) -> str:
+    return f"Claim: {finding['claim']}\nQuotation: {finding['quote']}"
+
+
+def as_fault(fault: Fault) -> str:
+    """Return a fault as the writer reads it; its sentence may hold text from sources."""
+    if not fault["sentence"]:
+        return f"{fault['by']}: {fault['reason']}"
+    return f"{fault['by']}: {fault['reason']}\n{as_data(fault['sentence'], source='the draft')}"
+
+
 def as_draft(draft: Draft) -> str:
-    """Return a draft as a model reads it."""
+    """Return a draft as a model reads it, as data: sentences may hold text from sources."""
     lines = [f"# {draft['title']}"]
     for section in draft["sections"]:
         lines.append(f"## {section['heading']}")
         lines += [f"{s['text']} [{', '.join(s['citations'])}]" for s in section["sentences"]]
     lines += [f"Unknown: {each}" for each in draft["unknown"]]
     lines += [f"Sources disagree: {each}" for each in draft["disagreements"]]
-    return "\n".join(lines)
+    return as_data("\n".join(lines), source="the draft")
