@@ -38,7 +38,7 @@ _BATCH_DOCUMENTS = 100
 _BATCH_CHARACTERS = 2_000_000
 _ANALYZED_FROM = 50
 _CANDIDATES = 200
-_WEIGHTS = [0.1, 0.1, 0.2, 0.4]
+_WEIGHTS = [0.1, 0.1, 0.1, 0.2]
 """What a lexeme counts for in the text, unused, in the title and in the heading."""
 
 
