@@ -19,7 +19,14 @@ from interlock.core.context import Context, Ports
 from interlock.core.models import ChatModels, ModelSource
 from interlock.core.runs import AnswerForm, OpenQuestion, Resume, Run, Step
 from interlock.core.sync import run_sync
-from interlock.errors import AnswerRefused, InterlockError, NotFound, ResumeRefused, UsageError
+from interlock.errors import (
+    AnswerRefused,
+    InterlockError,
+    NotFound,
+    ResumeRefused,
+    ThreadBusy,
+    UsageError,
+)
 from interlock.execution import Execution, Part, context_for, output_of
 from interlock.history import Difference, difference, find_step, line_of, steps_of
 from interlock.inputs import check_input, check_values
@@ -148,10 +155,12 @@ class Interlock:
             NotFound: no such graph.
             UsageError: the input does not fit the graph's schema.
             ModelUnavailable: the model cannot be built.
-            ThreadBusy: the thread has a run that has not ended.
+            ThreadBusy: the thread has a run that has not ended, or waits for an answer.
         """
         compiled = self.graph(graph)
         values = check_input(compiled, input)
+        if thread_id is not None:
+            await self._check_not_waiting(thread_id)
         new = NewRun(
             run_id=str(uuid4()),
             thread_id=thread_id or str(uuid4()),
@@ -455,6 +464,13 @@ class Interlock:
         by = str(value.get("by", "")) if isinstance(value, dict) else answer.by
         await self.store.add_answered(new, [question.id], {"value": value}, by)
         return await self.store.latest(thread_id)
+
+    async def _check_not_waiting(self, thread_id: str) -> None:
+        if questions := await self.store.open_questions(thread_id):
+            raise ThreadBusy(
+                f"Thread {thread_id} waits for an answer to {', '.join(each.id for each in questions)}.",
+                hint="Answer it first, or use another thread.",
+            )
 
     async def _open_now(self, thread_id: str) -> str:
         questions = await self.store.open_questions(thread_id)

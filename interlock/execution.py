@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 from interlock.application import Graph
 from interlock.core.context import Context
-from interlock.core.runs import OpenQuestion, Run
+from interlock.core.runs import OpenQuestion, Run, RunStatus
 from interlock.core.usage import UsageRecorder
 from interlock.errors import AnswerRefused, InterlockError, LimitReached, ResumeRefused
 from interlock.postgres.locks import ThreadLocks
@@ -146,7 +146,9 @@ class Execution:
             return resume_input(self.stored.answers or {}, snapshot, self.run)
         if began:
             return None
-        return Command(update=self.stored.input) if self.run.kind == "fork" else self.stored.input
+        if self.run.kind == "fork":
+            return Command(update=self.stored.input) if self.stored.input else None
+        return self.stored.input
 
     async def _ending(self) -> Ending:
         if not self._interrupts:
@@ -258,4 +260,6 @@ def _translate(error: Exception, run: Run) -> Exception:
 
 def _failure(error: Exception) -> Ending:
     text = str(error) if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
-    return Ending(status="failed", error=text, error_kind=type(error).__name__)
+    # What was refused leaves the thread where it was: its question is open again.
+    status: RunStatus = "waiting" if isinstance(error, AnswerRefused | ResumeRefused) else "failed"
+    return Ending(status=status, error=text, error_kind=type(error).__name__)

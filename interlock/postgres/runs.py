@@ -112,7 +112,7 @@ class RunStore:
         async with self._pool.connection() as connection, connection.transaction():
             for question in ending.questions:
                 await execute(connection, SQL["open_question"], _question_values(question))
-            if ending.status == "failed" and ending.error_kind == "AnswerRefused":
+            if ending.error_kind in ("AnswerRefused", "ResumeRefused"):
                 await self._reopen(connection, run)
             values = {
                 "status": ending.status,

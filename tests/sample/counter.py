@@ -21,7 +21,10 @@ class CounterInput(TypedDict):
     """What the counter is given."""
 
     goal: Annotated[int, Field(description="Count up to this.", ge=0)]
-    log: Annotated[str, Field(description="File that notes each node's run.", json_schema_extra={"format": "path"})]
+    log: Annotated[
+        str,
+        Field(description="File that notes each node's run.", json_schema_extra={"format": "path"}),
+    ]
 
 
 class CounterState(TypedDict, total=False):

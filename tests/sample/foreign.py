@@ -32,5 +32,9 @@ def answer(state: State) -> dict[str, Any]:
 
 
 graph = (
-    StateGraph(State).add_node("answer", answer).add_edge(START, "answer").add_edge("answer", END).compile(name="foreign")
+    StateGraph(State)
+    .add_node("answer", answer)
+    .add_edge(START, "answer")
+    .add_edge("answer", END)
+    .compile(name="foreign")
 )

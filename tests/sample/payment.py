@@ -45,7 +45,9 @@ async def pay_action(payee: str, amount: int, ledger: str) -> str:
 async def ask(state: PaymentState) -> PaymentState:
     """Ask whether to pay."""
     arguments = {"payee": state["payee"], "amount": state["amount"], "ledger": state["ledger"]}
-    return {"decision": ask_person(Question(action=pay_action, arguments=arguments, summary="Pay?"))}
+    return {
+        "decision": ask_person(Question(action=pay_action, arguments=arguments, summary="Pay?"))
+    }
 
 
 async def pay(state: PaymentState, runtime: Runtime[Context]) -> PaymentState:
@@ -56,13 +58,18 @@ async def pay(state: PaymentState, runtime: Runtime[Context]) -> PaymentState:
 async def confirm(state: PaymentState) -> PaymentState:
     """Ask whether the receipt may go out."""
     arguments = {"payee": state["payee"], "amount": 0, "ledger": state["ledger"]}
-    question = Question(action=pay_action, arguments=arguments, summary="Send the receipt?", decisions=("approve", "reject"))
+    question = Question(
+        action=pay_action,
+        arguments=arguments,
+        summary="Send the receipt?",
+        decisions=("approve", "reject"),
+    )
     return {"receipt": ask_person(question)}
 
 
 def after_ask(state: PaymentState) -> Literal["pay", "__end__"]:
     """Pay only what was agreed."""
-    return "pay" if state["decision"]["type"] in ("approve", "edit") else END
+    return "pay" if state["decision"]["type"] in ("approve", "edit") else "__end__"
 
 
 def build() -> StateGraph[PaymentState, Context, PaymentInput, PaymentState]:
