@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from psycopg.rows import DictRow
@@ -79,10 +80,12 @@ class PostgresCorpus:
 
     async def search(self, collection: str, query: str, *, limit: int = 8) -> list[Passage]:
         """Rank passages by full text; raises `NotFound` for an unknown collection."""
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             weights = await _weigh(connection, collection, query)
             ranked = await _rank(connection, collection, weights)
-            best = sorted(ranked, key=lambda hit: (-hit.score, hit.passage))[: limit * COPIES]
+            best = sorted(ranked, key=lambda hit: (-hit.score, hit.passage))[
+                : max(limit, 0) * COPIES
+            ]
             rows = await fetch(connection, SQL["passages"], {"ids": [hit.passage for hit in best]})
         found = {row["passage_id"]: row for row in rows}
         return distinct((_passage(found[hit.passage], hit) for hit in best), limit)
@@ -90,7 +93,7 @@ class PostgresCorpus:
     async def document(self, collection: str, document_id: str) -> Document:
         """Return one document with its text; raises `NotFound`."""
         values = {"collection": collection, "document": document_id}
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             rows = await fetch(connection, SQL["document"], values)
         if not rows:
             raise NotFound(f"There is no document '{document_id}' in collection '{collection}'.")
@@ -107,7 +110,7 @@ class PostgresCorpus:
     async def documents(self, collection: str) -> list[DocumentInfo]:
         """List the collection's documents by source name; raises `NotFound`."""
         values = {"collection": collection}
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             rows = await fetch(connection, SQL["documents"], values)
             if not rows and not await fetch(connection, SQL["collection"], values):
                 raise _no_collection(collection)
@@ -122,6 +125,12 @@ class PostgresCorpus:
             for row in rows
         ]
 
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with translated():
+            async with self._pool.connection() as connection:
+                yield connection
+
     async def _known(
         self, given: Sources, stamps: Sequence[Stamp]
     ) -> tuple[dict[Stamp, str], set[str]]:
@@ -129,7 +138,7 @@ class PostgresCorpus:
             "paths": [stamp.path for stamp in stamps],
             "sources": [stamp.source for stamp in stamps],
         }
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             files = await fetch(connection, SQL["known_files"], values)
             members = await fetch(connection, SQL["members"], {"collection": given.collection})
         return {_stamp(row): row["document_id"] for row in files}, {
@@ -140,7 +149,7 @@ class PostgresCorpus:
         """Store a batch in one transaction and return an empty one."""
         documents = batch.in_order()
         cut = await asyncio.to_thread(_cut, documents)
-        async with self._pool.connection() as connection, connection.transaction():
+        async with self._connection() as connection, connection.transaction():
             new = await _add_documents(connection, documents, cut)
             await _add_passages(connection, [one for one in documents if one.id in new], cut)
             await _stamp_files(connection, batch.stamps)
@@ -150,7 +159,7 @@ class PostgresCorpus:
         """Let the collection hold exactly these documents."""
         names = sorted([*(str(path) for path in given.paths), *given.urls])
         values = {"collection": given.collection, "sources": names, "ids": sorted(ids)}
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             async with connection.transaction():
                 await fetch(connection, SQL["open_collection"], values)
                 removed = _ids(await fetch(connection, SQL["drop_members"], values))
@@ -225,11 +234,10 @@ async def _add_documents(
 async def _add_passages(
     connection: Connection, documents: Sequence[Document], cut: Mapping[str, list[Chunk]]
 ) -> None:
-    with translated():
-        async with connection.cursor().copy(SQL["add_passages"]) as copy:
-            for document in documents:
-                for chunk in cut[document.id]:
-                    await copy.write_row(_row(document, chunk))
+    async with connection.cursor().copy(SQL["add_passages"]) as copy:
+        for document in documents:
+            for chunk in cut[document.id]:
+                await copy.write_row(_row(document, chunk))
 
 
 def _row(document: Document, chunk: Chunk) -> tuple[str | int, ...]:
@@ -284,9 +292,9 @@ async def _rank(
         "words": list(weights),
         "candidates": _CANDIDATES,
     }
-    with translated():  # planned anew for each query: how many passages hold its words differs
-        cursor = await connection.execute(SQL["rank"], values, prepare=False)
-        rows = await cursor.fetchall()
+    # planned anew for each query: how many passages hold its words differs
+    cursor = await connection.execute(SQL["rank"], values, prepare=False)
+    rows = await cursor.fetchall()
     return [_hit(row, coverage(weights, row["present"])) for row in rows]
 
 
