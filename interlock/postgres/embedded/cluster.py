@@ -19,6 +19,7 @@ from interlock.postgres.embedded.folder import DataFolder
 from interlock.postgres.embedded.locks import FileLock
 
 NAME = "interlock"  # of the database, and of the role that owns it
+PREPARING = 0x696E746C  # the key of the lock under which the database is made
 INITDB_SECONDS = 120
 UNFINISHED = "cluster.new-"
 
@@ -62,6 +63,8 @@ def check_version(folder: DataFolder, binaries: Binaries) -> None:
 def ensure_database(url: str, password: str | None) -> None:
     """Make our database when it is missing, and let our role come in over TCP if so wished."""
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        # The backend of a starter that was killed may still be making the database.
+        connection.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
         found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [NAME])
         if found.rowcount == 0:
             # Clients are told of their errors; in the log they would only take up room.

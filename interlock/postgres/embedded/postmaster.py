@@ -69,11 +69,12 @@ def launch(
 
     The server takes over the lock: it is free again when the last of its processes is gone.
     """
-    _clear_stale_pid_file(folder.cluster)
+    sockets = folder.make_socket_folder(account)
+    _clear_stale_files(folder.cluster, sockets)
     begin = folder.log.stat().st_size if folder.log.exists() else 0
     with os.fdopen(open_private(folder.log, os.O_WRONLY | os.O_APPEND), "ab") as log:
         server = subprocess.Popen(
-            _command(folder, binaries, account, port),
+            _command(folder, binaries, sockets, port),
             cwd=folder.cluster,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -125,13 +126,11 @@ def _signal(cluster: Path, sign: signal.Signals) -> None:
         os.kill(pid, sign)
 
 
-def _command(
-    folder: DataFolder, binaries: Binaries, account: Account, port: int | None
-) -> list[str]:
+def _command(folder: DataFolder, binaries: Binaries, sockets: Path, port: int | None) -> list[str]:
     settings = SETTINGS | {
         "listen_addresses": "" if port is None else "127.0.0.1",
         "port": str(port or DEFAULT_PORT),
-        "unix_socket_directories": str(folder.make_socket_folder(account)),
+        "unix_socket_directories": str(sockets),
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return [binaries / "postgres", "-D", str(folder.cluster), *options]
@@ -191,22 +190,26 @@ def _pid(cluster: Path) -> int | None:
     return int(lines[0]) if lines else None
 
 
-def _clear_stale_pid_file(cluster: Path) -> None:
+def _clear_stale_files(cluster: Path, sockets: Path) -> None:
     """Remove what a killed server left if Postgres would take it for a running one.
 
     Postgres itself clears the file of a process that is gone, and watches the shared memory that
     it names. It gives up when the file is damaged, and when the number now belongs to another
-    program. We hold the lock of every process of the server, so that it is certainly not ours.
+    program. We hold the lock of every process of the server, so that it is certainly not ours;
+    a server that someone started by hand is left alone, and Postgres says so.
     """
     pid = _pid(cluster)
-    damaged = pid is None
-    if damaged or (_is_alive(pid) and not _is_server(pid, cluster)):
+    if pid is not None and _is_server(pid, cluster):
+        return
+    if pid is None or _is_alive(pid):
         (cluster / "postmaster.pid").unlink(missing_ok=True)
+    for left in sockets.glob(".s.PGSQL.*"):
+        left.unlink(missing_ok=True)
 
 
-def _is_alive(pid: int | None) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
-        os.kill(pid or 0, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
@@ -214,7 +217,7 @@ def _is_alive(pid: int | None) -> bool:
     return True
 
 
-def _is_server(pid: int | None, cluster: Path) -> bool:
+def _is_server(pid: int, cluster: Path) -> bool:
     """Tell whether a process is a Postgres on this cluster, by the command that started it."""
     if LINUX_PROCESSES.exists():
         try:
