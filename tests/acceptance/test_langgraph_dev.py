@@ -157,7 +157,7 @@ def _until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None
     deadline = time.monotonic() + STARTS_WITHIN
     while not _ready(f"http://127.0.0.1:{port}/ok"):
         if _ended(process) or time.monotonic() > deadline:
-            pytest.fail(log.read_text())
+            pytest.fail(log.read_text()[-2000:], pytrace=False)
 
 
 def _ready(url: str) -> bool:
