@@ -57,6 +57,7 @@ class ThreadSummary:
     updated_at: Any  # datetime
     parent_thread_id: str | None
     error: str
+    model: str
 
 
 @asynccontextmanager
@@ -234,6 +235,11 @@ class Interlock:
         async for part in self._execute(stored, stream_mode):
             yield part
 
+    async def asubmit_answer(self, thread_id: str, answer: AnswerForm) -> Run:
+        """Take an answer without going on with its thread; `resume` does that. Raises as `aresume`."""
+        thread_id = await self.store.full_thread_id(thread_id)
+        return (await self._answered(thread_id, await self.store.latest(thread_id), answer)).run
+
     def drain(self, reason: str = "stopped on request") -> None:
         """Let every run of this runtime stop after its current step; safe to call from any thread or signal handler."""
         for control in tuple(self._controls):
@@ -290,6 +296,7 @@ class Interlock:
                 updated_at=row["updated_at"],
                 parent_thread_id=row["parent_thread_id"],
                 error=row["error"] or "",
+                model=str(row["context"].get("model", "")),
             )
             for row in rows
         ]
@@ -327,6 +334,18 @@ class Interlock:
         )
         async for part in self._execute(stored, stream_mode):
             yield part
+
+    async def asubmit_fork(
+        self,
+        thread_id: str,
+        *,
+        at: int | str,
+        values: Mapping[str, Any] | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Make a fork without working on it; `resume` does that. Raises as `afork`."""
+        thread_id = await self.store.full_thread_id(thread_id)
+        return (await self._forked(thread_id, at, values or {}, model)).run
 
     # --- graphs ---
 
@@ -378,6 +397,23 @@ class Interlock:
         """Go on with a thread; see `aresume`."""
         return run_sync(self.aresume(thread_id, answer, model=model))
 
+    def resume_stream(
+        self,
+        thread_id: str,
+        answer: AnswerForm | None = None,
+        *,
+        model: str | None = None,
+        stream_mode: Sequence[str] = ("updates", "custom"),
+    ) -> Iterator[Part]:
+        """Go on with a thread and yield what happens; see `aresume_stream`."""
+        return _iterate(
+            self.aresume_stream(thread_id, answer, model=model, stream_mode=stream_mode)
+        )
+
+    def submit_answer(self, thread_id: str, answer: AnswerForm) -> Run:
+        """Take an answer without going on with its thread; see `asubmit_answer`."""
+        return run_sync(self.asubmit_answer(thread_id, answer))
+
     def run(self, thread_id: str) -> Run:
         """Return the latest run of a thread; see `arun`."""
         return run_sync(self.arun(thread_id))
@@ -412,6 +448,17 @@ class Interlock:
     ) -> Run:
         """Start a new thread from a step of another; see `afork`."""
         return run_sync(self.afork(thread_id, at=at, values=values, model=model))
+
+    def submit_fork(
+        self,
+        thread_id: str,
+        *,
+        at: int | str,
+        values: Mapping[str, Any] | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Make a fork without working on it; see `asubmit_fork`."""
+        return run_sync(self.asubmit_fork(thread_id, at=at, values=values, model=model))
 
     # --- inside ---
 
