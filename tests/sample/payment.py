@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Literal
 
@@ -36,9 +38,12 @@ class PaymentState(TypedDict, total=False):
 
 @action(name="pay", touches="the bank account", nodes=("pay",), reversible=False)
 async def pay_action(payee: str, amount: int, ledger: str) -> str:
-    """Pay: append a line to a file."""
+    """Pay: append a line to a file; then die, once, where a test has laid a file that says so."""
     with Path(ledger).open("a") as file:
         file.write(f"{payee} {amount}\n")
+    if (trap := Path(f"{ledger}.trap")).exists():
+        trap.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
     return f"{payee} has {amount}"
 
 

@@ -1,0 +1,162 @@
+"""A process is killed with SIGKILL at each node; another goes on without redoing what was finished."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DRIVER = ROOT / "tests" / "kill_driver.py"
+SAMPLE = ROOT / "tests" / "sample" / "langgraph.json"
+PATIENCE = 120
+
+
+@dataclass
+class Killable:
+    """A thread that is driven by processes which may be killed."""
+
+    config: Path
+    url: str
+    folder: Path
+    thread: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.thread}.log"
+
+    def command(self, *options: str) -> list[str]:
+        head = [sys.executable, str(DRIVER), str(self.config), self.url, self.thread, str(self.log)]
+        return [*head, *options]
+
+    def begin(self, graph: str, given: dict[str, Any], *, kill: str = "") -> dict[str, Any] | None:
+        return self.drive("--graph", graph, "--input", json.dumps(given), "--kill", kill)
+
+    def resume(self, *, answer: str = "", kill: str = "") -> dict[str, Any] | None:
+        return self.drive("--answer", answer, "--kill", kill)
+
+    def drive(self, *options: str) -> dict[str, Any] | None:
+        """Return the run, or None when the process was killed."""
+        done = subprocess.run(  # our own driver
+            self.command(*options),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            cwd=self.folder,
+        )
+        if done.returncode == -signal.SIGKILL:
+            return None
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    def lines(self) -> list[tuple[str, str, str]]:
+        words = [line.split() for line in self.log.read_text().splitlines()]
+        return [(word, node, task) for word, node, task in words]
+
+    def redone(self) -> list[str]:
+        """The nodes of tasks that started again after they had finished."""
+        finished: set[str] = set()
+        again = []
+        for word, node, task in self.lines():
+            if word == "finish":
+                finished.add(task)
+            elif task in finished:
+                again.append(node)
+        return again
+
+
+@pytest.fixture
+def sample(database_url: str, tmp_path: Path) -> Killable:
+    return Killable(SAMPLE, database_url, tmp_path)
+
+
+@pytest.mark.parametrize("kill", ["begin:1", "step:1", "step:3", "branch:1", "branch:2", "end:1"])
+def test_a_killed_count_goes_on(sample: Killable, tmp_path: Path, kill: str) -> None:
+    """Whichever node is killed, the count ends the same, and only the killed step may run twice."""
+    given = {"goal": 3, "log": str(tmp_path / "nodes")}
+
+    assert sample.begin("counter", given, kill=kill) is None
+    run = sample.resume()
+
+    assert run is not None
+    assert (run["status"], run["output"], run["attempts"]) == ("succeeded", {"count": 3}, 2)
+    assert sample.redone() == []
+    times = Counter((tmp_path / "nodes").read_text().splitlines())
+    killed = "branch" if kill.startswith("branch") else kill.split(":", maxsplit=1)[0]
+    once = {line: n for line, n in times.items() if not line.startswith(killed)}
+    assert all(n == 1 for line, n in once.items() if line != "branch"), times
+
+
+def test_an_answer_taken_before_the_kill_is_used_after_it(sample: Killable, tmp_path: Path) -> None:
+    """Killed after the approval and before its node finished: the payment is made once, the next gate stays shut."""
+    given = {"payee": "ann", "amount": 5, "ledger": str(tmp_path / "bank")}
+    run = sample.begin("payment", given)
+    assert run is not None
+
+    assert sample.resume(answer=run["questions"][0], kill="ask:1") is None
+    after = sample.resume()
+
+    assert after is not None
+    assert (after["status"], len(after["questions"])) == ("waiting", 1)
+    assert after["questions"] != run["questions"]
+    assert (tmp_path / "bank").read_text() == "ann 5\n"
+
+
+def test_an_act_that_was_cut_short_is_never_repeated_unasked(
+    sample: Killable, tmp_path: Path
+) -> None:
+    """Killed after an act and before its result was noted: whether it happened is unknown, so it is not repeated."""
+    run = sample.begin("payment", {"payee": "ann", "amount": 5, "ledger": str(tmp_path / "bank")})
+    assert run is not None
+    (tmp_path / "bank.trap").touch()
+    assert sample.resume(answer=run["questions"][0]) is None
+
+    again = subprocess.run(  # our own driver
+        sample.command(), capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path
+    )
+
+    assert "ActionRefused: Whether pay already happened is unknown" in again.stderr
+    assert (tmp_path / "bank").read_text() == "ann 5\n"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_a_random_moment(sample: Killable, tmp_path: Path, seed: int) -> None:
+    """Killed from outside at any moment, again and again, the count still ends once."""
+    given = {"goal": 20, "log": str(tmp_path / "nodes")}
+    chance = random.Random(seed)
+    first = ["--graph", "counter", "--input", json.dumps(given)]
+    for options in (first, [], []):
+        killed = subprocess.Popen(  # our own driver
+            sample.command(*options),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=tmp_path,
+        )
+        try:
+            killed.wait(timeout=chance.uniform(0.9, 1.6))
+        except subprocess.TimeoutExpired:
+            killed.kill()
+            killed.wait()
+    if not sample.log.exists() or not any(line[0] == "start" for line in sample.lines()):
+        pytest.skip("killed before it accepted the run")
+
+    last = subprocess.run(  # our own driver
+        sample.command(), capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path
+    )
+
+    assert last.returncode == 0 or "there is nothing to resume" in last.stderr, last.stderr
+    counted = [
+        line for line in (tmp_path / "nodes").read_text().splitlines() if line.startswith("step")
+    ]
+    assert list(dict.fromkeys(counted)) == [f"step {n}" for n in range(1, 21)]
+    assert len(counted) - 20 <= 3
