@@ -50,6 +50,7 @@ class Killable:
             self.command(*options),
             capture_output=True,
             text=True,
+            check=False,
             timeout=PATIENCE,
             cwd=self.folder,
         )
@@ -122,7 +123,12 @@ def test_an_act_that_was_cut_short_is_never_repeated_unasked(
     assert sample.resume(answer=run["questions"][0]) is None
 
     again = subprocess.run(  # our own driver
-        sample.command(), capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path
+        sample.command(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        cwd=tmp_path,
     )
 
     assert "ActionRefused: Whether pay already happened is unknown" in again.stderr
@@ -151,7 +157,12 @@ def test_killed_at_a_random_moment(sample: Killable, tmp_path: Path, seed: int) 
         pytest.skip("killed before it accepted the run")
 
     last = subprocess.run(  # our own driver
-        sample.command(), capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path
+        sample.command(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        cwd=tmp_path,
     )
 
     assert last.returncode == 0 or "there is nothing to resume" in last.stderr, last.stderr
