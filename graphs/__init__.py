@@ -1,0 +1,1 @@
+"""The shapes: one module per application, each with `build()` and `graph`."""

@@ -1,0 +1,134 @@
+"""The research team: plan, research in parallel, supervise, write, verify, criticise, approve, publish.
+
+Every cycle has a limit in `state.research`, and says there what happens when it is reached.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import RetryPolicy, Send
+
+from interlock.core.context import Context
+from interlock.core.sync import sync_too
+from interlock.core.transient import is_transient
+from nodes.research.approve import approve
+from nodes.research.critique import critique
+from nodes.research.decline import decline
+from nodes.research.extract import extract
+from nodes.research.failures import researcher_failed
+from nodes.research.gather import gather
+from nodes.research.judge import conclude, judge
+from nodes.research.plan import plan
+from nodes.research.publish import publish
+from nodes.research.search import query, search
+from nodes.research.supervise import assignments, supervise
+from nodes.research.verify import verify
+from nodes.research.write import write
+from state.research import (
+    SEARCHES,
+    STEPS,
+    ResearcherOutput,
+    ResearcherState,
+    ResearchInput,
+    ResearchOutput,
+    ResearchState,
+)
+
+RETRY = RetryPolicy(
+    max_attempts=3,
+    initial_interval=0.2,
+    backoff_factor=2.0,
+    max_interval=2.0,
+    retry_on=is_transient,
+)
+"""For what the provider's own client gave up on; its retries honour `Retry-After`, and come first."""
+
+Builder = StateGraph[ResearchState, Context, ResearchInput, ResearchOutput]
+ResearcherBuilder = StateGraph[ResearcherState, Context, ResearcherState, ResearcherOutput]
+
+
+def build() -> Builder:
+    """Return the team's graph, without a checkpointer."""
+    team: Builder = StateGraph(
+        ResearchState, Context, input_schema=ResearchInput, output_schema=ResearchOutput
+    )
+    team.set_node_defaults(retry_policy=RETRY)
+    team.add_node("gather", gather)
+    team.add_node("plan", plan)
+    researcher = sync_too(build_researcher()).compile(name="researcher")
+    team.add_node("researcher", researcher, error_handler=researcher_failed)
+    for node in (supervise, write, verify, critique, approve, publish, decline):
+        team.add_node(node)
+    team.add_edge(START, "gather")
+    team.add_edge("gather", "plan")
+    team.add_conditional_edges("plan", after_plan, ["researcher"])
+    team.add_edge("researcher", "supervise")
+    team.add_conditional_edges("supervise", after_supervise, ["researcher", "write", "decline"])
+    team.add_edge("write", "verify")
+    team.add_conditional_edges("verify", after_verify)
+    team.add_conditional_edges("critique", after_critique)
+    team.add_conditional_edges("approve", after_approve)
+    team.add_edge("publish", END)
+    team.add_edge("decline", END)
+    return team
+
+
+def build_researcher() -> ResearcherBuilder:
+    """Return one researcher's graph: it searches, reads and judges until its criteria are met."""
+    one: ResearcherBuilder = StateGraph(ResearcherState, Context, output_schema=ResearcherOutput)
+    one.set_node_defaults(retry_policy=RETRY)
+    for node in (query, search, extract, judge, conclude):
+        one.add_node(node)
+    one.add_edge(START, "query")
+    one.add_edge("query", "search")
+    one.add_edge("search", "extract")
+    one.add_edge("extract", "judge")
+    one.add_conditional_edges("judge", after_judge)
+    one.add_edge("conclude", END)
+    return one
+
+
+def after_plan(state: ResearchState) -> list[Send]:
+    """Send out a researcher for each task that needs no other."""
+    return [Send("researcher", each) for each in assignments(state)]
+
+
+def after_supervise(state: ResearchState) -> list[Send] | Literal["write", "decline"]:
+    """Send out the next wave; when all tasks have ended, write, unless nothing was found."""
+    if wave := assignments(state):
+        return [Send("researcher", each) for each in wave]
+    return "write" if state["findings"] else "decline"
+
+
+def after_judge(state: ResearcherState) -> Literal["query", "conclude"]:
+    """Search again while criteria are not met, up to the limit."""
+    again = state["unmet"] and len(state["queries"]) < SEARCHES
+    return "query" if again else "conclude"
+
+
+def after_verify(state: ResearchState) -> Literal["write", "critique"]:
+    """Back to the writer with what does not stand in the sources."""
+    return "write" if any(fault["by"] == "verifier" for fault in state["faults"]) else "critique"
+
+
+def after_critique(state: ResearchState) -> Literal["approve", "write", "supervise"]:
+    """Back to whoever can mend the critic's faults; on when it has none, or nobody may any more."""
+    kinds = {fault["kind"] for fault in state["faults"] if fault["by"] == "critic"}
+    if "research" in kinds:
+        return "supervise"
+    return "write" if "revise" in kinds else "approve"
+
+
+def after_approve(state: ResearchState) -> Literal["publish", "write", "__end__"]:
+    """Do what the person decided."""
+    if state["status"] == "rejected":
+        return "__end__"
+    return "publish" if state["approval"]["type"] in ("approve", "edit") else "write"
+
+
+Graph = CompiledStateGraph[ResearchState, Context, ResearchInput, ResearchOutput]
+
+graph: Graph = sync_too(build()).compile(name="research").with_config(recursion_limit=STEPS)

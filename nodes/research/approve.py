@@ -1,0 +1,99 @@
+"""Ask a person whether the report may be published; nothing else happens here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
+
+from interlock.core.context import Context
+from interlock.core.gate import Decision, DecisionType, Question, ask_person
+from nodes.research.publish import approved_sha256, publish_report
+from state.research import REJECTIONS, Fault, ResearchState, Status
+
+CONSEQUENCES: Mapping[DecisionType, str] = {
+    "approve": "The report is written to the folder as Markdown and HTML.",
+    "edit": "The same, with another title or folder.",
+    "reject": "With a message the writer revises the report and asks again; without one the run ends.",
+    "respond": "The writer revises the report as you say, and asks again.",
+}
+
+
+class Decided(TypedDict, total=False):
+    """What the person decided, and what follows for the writer."""
+
+    approval: Decision
+    faults: list[Fault]
+    revision: int
+    rejections: int
+    status: Status
+    message: str
+
+
+async def approve(state: ResearchState, runtime: Runtime[Context]) -> Decided:
+    """Wait for a person's decision on this very report."""
+    decision = ask_person(question(state))
+    if decision["type"] in ("approve", "edit"):
+        return {"approval": decision}
+    wish, rejections = decision["message"].strip(), state["rejections"] + 1
+    rejected: Decided = {"approval": decision, "rejections": rejections}
+    if not wish or rejections >= REJECTIONS:
+        return {**rejected, "status": "rejected", "message": _ended(decision, rejections)}
+    fault = Fault(by="person", kind=decision["type"], sentence="", reason=wish)
+    return {**rejected, "faults": [*state["faults"], fault], "revision": 0}
+
+
+def question(state: ResearchState) -> Question:
+    """Return the question: what would be published where, and what supports it."""
+    draft = state["draft"]
+    sentences = sum(len(section["sentences"]) for section in draft["sections"])
+    return Question(
+        action=publish_report,
+        arguments=_arguments(state),
+        summary=(
+            f"Publish “{draft['title']}” ({len(draft['sections'])} sections, {sentences} sentences), "
+            f"the answer to “{state['question']}”?"
+        ),
+        evidence=tuple(_evidence(state)),
+        consequences=CONSEQUENCES,
+    )
+
+
+def _arguments(state: ResearchState) -> dict[str, Any]:  # JSON
+    return {
+        "title": state["draft"]["title"],
+        "folder": state["output"],
+        "report_sha256": approved_sha256(state),
+    }
+
+
+def _evidence(state: ResearchState) -> list[str]:
+    outcomes = [state["outcomes"][task["id"]] for task in state["plan"]]
+    criteria = sum(len(task["criteria"]) for task in state["plan"])
+    unmet = sum(len(outcome["unmet"]) for outcome in outcomes)
+    cited = {
+        citation
+        for section in state["draft"]["sections"]
+        for sentence in section["sentences"]
+        for citation in sentence["citations"]
+    }
+    lines = [
+        f"{len(cited)} quotations cited, each found verbatim in its source",
+        f"{max(0, criteria - unmet)} of {criteria} criteria met",
+    ]
+    lines += [f"not known: {each}" for each in state["draft"]["unknown"]]
+    lines += [f"sources disagree: {each}" for each in state["draft"]["disagreements"]]
+    lines += [f"open: {o['task']}: {o['reason']}" for o in outcomes if o["status"] == "open"]
+    lines += [f"dropped: {f['sentence']} ({f['reason']})" for f in state["dropped"]]
+    lines += [f"the critic objects: {f['reason']}" for f in state["faults"] if f["by"] == "critic"]
+    return [*lines, f"written by {', '.join(state['models'])}; cost unknown"]
+
+
+def _ended(decision: Decision, rejections: int) -> str:
+    who = decision["by"] or "a person"
+    if not decision["message"].strip():
+        return f"Rejected by {who} without a reason; nothing was published."
+    said = f"Rejected by {who} {rejections} times, the last time because: {decision['message']}"
+    return f"{said.rstrip('.')}. Nothing was published."
