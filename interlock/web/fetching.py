@@ -165,6 +165,6 @@ class _translated:  # noqa: N801  # reads as a verb: `with _translated(url):`
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             message = f"'{self._url}' did not answer in time (at most {self._seconds:g} seconds)."
             raise SourceError(message) from error
-        if isinstance(error, OSError | UnicodeError | httpx.HTTPError):
+        if isinstance(error, OSError | UnicodeError | httpx.HTTPError | httpx.InvalidURL):
             reason = str(error) or type(error).__name__
             raise SourceError(f"'{self._url}' cannot be read: {reason}.") from error

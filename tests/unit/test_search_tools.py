@@ -72,7 +72,7 @@ async def test_failures_are_told(shape: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("google", "no search tool 'google'. Use tavily, duckduckgo, brave, exa, or package"),
+        ("google", r"no search tool 'google'\. Use tavily, duckduckgo, brave, exa, or package"),
         ("canned_search:Missing", "is not installed"),
         ("no_such_package:Tool", r"is not installed.*Install the package that has no_such_package"),
         ("canned_search:Keyless", "cannot be built: CANNED_KEY is not set"),
@@ -90,7 +90,7 @@ def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the package is looked for."""
     monkeypatch.delenv("TAVILY_API_KEY", raising=False)
 
-    with pytest.raises(UsageError, match="needs a key. Set TAVILY_API_KEY"):
+    with pytest.raises(UsageError, match=r"needs a key\. Set TAVILY_API_KEY"):
         search_tool("tavily")
 
 
