@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -39,6 +39,8 @@ _BATCH_DOCUMENTS = 100
 _BATCH_CHARACTERS = 2_000_000
 _ANALYZED_FROM = 50
 _CANDIDATES = 200
+_EVERYWHERE = 0.5
+_LARGE = 2_000
 _WEIGHTS = [0.1, 0.1, 0.1, 0.2]
 """What a lexeme counts for in the text, unused, in the title and in the heading."""
 
@@ -81,8 +83,8 @@ class PostgresCorpus:
     async def search(self, collection: str, query: str, *, limit: int = 8) -> list[Passage]:
         """Rank passages by full text; raises `NotFound` for an unknown collection."""
         async with self._connection() as connection:
-            weights = await _weigh(connection, collection, query)
-            ranked = await _rank(connection, collection, weights)
+            weighed = await _weigh(connection, collection, query)
+            ranked = await _rank(connection, collection, weighed)
             best = sorted(ranked, key=lambda hit: (-hit.score, hit.passage))[
                 : max(limit, 0) * COPIES
             ]
@@ -273,29 +275,45 @@ async def _count_lexemes(
     await fetch(connection, SQL["count_lexemes"], values)
 
 
-async def _weigh(connection: Connection, collection: str, query: str) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """The lexemes of a query with their weights, and those that are worth looking up."""
+
+    weights: Mapping[str, float]
+    telling: Sequence[str]
+
+
+async def _weigh(connection: Connection, collection: str, query: str) -> _Query:
     values = {"collection": collection, "query": query[:QUERY_CHARACTERS].replace("\0", " ")}
     rows = await fetch(connection, SQL["weigh"], values)
     if not rows:
         raise _no_collection(collection)
     words = [row for row in rows if row["lexeme"] is not None][:QUERY_LEXEMES]
-    return {row["lexeme"]: rarity(row["total"], row["passages"]) for row in words}
+    return _Query(
+        weights={row["lexeme"]: rarity(row["total"], row["passages"]) for row in words},
+        telling=_telling({row["lexeme"]: row["passages"] for row in words}, rows[0]["total"]),
+    )
 
 
-async def _rank(
-    connection: Connection, collection: str, weights: Mapping[str, float]
-) -> list[_Hit]:
+def _telling(passages: Mapping[str, int], total: int) -> Sequence[str]:
+    """Leave out words that stand nearly everywhere: they rank what others find, in large collections."""
+    rare = [lexeme for lexeme, count in passages.items() if 0 < count <= total * _EVERYWHERE]
+    return rare if rare and total >= _LARGE else list(passages)
+
+
+async def _rank(connection: Connection, collection: str, query: _Query) -> list[_Hit]:
     values = {
         "collection": collection,
         "weights": _WEIGHTS,
-        "lexemes": " | ".join(_quoted(lexeme) for lexeme in weights),
-        "words": list(weights),
+        "lexemes": _any_of(query.weights),
+        "telling": _any_of(query.telling),
+        "words": list(query.weights),
         "candidates": _CANDIDATES,
     }
     # planned anew for each query: how many passages hold its words differs
     cursor = await connection.execute(SQL["rank"], values, prepare=False)
     rows = await cursor.fetchall()
-    return [_hit(row, coverage(weights, row["present"])) for row in rows]
+    return [_hit(row, coverage(query.weights, row["present"])) for row in rows]
 
 
 def _hit(row: DictRow, covered: float) -> _Hit:
@@ -336,6 +354,10 @@ def _ids(rows: Sequence[DictRow]) -> list[str]:
 
 def _array(numbers: Sequence[int]) -> str:
     return "{" + ",".join(map(str, numbers)) + "}"
+
+
+def _any_of(lexemes: Iterable[str]) -> str:
+    return " | ".join(map(_quoted, lexemes))
 
 
 def _quoted(lexeme: str) -> str:

@@ -152,3 +152,20 @@ async def test_a_lost_database_is_told(pool: Pool, tmp_path: Path) -> None:
 
     with pytest.raises(DatabaseUnavailable):
         await corpus.search(collection, "words")
+
+
+async def test_words_that_stand_everywhere_rank_but_do_not_search(
+    pool: Pool, tmp_path: Path
+) -> None:
+    """In a large collection a common word neither crowds out a rare one nor is it lost."""
+    parts = [f"# Part {number}\n\nAbout engines number{number}.\n" for number in range(2_100)]
+    (tmp_path / "large.md").write_text("\n".join(parts))
+    corpus = PostgresCorpus(pool)
+    collection = (await corpus.ingest([str(tmp_path)]))["collection"]
+
+    rare = await corpus.search(collection, "engines number77")
+    common = await corpus.search(collection, "engines")
+
+    assert [hit["text"] for hit in rare] == ["About engines number77."]
+    assert rare[0]["coverage"] == pytest.approx(1.0)
+    assert len(common) == 8

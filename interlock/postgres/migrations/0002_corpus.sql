@@ -30,7 +30,7 @@ create table interlock.passages (
     lexemes tsvector not null generated always as (
         setweight(interlock.lexemes(heading), 'A') || setweight(interlock.lexemes(title), 'B') || interlock.lexemes(text)
     ) stored
-);
+) with (toast_tuple_target = 8160);  -- a ranking reads every lexeme column: keep it in the row
 create index passages_document on interlock.passages (document_id);
 create index passages_lexemes on interlock.passages using gin (lexemes);
 

@@ -75,12 +75,12 @@ left join interlock.collection_lexemes held
 where c.collection_id = %(collection)s
 order by word.positions[1];
 
--- rank: the passages with most of a query's lexemes, the nearest first, and which lexemes they hold
+-- rank: passages with any of the telling lexemes, ranked by all, and which of them they hold
 with hits as (
     select p.passage_id, ts_rank(%(weights)s::real[], p.lexemes, %(lexemes)s::tsquery, 1) as rank
     from interlock.passages p
     join interlock.collection_documents m using (document_id)
-    where m.collection_id = %(collection)s and m.current and p.lexemes @@ %(lexemes)s::tsquery
+    where m.collection_id = %(collection)s and m.current and p.lexemes @@ %(telling)s::tsquery
     order by rank desc, p.passage_id
     limit %(candidates)s
 )
