@@ -25,8 +25,7 @@ from interlock.postgres.embedded.account import Account
 from interlock.postgres.embedded.folder import DataFolder
 
 SECONDS = 30
-CODE = Path(embedded.__file__).parents[3]
-LIBRARIES = Path(psycopg.__file__).parents[1]
+OUR_PATH = f"{Path(embedded.__file__).parents[3]}:{Path(psycopg.__file__).parents[1]}"
 _numbers = itertools.count(1)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do this")
 
@@ -89,7 +88,7 @@ def data_dir(short_folder: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def process(script: str, path: Path, **options: object) -> Iterator[subprocess.Popen[str]]:
     """Run a script on a data directory in a process and session of its own, killed at the end."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CODE), "MY_API_KEY": "secret-1"}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": OUR_PATH, "MY_API_KEY": "secret-1"}
     arguments = {"env": environment, **options}
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", script, str(path)],
@@ -395,7 +394,7 @@ def python() -> str:
 def as_user(found: Account) -> dict[str, object]:
     """Return the options for `subprocess`, with our code on the path."""
     options = dict(found.launch_options())
-    return {**options, "env": {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{CODE}:{LIBRARIES}"}}
+    return {**options, "env": {"PATH": "/usr/bin:/bin", "PYTHONPATH": OUR_PATH}}
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ def find(folder: DataFolder) -> Postmaster | None:
     ready = len(lines) > 7 and lines[7].strip() == "ready"
     if not ready or not is_held_alone(folder.server_lock):
         return None
-    return Postmaster(pid=int(lines[0]), port=int(lines[3]), takes_tcp=bool(lines[5].strip()))
+    found = Postmaster(pid=int(lines[0]), port=int(lines[3]), takes_tcp=bool(lines[5].strip()))
+    return found if _is_server(found.pid, folder.cluster) else None  # its children may outlive it
 
 
 def launch(

@@ -22,6 +22,8 @@ from interlock.postgres.embedded.locks import POLL_SECONDS, FileLock, held
 from interlock.postgres.embedded.postmaster import Postmaster
 
 WAIT_SECONDS = 30.0
+# A killed server looks alive for a moment: no answer, shutting down, crashed, or starting up.
+GONE = {None, "57P01", "57P02", "57P03"}
 
 
 def start(
@@ -188,11 +190,14 @@ def _join(folder: DataFolder, *, port: int | None, seconds: float) -> EmbeddedSe
     folder.trim_log()
     lease = _Lease(folder)
     try:
-        found = _find_or_launch(folder, programs, account, port=port, seconds=seconds)
-        if problem := _unfit(folder, found, port):
-            _stop_unfit(folder, lease, problem)
-            found = _find_or_launch(folder, programs, account, port=port, seconds=seconds)
-        return _handle(folder, found, lease)
+        deadline = time.monotonic() + seconds
+        while True:
+            left = max(deadline - time.monotonic(), 1)
+            found = _find_or_launch(folder, programs, account, port=port, seconds=left)
+            if problem := _unfit(folder, found, port):
+                _stop_unfit(folder, lease, problem)
+            elif server := _handle(folder, found, lease, last_try=time.monotonic() > deadline):
+                return server
     except BaseException:
         _leave_after_failure(folder, lease)
         raise
@@ -249,11 +254,15 @@ def _leave_after_failure(folder: DataFolder, lease: _Lease) -> None:
         lease.drop()
 
 
-def _handle(folder: DataFolder, found: Postmaster, lease: _Lease) -> EmbeddedServer:
+def _handle(
+    folder: DataFolder, found: Postmaster, lease: _Lease, *, last_try: bool
+) -> EmbeddedServer | None:
+    """Return a handle to a server that answers; None when it does not and may just have ended."""
     place = folder.socket_folder()
-    assert place is not None, "a server without one was stopped"  # noqa: S101 - says why
     password = folder.password() if found.takes_tcp else None
-    _prepare(folder, _socket_url(place, found.port, database="postgres"), password)
+    if place is None or not _prepare(folder, _url_to_prepare(place, found), password, last_try):
+        time.sleep(POLL_SECONDS)
+        return None
     server = EmbeddedServer(
         url=_socket_url(place, found.port),
         tcp_url=password and _tcp_url(password, found.port),
@@ -266,12 +275,20 @@ def _handle(folder: DataFolder, found: Postmaster, lease: _Lease) -> EmbeddedSer
     return server
 
 
-def _prepare(folder: DataFolder, url: str, password: str | None) -> None:
+def _prepare(folder: DataFolder, url: str, password: str | None, last_try: bool) -> bool:
+    """Prepare the database, and tell whether the server answered."""
     try:
         cluster.ensure_database(url, password)
     except psycopg.Error as exc:
+        if isinstance(exc, psycopg.OperationalError) and exc.sqlstate in GONE and not last_try:
+            return False
         what = "The database cannot be opened"
         raise failures.of_server(what, str(exc), folder.path) from exc
+    return True
+
+
+def _url_to_prepare(place: Path, found: Postmaster) -> str:
+    return _socket_url(place, found.port, database="postgres")
 
 
 def _existing(data_dir: Path | None) -> DataFolder | None:
