@@ -139,7 +139,9 @@ class DataFolder:
             return
         with self.log.open("rb") as log:
             log.seek(-LOG_KEPT, os.SEEK_END)
-            self.log.with_suffix(".log.1").write_bytes(log.read())
+            kept = open_private(self.log.with_suffix(".log.1"), os.O_WRONLY | os.O_TRUNC)
+            with os.fdopen(kept, "wb") as file:
+                file.write(log.read())
         os.truncate(self.log, 0)
 
     def _socket_place(self) -> Path | None:
