@@ -1,0 +1,151 @@
+"""Questions for a person: as a panel, and asked right here in the terminal."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from interlock.cli.output import remarks
+from interlock.cli.texts import line_of, lines_of, read_value, short
+from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
+from interlock.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+KEYS = {"a": "approve", "e": "edit", "r": "reject", "w": "respond"}
+WORDS = {"approve": "approve", "edit": "edit", "reject": "reject", "respond": "answer in words"}
+STOP = "\x03"
+
+
+def login_name() -> str:
+    """Return who answers where nobody else is named; empty where the system does not know."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def print_question(question: OpenQuestion, console: Console) -> None:
+    """Print what a person can decide by, and the commands that answer."""
+    from rich.panel import Panel
+
+    title = f"[bold]question {short(question.id)}[/] · {question.graph} · {question.node}"
+    console.print(Panel(_body(question), title=title, title_align="left", border_style="yellow"))
+
+
+def commands(question: OpenQuestion) -> list[str]:
+    """Return the commands that answer a question."""
+    start, name = "interlock approvals", short(question.id)
+    if not question.action:
+        return [f"{start} answer {name} --value JSON"]
+    forms = {
+        "approve": f"{start} approve {name}",
+        "edit": f"{start} edit {name} --set {next(iter(question.arguments), 'key')}=…",
+        "reject": f"{start} reject {name} --reason …",
+        "respond": f"{start} respond {name} --message …",
+    }
+    return [forms[each] for each in question.decisions if each in forms]
+
+
+def ask_here(question: OpenQuestion, by: str) -> AnswerForm | None:
+    """Ask in the terminal and return the answer, None for later; a key pressed earlier does not count."""
+    console = remarks()
+    if not question.action:
+        text = _line("Your answer (empty: later)")
+        return Resume(question.id, read_value(text), by) if text else None
+    return _decided(question, _choice(question, console), by)
+
+
+def argument_of(
+    question: OpenQuestion, key: str, text: str
+) -> Any:  # what the action's schema says
+    """Return an argument that a person typed, in the type that the action takes; raises `UsageError`."""
+    configs = question.payload.get("review_configs") or [{}]
+    properties = configs[0].get("args_schema", {}).get("properties", {})
+    known = properties or question.arguments
+    if key not in known:
+        raise UsageError(
+            f"{question.action} has no argument {key!r}.", hint=f"It has: {', '.join(known)}."
+        )
+    return text if properties.get(key, {}).get("type") == "string" else read_value(text)
+
+
+def _body(question: OpenQuestion) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(question.summary or "A plain question.", style="bold")]
+    if question.evidence:
+        parts += [Text(), *(Text(f"• {each}") for each in question.evidence)]
+    if question.arguments:
+        parts += [Text(), Text(f"{question.action} with", style="dim")]
+        parts += [Text(f"  {each}") for each in lines_of(dict(question.arguments))]
+    if question.consequences:
+        parts += [Text(), _consequences(question)]
+    parts += [Text(), *(Text(each, style="cyan") for each in commands(question))]
+    return Group(*parts)
+
+
+def _consequences(question: OpenQuestion) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for answer, text in question.consequences.items():
+        table.add_row(Text(answer, style="bold"), Text(text))
+    return table
+
+
+def _decided(question: OpenQuestion, choice: str, by: str) -> AnswerForm | None:
+    match choice:
+        case "approve":
+            return Approve(question.id, by)
+        case "edit":
+            arguments = _edited(question)
+            return Edit(question.id, arguments, by) if arguments else ask_here(question, by)
+        case "reject":
+            return Reject(question.id, _line("What should change?"), by)
+        case "respond":
+            text = _line("Your words")
+            return Respond(question.id, text, by) if text else ask_here(question, by)
+        case _:
+            return None
+
+
+def _choice(question: OpenQuestion, console: Console) -> str:
+    offered = {key: answer for key, answer in KEYS.items() if answer in question.decisions}
+    words = "  ".join(f"[bold]{key}[/] {WORDS[answer]}" for key, answer in offered.items())
+    console.print(f"{words}  [bold]l[/] later  ", end="")
+    _forget_typed_ahead()
+    while True:
+        key = click.getchar().lower()
+        if key == STOP:
+            raise KeyboardInterrupt
+        if key in offered or key == "l":
+            console.print(f"→ {WORDS[offered[key]] if key in offered else 'later'}")
+            return offered.get(key, "later")
+
+
+def _edited(question: OpenQuestion) -> dict[str, Any]:  # arguments of the action
+    click.echo("Enter keeps a value.", err=True)
+    arguments = {}
+    for key, value in question.arguments.items():
+        now = line_of(value)
+        typed = _line(key, now)
+        if typed != now:
+            arguments[key] = argument_of(question, key, typed)
+    return arguments
+
+
+def _line(text: str, default: str = "") -> str:
+    return str(click.prompt(text, default=default, show_default=bool(default), err=True)).strip()
+
+
+def _forget_typed_ahead() -> None:
+    import termios
+
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)

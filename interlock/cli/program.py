@@ -1,0 +1,85 @@
+"""The entry point: parse, run one command, and turn whatever happens into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from interlock import __version__
+from interlock.cli.approvals import approvals
+from interlock.cli.call import Call, Group
+from interlock.cli.failures import Failure, failure_of, report
+from interlock.cli.runs import resume, run
+from interlock.cli.steps import diff, fork, history, show
+from interlock.errors import InterlockError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave the process with its exit code."""
+    sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 waits, 4 limit, 130 Ctrl-C."""
+    call = Call.read(arguments)
+    try:
+        code = int(_dispatch(arguments, call) or 0)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+        return 1
+    return code
+
+
+def _dispatch(arguments: Sequence[str], call: Call) -> int | None:
+    try:
+        code: int | None = program.main(
+            list(arguments), prog_name="interlock", standalone_mode=False, obj=call
+        )
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if _shows_traceback(call, error):
+            raise
+        return report(failure_of(error, call), as_json=call.as_json)
+    return code
+
+
+def _shows_traceback(call: Call, error: BaseException) -> bool:
+    wanted = call.debug or os.environ.get("INTERLOCK_DEBUG", "") in ("1", "true", "yes", "on")
+    expected = isinstance(error, InterlockError | click.ClickException | KeyboardInterrupt)
+    if wanted and not expected:
+        return True
+    if wanted:
+        import traceback
+
+        traceback.print_exception(error)
+    return False
+
+
+def _drop_stdout() -> None:
+    """Let the interpreter flush into nothing at its end: the reader has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(
+    cls=Group,
+    name="interlock",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="interlock %(version)s")
+@click.pass_context
+def program(ctx: click.Context) -> None:
+    """Run AI agents that survive a crash, stop for approval, and can be rewound."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+for _command in (run, resume, approvals, history, show, fork, diff):
+    program.add_command(_command)
+
+__all__ = ["Failure", "execute", "main", "program"]

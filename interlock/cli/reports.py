@@ -1,0 +1,73 @@
+"""How a run that ended is told of: the result on standard output, what to do next on standard error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interlock.cli.asking import print_question
+from interlock.cli.documents import notice_of, run_document
+from interlock.cli.output import is_conversation, print_json, remarks, results
+from interlock.cli.texts import lines_of, short
+from interlock.core.runs import Run
+
+if TYPE_CHECKING:
+    from interlock.cli.call import Call
+    from interlock.cli.detached import Detached
+
+STYLES = {"succeeded": "green", "waiting": "yellow", "failed": "red", "cancelled": "red"}
+
+
+def report_run(run: Run, call: Call) -> None:
+    """Tell how a run ended: its output, its questions, or how to go on."""
+    if call.as_json:
+        print_json(run_document(run))
+        return
+    _print_status(run)
+    match run.status:
+        case "succeeded":
+            _print_output(run)
+        case "waiting":
+            _print_questions(run)
+        case _:
+            remarks().print(f"Nothing is lost: [cyan]interlock resume {short(run.thread_id)}[/]")
+
+
+def report_detached(run: Run, detached: Detached, call: Call) -> None:
+    """Tell where a run goes on in the background, and how to look at it."""
+    if call.as_json:
+        place = {"pid": detached.pid, "log": str(detached.log)}
+        print_json(run_document(run) | {"detached": place})
+        return
+    results().print(run.thread_id, soft_wrap=True)
+    console = remarks()
+    console.print(f"Process {detached.pid} works on it in the background.")
+    console.print(
+        f"  [cyan]interlock status[/]  ·  [cyan]interlock history {short(run.thread_id)}[/]"
+    )
+    console.print("  [cyan]interlock approvals[/]  shows what it asks")
+    console.print(f"  log: {detached.log}", soft_wrap=True)
+
+
+def _print_status(run: Run) -> None:
+    console = remarks()
+    style = STYLES.get(run.status, "yellow")
+    word = "stopped" if run.status == "queued" else run.status
+    notice = notice_of(run.model)
+    tail = f"  [yellow]{notice}[/]" if notice else ""
+    console.print(f"[{style}]{word}[/]  thread [cyan]{short(run.thread_id)}[/]{tail}")
+    if run.error and run.status != "queued":
+        console.print(run.error, style="red")
+
+
+def _print_output(run: Run) -> None:
+    console = results()
+    for line in lines_of(run.output):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _print_questions(run: Run) -> None:
+    if is_conversation():  # it was asked a moment ago, and the answer was: later
+        remarks().print("It waits: [cyan]interlock approvals[/] shows the question again.")
+        return
+    for question in run.interrupts:
+        print_question(question, remarks())

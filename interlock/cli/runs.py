@@ -1,0 +1,175 @@
+"""`run` and `resume`: work on a thread until it ends, waits for a person, or is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from interlock.cli.call import Call, Command, Group, this_call
+from interlock.errors import InterlockError
+
+if TYPE_CHECKING:
+    from interlock.app import Interlock
+    from interlock.application import Application
+    from interlock.core.runs import Run
+
+OWN_OPTIONS = ("--model", "--thread", "--detach", "--input", "--json", "--debug", "--help")
+SHARED_OPTIONS = ("--config", "--data-dir", "--url")
+
+
+class Graphs(Group):
+    """One command per graph that langgraph.json names; its options come from the graph's input schema."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the graphs; none where there is no langgraph.json."""
+        try:
+            return sorted(_application(ctx).targets)
+        except InterlockError:
+            return []
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Return the command that runs a graph; raises `NotFound`, `UsageError`."""
+        return _graph_command(_application(ctx), cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse an option where the graph's name belongs."""
+        if args and args[0].startswith("-"):
+            raise click.UsageError("The name of a graph comes first.", ctx)
+        return args[0], self.get_command(ctx, args[0]), args[1:]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the graphs; one that cannot be imported says so."""
+        rows = [(name, self._about(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Graphs"):
+            formatter.write_dl(rows or [("none", "There is no langgraph.json here.")])
+
+    def _about(self, ctx: click.Context, name: str) -> str:
+        try:
+            return self.get_command(ctx, name).get_short_help_str(limit=80)
+        except InterlockError as error:
+            return str(error.args[0])
+
+
+class GraphCommand(Command):
+    """Runs one graph."""
+
+    many: tuple[str, ...] = ()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, after letting one option take several values."""
+        from interlock.cli.graph_options import spread
+
+        return super().parse_args(ctx, spread(args, self.many))
+
+
+@click.group(cls=Graphs, subcommand_metavar="GRAPH [OPTIONS]")
+def run() -> None:
+    """Run a graph; its options come from its input schema (`run GRAPH --help`)."""
+
+
+@click.command(cls=Command)
+@click.argument("thread")
+@click.option("--model", metavar="NAME", help="Go on with another model, provider:name.")
+@click.option("--detach", is_flag=True, help="Work in the background.")
+def resume(thread: str, model: str | None, detach: bool) -> int:
+    """Go on with a thread that crashed, was stopped, failed, or is queued."""
+    call = this_call()
+    with call.runtime() as il:
+        found = il.run(thread)
+        return work_on(il, call, found, model=model, detached=detach)
+
+
+def work_on(
+    il: Interlock, call: Call, run: Run, *, model: str | None = None, detached: bool = False
+) -> int:
+    """Work on a thread, here or in the background; report it and return the exit code."""
+    from interlock.cli.detached import detach
+    from interlock.cli.following import exit_code, follow
+    from interlock.cli.reports import report_detached, report_run
+
+    if detached:
+        report_detached(run, detach(il, call, run, model=model), call)
+        return 0
+    ended = follow(il, call, run, model=model)
+    while (answer := _answer_here(il, call, ended)) is not None:
+        ended = follow(il, call, il.submit_answer(ended.thread_id, answer))
+    report_run(ended, call)
+    return exit_code(ended, call)
+
+
+def _answer_here(il: Interlock, call: Call, run: Run) -> Any:  # an answer, or None for later
+    from interlock.cli.asking import ask_here, login_name, print_question
+    from interlock.cli.output import is_conversation, remarks
+
+    if run.status != "waiting" or call.as_json or not is_conversation():
+        return None
+    print_question(run.interrupts[0], remarks())
+    return ask_here(run.interrupts[0], il.settings.user or login_name())
+
+
+def _application(ctx: click.Context) -> Application:
+    from interlock.application import Application
+
+    return Application.find(ctx.ensure_object(Call).settings().config)
+
+
+def _graph_command(application: Application, name: str) -> click.Command:
+    from interlock.cli.graph_options import flag, options_of
+    from interlock.inputs import input_properties
+
+    graph = application.graph(name)
+    properties = input_properties(graph)
+    options = options_of(properties, OWN_OPTIONS + SHARED_OPTIONS)
+    command = GraphCommand(
+        name,
+        params=[*options, *_run_options()],
+        callback=lambda **params: _run_graph(name, properties, params),
+        help=_about(application, name),
+    )
+    command.many = tuple(flag(key) for key, each in properties.items() if _is_list(each))
+    return command
+
+
+def _run_options() -> list[click.Parameter]:
+    texts = {
+        "--model": ("NAME", "The chat model, provider:name  [INTERLOCK_MODEL]"),
+        "--thread": ("ID", "Run on this thread; without it on a new one."),
+        "--input": ("JSON", "The whole input as JSON, or @FILE; options go over it."),
+    }
+    named: list[click.Parameter] = [
+        click.Option([name], metavar=metavar, help=text) for name, (metavar, text) in texts.items()
+    ]
+    return [*named, click.Option(["--detach"], is_flag=True, help="Work in the background.")]
+
+
+def _run_graph(
+    name: str, properties: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]
+) -> int:  # click's values
+    from interlock.cli.graph_options import check_complete, read_input, values_of
+
+    call = this_call()
+    given = read_input(params["input"]) if params["input"] else {}
+    given |= values_of(params)
+    check_complete(name, properties, given)
+    with call.runtime() as il:
+        accepted = il.submit(name, given, thread_id=params["thread"], model=params["model"])
+        return work_on(il, call, accepted, detached=params["detach"])
+
+
+def _about(application: Application, name: str) -> str:
+    """Return the first paragraph of what the graph's module says about itself."""
+    import inspect
+    import sys
+
+    module = sys.modules.get(application.targets[name].rpartition(":")[0])
+    return inspect.cleandoc((module and module.__doc__) or f"The graph {name}.").partition("\n\n")[
+        0
+    ]
+
+
+def _is_list(schema: Mapping[str, Any]) -> bool:  # JSON Schema
+    return schema.get("type") == "array"

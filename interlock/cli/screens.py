@@ -1,0 +1,201 @@
+"""Tables for people: questions, threads, steps, differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from interlock.cli.documents import notice_of
+from interlock.cli.texts import (
+    ago,
+    changes,
+    clipped,
+    counted,
+    duration,
+    line_of,
+    lines_of,
+    money,
+    names,
+    short,
+    spent,
+    tokens,
+)
+from interlock.core.runs import OpenQuestion, Step, Usage
+
+if TYPE_CHECKING:
+    from interlock.app import ThreadSummary
+    from interlock.history import Difference
+
+STATUS_STYLES = {
+    "succeeded": "green",
+    "waiting": "yellow",
+    "running": "cyan",
+    "failed": "red",
+    "lost": "red",
+    "stopped": "yellow",
+}
+
+
+def notice_for(models: Iterable[str]) -> str:
+    """Return the notice that a screen of several runs must carry."""
+    return next((notice for model in models if (notice := notice_of(model))), "")
+
+
+def print_questions(questions: Sequence[OpenQuestion], console: Console) -> None:
+    """Print the open questions."""
+    if not questions:
+        console.print("Nothing waits for a person.")
+        return
+    table = _table("question", "thread", "asks", "summary", "since")
+    now = datetime.now(UTC)
+    for each in questions:
+        table.add_row(
+            Text(short(each.id), style="cyan"),
+            short(each.thread_id),
+            clipped(each.action or each.node, 20),
+            clipped(each.summary, 200),
+            ago(each.asked_at, now),
+        )
+    console.print(table)
+    first = short(questions[0].id)
+    console.print(
+        f"[cyan]interlock approvals show {first}[/]  ·  [cyan]interlock approvals approve {first}[/]"
+    )
+
+
+def print_threads(threads: Sequence[ThreadSummary], console: Console) -> None:
+    """Print the latest threads."""
+    if not threads:
+        console.print("No thread yet: [cyan]interlock run[/] starts one.")
+        return
+    table = _table("thread", "graph", "status", "about", "last")
+    now = datetime.now(UTC)
+    for each in threads:
+        status = standing(each)
+        about = clipped(each.title, 200) + (
+            f" — {clipped(each.error, 120)}" if status == "failed" else ""
+        )
+        fork = f" ⑂ {short(each.parent_thread_id)}" if each.parent_thread_id else ""
+        table.add_row(
+            Text(short(each.thread_id), style="cyan"),
+            each.graph,
+            Text(status, style=STATUS_STYLES.get(status, "")),
+            about + fork,
+            ago(each.updated_at, now),
+        )
+    console.print(table)
+
+
+def standing(thread: ThreadSummary) -> str:
+    """Return a thread's status as a person means it: a running one without a process is lost."""
+    if thread.status == "running" and not thread.alive:
+        return "lost"
+    if thread.status == "queued":
+        return "running" if thread.alive else "stopped"
+    return thread.status
+
+
+def print_history(steps: Sequence[Step], console: Console) -> None:
+    """Print a thread's steps."""
+    table = _table("step", "ran", "what changed", "next")
+    for title in ("tokens", "cost", "took"):
+        table.add_column(title, justify="right", no_wrap=True)
+    before: Mapping[str, Any] = {}  # state
+    for step in steps:
+        table.add_row(*_history_row(step, before))
+        before = step.values
+    console.print(table)
+    total = sum((step.usage for step in steps), Usage())
+    taken = sum(step.seconds for step in steps)
+    console.print(
+        f"{counted(len(steps), 'step')} · {duration(taken)} · {spent(total)}", style="dim"
+    )
+
+
+def print_step(step: Step, console: Console, *, key: str | None, full: bool) -> None:
+    """Print the state at a step, or one key of it."""
+    if key is not None:
+        _print_lines(step.values[key], console, full=full)
+        return
+    console.print(
+        f"[bold]step {step.number}[/] · {names(step.nodes) or step.source} · "
+        f"{step.created_at.astimezone():%Y-%m-%d %H:%M:%S} · checkpoint [cyan]{step.checkpoint_id}[/]"
+    )
+    if step.next:
+        console.print(f"next: {names(step.next)}", style="dim")
+    for name, value in step.values.items():
+        changed = name in step.changed
+        console.print(Text(f"{name}:", style="bold green" if changed else "bold"))
+        for line in lines_of(value, full=full):
+            console.print(Text(f"  {line}"), soft_wrap=full)
+
+
+def print_difference(difference: Difference, console: Console) -> None:
+    """Print how two threads differ: where they part, what each did, and how they end."""
+    console.print(_paths(difference))
+    sides = _table("", f"A {short(difference.a)}", f"B {short(difference.b)}")
+    sides.add_row("since then", spent(difference.usage_a), spent(difference.usage_b))
+    sides.add_row("actions", _joined(difference.effects_a), _joined(difference.effects_b))
+    for key, (a, b) in difference.changed.items():
+        sides.add_row(Text(key, style="bold"), _brief(a), _brief(b))
+    console.print(sides)
+    if not difference.changed:
+        console.print("Both end with the same state.")
+
+
+def _paths(difference: Difference) -> Text:
+    common = counted(difference.common_steps, "step")
+    text = Text.assemble((f"{common} in common ─┬─ ", "dim"), ("A ", "bold green"), overflow="fold")
+    text.append(_path(difference.path_a))
+    indent = " " * (len(common) + 12)
+    text.append(f"\n{indent}╰─ ", "dim")
+    text.append("B ", "bold magenta")
+    text.append(_path(difference.path_b))
+    return text
+
+
+def _path(path: Sequence[str]) -> str:
+    return " → ".join(names(each.split("+")) for each in path) or "(nothing more)"
+
+
+def _history_row(step: Step, before: Mapping[str, Any]) -> list[str | Text]:  # state
+    following = names(step.next)
+    if step.questions:
+        following += " asks a person"
+    return [
+        str(step.number),
+        names(step.nodes) or step.source,
+        changes(step.changed, before, step.values),
+        Text(following, style="yellow" if step.questions else "dim"),
+        tokens(step.usage) if step.usage.calls else "",
+        money(step.usage.cost) if step.usage.calls else "",
+        duration(step.seconds),
+    ]
+
+
+def _print_lines(value: Any, console: Console, *, full: bool) -> None:  # a value of any state
+    for line in lines_of(value, full=full):
+        console.print(Text(line), soft_wrap=full)
+
+
+def _brief(value: Any) -> str:  # a value of any state
+    if isinstance(value, list):
+        return counted(len(value), "item")
+    return clipped(line_of(value) if value is not None else "—", 160)
+
+
+def _joined(effects: Sequence[str]) -> str:
+    return ", ".join(effects) or "none"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 1))
+    for number, title in enumerate(titles):
+        table.add_column(title, overflow="fold", no_wrap=number == 0)
+    return table

@@ -1,0 +1,141 @@
+"""`history`, `show`, `fork`, `diff`: look at a thread's steps, and go another way from one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from interlock.cli.call import Command, this_call
+from interlock.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from interlock.app import Interlock
+
+
+@click.command(cls=Command)
+@click.argument("thread")
+def history(thread: str) -> int:
+    """List a thread's steps: what ran, what changed, tokens, cost, time."""
+    from interlock.cli.documents import notice_of, run_document, step_document
+    from interlock.cli.output import print_json, print_notice, results
+    from interlock.cli.screens import print_history
+
+    call = this_call()
+    with call.runtime() as il:
+        run, steps = il.run(thread), il.history(thread)
+    if call.as_json:
+        print_json(run_document(run) | {"steps": [step_document(each) for each in steps]})
+        return 0
+    console = results()
+    console.print(f"[bold]{run.graph}[/] [cyan]{run.thread_id}[/] {run.status}", soft_wrap=True)
+    print_history(steps, console)
+    for question in run.interrupts:
+        console.print(
+            f"open: {question.summary}  [cyan]interlock approvals show {question.id[:8]}[/]"
+        )
+    if run.error:
+        console.print(run.error, style="red", markup=False)
+    print_notice(console, notice_of(run.model))
+    return 0
+
+
+@click.command(cls=Command)
+@click.argument("thread")
+@click.option("--at", metavar="STEP", help="Step number or checkpoint id; default: the last one.")
+@click.option("--key", metavar="NAME", help="Only this key of the state.")
+@click.option("--full", is_flag=True, help="Shorten nothing.")
+def show(thread: str, at: str | None, key: str | None, full: bool) -> int:
+    """Show a thread's state at a step."""
+    from interlock.cli.documents import notice_of, step_document
+    from interlock.cli.output import print_json, print_notice, results
+    from interlock.cli.screens import print_step
+
+    call = this_call()
+    with call.runtime() as il:
+        run = il.run(thread)
+        step = il.step(thread, at) if at is not None else il.history(thread)[-1]
+    if key is not None and key not in step.values:
+        known = ", ".join(step.values) or "nothing yet"
+        raise NotFound(f"The state at step {step.number} has no {key!r}.", hint=f"It has: {known}.")
+    notice = notice_of(run.model)
+    if call.as_json:
+        document = step_document(step, values=True)
+        document["values"] = document["values"] if key is None else {key: document["values"][key]}
+        ids = {"thread_id": run.thread_id, "graph": run.graph}
+        print_json(ids | document | ({"notice": notice} if notice else {}))
+        return 0
+    print_step(step, results(), key=key, full=full)
+    print_notice(results(), notice)
+    return 0
+
+
+@click.command(cls=Command)
+@click.argument("thread")
+@click.option("--at", metavar="STEP", required=True, help="Step number or checkpoint id.")
+@click.option(
+    "--set", "changes", metavar="KEY=VALUE", multiple=True, help="A key of the state; JSON or text."
+)
+@click.option("--model", metavar="NAME", help="Go on with another model, provider:name.")
+@click.option("--detach", is_flag=True, help="Work in the background.")
+def fork(thread: str, at: str, changes: tuple[str, ...], model: str | None, detach: bool) -> int:
+    """Start a new thread from a step of another, with some state changed."""
+    from interlock.cli.runs import work_on
+
+    call = this_call()
+    with call.runtime() as il:
+        values = _values(il, il.run(thread).graph, changes)
+        accepted = il.submit_fork(thread, at=at, values=values, model=model)
+        return work_on(il, call, accepted, detached=detach)
+
+
+@click.command(cls=Command)
+@click.argument("a")
+@click.argument("b")
+def diff(a: str, b: str) -> int:
+    """Compare two threads: where they part, what each did, and how they end."""
+    from interlock.cli.documents import difference_document, notice_of
+    from interlock.cli.output import print_json, print_notice, results
+    from interlock.cli.screens import print_difference
+
+    call = this_call()
+    with call.runtime() as il:
+        model = il.run(a).model
+        difference = il.diff(a, b)
+    if call.as_json:
+        print_json(difference_document(difference, model))
+        return 0
+    print_difference(difference, results())
+    print_notice(results(), notice_of(model))
+    return 0
+
+
+def _values(il: Interlock, graph: str, changes: tuple[str, ...]) -> dict[str, Any]:  # state
+    from interlock.cli.approvals import assignment
+
+    compiled = il.graph(graph)
+    return {key: _value(compiled, key, text) for key, text in map(assignment, changes)}
+
+
+def _value(graph: Any, key: str, text: str) -> Any:  # a compiled graph; a value of its state
+    """Return what a person typed in the type of the state's key: as JSON where that fits, else as text."""
+    from interlock.cli.texts import read_value
+    from interlock.inputs import check_values
+
+    read = read_value(text)
+    try:
+        return check_values(graph, {key: read})[key]
+    except UsageError:
+        if read == text or not _fits(graph, key, text):
+            raise
+    return text
+
+
+def _fits(graph: Any, key: str, text: str) -> bool:  # a compiled graph
+    from interlock.inputs import check_values
+
+    try:
+        check_values(graph, {key: text})
+    except UsageError:
+        return False
+    return True

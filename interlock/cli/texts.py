@@ -1,0 +1,193 @@
+"""How values read to a person: short ids, times, money, what changed. Pure functions."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from interlock.core.runs import Usage
+
+ID_LENGTH = 8
+INDENT = "  "
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def short(identifier: str) -> str:
+    """Return the beginning of an id, long enough to be typed instead of it."""
+    return identifier[:ID_LENGTH]
+
+
+def clipped(text: str, length: int) -> str:
+    """Return a text on one line, cut with an ellipsis when it is longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: max(length - 1, 0)].rstrip() + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the right form."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: 0.03 s, 4.2 s, 1:05, 2:03:04."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def clock(seconds: float) -> str:
+    """Return elapsed time in a fixed form: 0:07, 12:40."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago something was, in its largest unit."""
+    seconds = max(int((now - moment).total_seconds()), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def money(cost: float | None) -> str:
+    """Return US dollars, `?` where no price is known."""
+    if cost is None:
+        return "?"
+    if cost == 0:
+        return "$0"
+    return f"${cost:.4f}" if cost < 0.1 else f"${cost:.2f}"
+
+
+def tokens(usage: Usage) -> str:
+    """Return how many tokens went in and out."""
+    return f"{usage.input_tokens + usage.output_tokens:,}"
+
+
+def spent(usage: Usage) -> str:
+    """Return what model calls took, in a few words."""
+    if not usage.calls:
+        return "no model calls"
+    return f"{counted(usage.calls, 'model call')} · {tokens(usage)} tokens · {money(usage.cost)}"
+
+
+def names(nodes: Sequence[str]) -> str:
+    """Return the nodes of one step, those that ran side by side counted."""
+    found = Counter("start" if each == "__start__" else each for each in nodes)
+    return ", ".join(
+        name if times == 1 else f"{name} {TIMES}{times}" for name, times in found.items()
+    )
+
+
+def change(key: str, old: Any, new: Any) -> str:  # values of any state
+    """Return what happened to a state key in a few words: `findings +4`, `round 1 → 2`."""
+    if isinstance(new, list | dict):
+        return f"{key} {_size_change(old, new)}"
+    if isinstance(new, str):
+        return f"{key} “{clipped(new, 30)}”" if new else f"{key} emptied"
+    if new is None:
+        return f"{key} removed"
+    if isinstance(new, bool | int | float):
+        before = "" if old is None else f"{_scalar(old)} → "
+        return f"{key} {before}{_scalar(new)}"
+    return f"{key} set"
+
+
+def changes(keys: Sequence[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return what happened to some state keys."""
+    told = [key for key in keys if new.get(key) or old.get(key) or new.get(key) == 0]
+    return ", ".join(change(key, old.get(key), new.get(key)) for key in told)
+
+
+def lines_of(value: Any, *, full: bool = False) -> list[str]:  # a value of any state
+    """Return a value as an indented outline; long parts are shortened unless all of it is wanted."""
+    return list(_outline(plain(value), "", _Limits.none() if full else _Limits()))
+
+
+def line_of(value: Any) -> str:  # a value of any state
+    """Return a value on one line."""
+    return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:  # a value of any state -> JSON
+    """Return a value as JSON, whatever it is made of."""
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python(value, fallback=str, serialize_unknown=True)
+
+
+def read_value(text: str) -> Any:  # JSON, or text
+    """Return a value that a person typed: JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+class _Limits:
+    """How much of a value is shown."""
+
+    def __init__(self, *, text: int = 300, items: int = 5) -> None:
+        self.text, self.items = text, items
+
+    @classmethod
+    def none(cls) -> _Limits:
+        return cls(text=10**9, items=10**9)
+
+
+def _outline(value: Any, indent: str, limits: _Limits) -> Iterator[str]:  # JSON
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            yield from _entry(f"{key}:", each, indent, limits)
+    elif isinstance(value, list) and value:
+        for each in value[: limits.items]:
+            yield from _entry("-", each, indent, limits)
+        if len(value) > limits.items:
+            yield f"{indent}… {len(value) - limits.items} more"
+    else:
+        yield from (indent + line for line in _text(value, limits))
+
+
+def _entry(label: str, value: Any, indent: str, limits: _Limits) -> Iterator[str]:  # JSON
+    inner = list(_outline(value, indent + INDENT, limits))
+    fits = len(inner) == 1 and not (isinstance(value, dict | list) and value)
+    if fits or label == "-":
+        yield f"{indent}{label} {inner[0].strip()}"
+        yield from inner[1:]
+    else:
+        yield f"{indent}{label}"
+        yield from inner
+
+
+def _text(value: Any, limits: _Limits) -> list[str]:  # a JSON scalar, or something empty
+    if not isinstance(value, str):
+        return [json.dumps(value)]
+    kept = value[: limits.text]
+    more = f" … ({len(value):,} characters)" if len(kept) < len(value) else ""
+    return ((kept.rstrip() + more).splitlines() or [""]) if kept else ['""']
+
+
+def _size_change(old: Any, new: Any) -> str:  # a list or a mapping, and what was there before
+    if isinstance(old, list) and isinstance(new, list) and old and new[: len(old)] == old:
+        return f"+{len(new) - len(old)}"
+    if isinstance(old, dict) and isinstance(new, dict) and old:
+        fresh = sum(key not in old for key in new)
+        altered = sum(key in old and old[key] != value for key, value in new.items())
+        parts = [f"+{fresh}"] * bool(fresh) + [f"~{altered}"] * bool(altered)
+        return " ".join(parts) or f"{len(new)}"
+    if not new:
+        return "emptied" if old else "none"
+    return f"+{len(new)}" if not old and isinstance(new, list) else f"({len(new)})"
+
+
+def _scalar(value: Any) -> str:  # a scalar of any state
+    if isinstance(value, float):
+        return f"{value:g}"
+    return clipped(str(value), 20)
