@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,7 +13,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 from langgraph_sdk import get_client
@@ -115,7 +115,7 @@ async def test_run_that_is_rejected_publishes_nothing(
 
 
 async def _run(client: LangGraphClient, thread: str, **how: Any) -> Values:  # the SDK's arguments
-    with anyio.fail_after(ANSWERS_WITHIN):
+    async with asyncio.timeout(ANSWERS_WITHIN):
         values = await client.runs.wait(thread, "research", **how)
     assert isinstance(values, dict)
     assert "__error__" not in values, values["__error__"]
