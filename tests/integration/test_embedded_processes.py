@@ -433,6 +433,19 @@ def test_user_is_told_of_a_folder_that_is_closed(
     assert f"{short_folder / 'denied'} is not writable for us" in said
 
 
+@as_root
+def test_user_without_a_name_is_told(user: Account, home: Path) -> None:
+    """Where the account has no name, as in some containers, the error says what to add."""
+    nameless = Account(uid=54321, gid=54321)
+    os.chown(home, nameless.uid, nameless.gid)
+    options = {**as_user(nameless), "executable": python(), "stderr": subprocess.STDOUT}
+    with process(START_AND_WAIT, home / "data", **options) as started:
+        said, _ = started.communicate(timeout=SECONDS)
+
+    assert not user.is_ours
+    assert "Postgres wants a name for the account" in said
+
+
 def test_account_of_the_data_folder_is_ours_when_we_are_not_root(tmp_path: Path) -> None:
     """Whoever is not root runs the server without help."""
     if account.we_are_root():

@@ -35,6 +35,12 @@ def of_server(what: str, output: str, folder: Path, *, port: int | None = None) 
             f"Port {port} is in use by another program.",
             hint="Choose another port, or none: Interlock itself needs only the socket.",
         )
+    if "could not look up effective user ID" in output:
+        return EmbeddedPostgresError(
+            f"{what} in {folder}: Postgres wants a name for the account that we run as.",
+            hint="Add the account to the system's users (a line in /etc/passwd), or set "
+            "INTERLOCK_DATABASE_URL.",
+        )
     if not output.strip() and shutil.disk_usage(folder).free < NEARLY_NOTHING:
         return full_disk(folder)  # not even the log could be written
     last = "\n".join(f"  {line}" for line in output.strip().splitlines()[-LAST_LINES:])
