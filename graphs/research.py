@@ -18,7 +18,7 @@ from nodes.research.approve import approve
 from nodes.research.critique import critique
 from nodes.research.decline import decline
 from nodes.research.extract import extract
-from nodes.research.failures import researcher_failed
+from nodes.research.failures import surviving
 from nodes.research.gather import gather
 from nodes.research.judge import conclude, judge
 from nodes.research.plan import plan
@@ -46,6 +46,9 @@ RETRY = RetryPolicy(
 )
 """For what the provider's own client gave up on; its retries honour `Retry-After`, and come first."""
 
+ONCE = RetryPolicy(max_attempts=1)
+"""For a researcher as a whole: each of its steps has been repeated already."""
+
 Builder = StateGraph[ResearchState, Context, ResearchInput, ResearchOutput]
 ResearcherBuilder = StateGraph[ResearcherState, Context, ResearcherState, ResearcherOutput]
 
@@ -59,7 +62,7 @@ def build() -> Builder:
     team.add_node("gather", gather)
     team.add_node("plan", plan)
     researcher = sync_too(build_researcher()).compile(name="researcher")
-    team.add_node("researcher", researcher, error_handler=researcher_failed)
+    team.add_node("researcher", surviving(researcher), retry_policy=ONCE)
     for node in (supervise, write, verify, critique, approve, publish, decline):
         team.add_node(node)
     team.add_edge(START, "gather")

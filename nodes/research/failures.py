@@ -1,46 +1,65 @@
-"""What to do when a researcher fails: try again, give its task out again, or fail the run."""
+"""What to do when a researcher fails: give its task out again, or fail the run.
+
+This is not LangGraph's `error_handler`: a node that has one and raises is never run again by a
+resumed run, only its handler is, so that what a person has mended meanwhile would be in vain.
+"""
 
 from __future__ import annotations
 
-from langgraph.errors import NodeError
-from langgraph.runtime import Runtime
-from typing_extensions import TypedDict
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langgraph.config import get_stream_writer
+from langgraph.errors import GraphBubbleUp
 
-from interlock.core.context import Context
 from interlock.core.transient import is_fatal
-from nodes.research.progress import tell
-from state.research import ATTEMPTS, Outcome, ResearcherState
+from state.research import (
+    ATTEMPTS,
+    Outcome,
+    ResearcherOutput,
+    ResearcherState,
+    TaskEvent,
+)
+
+Researcher = Runnable[ResearcherState, ResearcherOutput]
 
 
-class Failed(TypedDict):
-    """How the task stands after a failed attempt."""
+def surviving(researcher: Researcher) -> Researcher:
+    """Return a researcher whose failure is an outcome of its task; a person's errors stay errors."""
 
-    outcomes: dict[str, Outcome]
+    def run(state: ResearcherState, config: RunnableConfig) -> ResearcherOutput:
+        try:
+            return researcher.invoke(state, config)
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            return researcher_failed(state, error)
+
+    async def arun(state: ResearcherState, config: RunnableConfig) -> ResearcherOutput:
+        try:
+            return await researcher.ainvoke(state, config)
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            return researcher_failed(state, error)
+
+    return RunnableLambda(run, arun, name="researcher")
 
 
-async def researcher_failed(
-    state: ResearcherState, error: NodeError, runtime: Runtime[Context]
-) -> Failed:
-    """Note the failure, so that the supervisor gives the task out again; a person's errors stay errors.
-
-    Doing this twice changes nothing: LangGraph may run it again after a resume.
-    """
-    if is_fatal(error.error):
-        raise error.error
-    outcome = failed_outcome(state, error.error)
-    tell(
-        runtime,
-        {
-            "event": "task",
-            "task": outcome["task"],
-            "status": outcome["status"],
-            "reason": outcome["reason"],
-        },
+def researcher_failed(state: ResearcherState, error: Exception) -> ResearcherOutput:
+    """Note the failure, so that the supervisor gives the task out again; raise what a person must mend."""
+    if is_fatal(error):
+        raise error
+    outcome = failed_outcome(state, error)
+    told = TaskEvent(
+        event="task",
+        task=outcome["task"],
+        status=outcome["status"],
+        reason=outcome["reason"],
     )
-    return {"outcomes": {outcome["task"]: outcome}}
+    get_stream_writer()(told)
+    return {"findings": [], "outcomes": {outcome["task"]: outcome}}
 
 
-def failed_outcome(state: ResearcherState, error: BaseException) -> Outcome:
+def failed_outcome(state: ResearcherState, error: Exception) -> Outcome:
     """Return how a task stands after a failed attempt: to be given out again, or given up."""
     return Outcome(
         task=state["task"]["id"],
@@ -53,6 +72,6 @@ def failed_outcome(state: ResearcherState, error: BaseException) -> Outcome:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: Exception) -> str:
     text = str(error).strip().split("\n", 1)[0]
     return text[:300] or type(error).__name__
