@@ -94,7 +94,7 @@ class _Sources:
         return self._answers[finding["id"]]
 
     def _fault(self, finding: Finding) -> tuple[str, str] | None:
-        source, place = finding["source"], name_of(finding["location"])
+        source, place = finding["source"], place_of(finding["location"])
         document = self._texts.get(finding["document"])
         if document is None:
             return "unknown_document", f"It cites {source}, which is not among the documents."
@@ -135,7 +135,7 @@ def _starts(document: Document) -> Sequence[int]:
     return document.page_starts or (0, *lines)
 
 
-def name_of(location: Location) -> str:
+def place_of(location: Location) -> str:
     """Return a location as a person reads it: `line 12`, `pages 3 to 4`."""
     kind, first, last = location["kind"], location["first"], location["last"]
     return f"{kind} {first}" if first == last else f"{kind}s {first}\u2013{last}"
