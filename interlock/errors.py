@@ -39,6 +39,30 @@ class ModelUnavailable(InterlockError):
     exit_code = 2
 
 
+class ModelFailed(InterlockError):
+    """A chat model's provider did not answer, or answered with an error or with nonsense; keys are blotted out.
+
+    Attributes:
+        model: the model, as `provider:name`.
+        status_code: HTTP status of the answer; None where there was none.
+        transient: whether the same request may well succeed a moment later.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        model: str,
+        status_code: int | None = None,
+        transient: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.model = model
+        self.status_code = status_code
+        self.transient = transient
+
+
 class OutputInvalid(InterlockError, ValueError):
     """A model's answer did not fit its schema after every repair."""
 

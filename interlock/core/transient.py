@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interlock.errors import InterlockError, OutputInvalid
+from interlock.errors import InterlockError, ModelFailed, OutputInvalid
 
 _BUSY = frozenset({408, 409, 425, 429})
 """Statuses below 500 that say "later": RFC 9110, RFC 6585, RFC 8470."""
 
 _REFUSED = frozenset({401, 402, 403, 404})
 """No key, no credit, no right, no such model: the next attempt fails as this one did."""
+
+_THIS_REQUEST = frozenset({400, 413, 422})
+"""Statuses that blame one request: it was too long, or not understood."""
 
 _TRANSPORT = frozenset(
     {
@@ -35,6 +38,8 @@ _BUGS = (TypeError, AttributeError, NameError, LookupError, AssertionError, Impo
 
 def is_transient(error: BaseException) -> bool:
     """Say whether the same request may well succeed a moment later; our own refusals never do."""
+    if isinstance(error, ModelFailed):
+        return error.transient
     if isinstance(error, InterlockError):
         return False
     return any(_says_later(each) for each in _chain(error))
@@ -45,6 +50,8 @@ def is_fatal(error: BaseException) -> bool:
 
     What is left is the fault of one request: an answer that never fitted, a request that was too long.
     """
+    if isinstance(error, ModelFailed):
+        return not error.transient and error.status_code not in _THIS_REQUEST
     if isinstance(error, OutputInvalid):
         return False
     if isinstance(error, (InterlockError, *_BUGS)) or not isinstance(error, Exception):

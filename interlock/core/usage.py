@@ -62,21 +62,19 @@ class UsageRecorder(AsyncCallbackHandler):
     ) -> None:  # LangChain's signature
         """Record what the call took."""
         began, metadata = self._started.pop(run_id, (time.monotonic(), {}))
-        await self._record(self._call(_message(response), metadata, time.monotonic() - began))
+        await self._record(self._call(_tokens(response), metadata, time.monotonic() - began))
 
     async def on_llm_error(
         self, error: BaseException, *, run_id: UUID, **kwargs: Any
     ) -> None:  # LangChain's signature
-        """Forget a call that failed: it reported no usage."""
-        self._started.pop(run_id, None)
+        """Record a call whose answer the client threw away; forget one that had no answer: it cost nothing."""
+        began, metadata = self._started.pop(run_id, (time.monotonic(), {}))
+        if (tokens := _thrown_away(error)) != (0, 0):
+            await self._record(self._call(tokens, metadata, time.monotonic() - began))
 
     def _call(
-        self, message: AIMessage | None, metadata: Mapping[str, Any], seconds: float
+        self, tokens: tuple[int, int], metadata: Mapping[str, Any], seconds: float
     ) -> ModelCall:
-        usage = (message.usage_metadata if message else None) or {
-            "input_tokens": 0,
-            "output_tokens": 0,
-        }
         provider, name = (
             str(metadata.get("ls_provider", "")),
             str(metadata.get("ls_model_name", "")),
@@ -86,9 +84,9 @@ class UsageRecorder(AsyncCallbackHandler):
             task_id=root_task(str(metadata.get("langgraph_checkpoint_ns", ""))),
             node=str(metadata.get("langgraph_node", "")),
             model=model,
-            input_tokens=usage["input_tokens"],
-            output_tokens=usage["output_tokens"],
-            cost=cost(model, usage["input_tokens"], usage["output_tokens"]),
+            input_tokens=tokens[0],
+            output_tokens=tokens[1],
+            cost=cost(model, *tokens),
             seconds=seconds,
         )
 
@@ -123,9 +121,18 @@ def _without_date(model: str) -> str:
     return model
 
 
-def _message(response: LLMResult) -> AIMessage | None:
+def _tokens(response: LLMResult) -> tuple[int, int]:
+    """Return tokens in and out."""
     generation = (
         response.generations[0][0] if response.generations and response.generations[0] else None
     )
     message = generation.message if isinstance(generation, ChatGeneration) else None
-    return message if isinstance(message, AIMessage) else None
+    usage = message.usage_metadata if isinstance(message, AIMessage) else None
+    return (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
+
+
+def _thrown_away(error: BaseException) -> tuple[int, int]:
+    """Return the tokens of an answer that OpenAI's client turned into an error: it was cut off, or filtered."""
+    usage = getattr(getattr(error, "completion", None), "usage", None)
+    asked, said = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
+    return int(asked or 0), int(said or 0)
