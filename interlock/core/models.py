@@ -181,18 +181,23 @@ def failure_of(error: Exception, model: str) -> ModelFailed | None:
     code, transient, garbage = status(error), is_transient(error), _is_garbage(error)
     if code is None and not (transient or garbage):
         return None
-    text = redacted(" ".join(str(error).split()))[:400] or type(error).__name__
+    text = _sentence(error)
     if garbage:
         said = f"{model} answered with something that is not OpenAI's protocol or JSON: {text}"
         return ModelFailed(said, hint=_GARBAGE, model=model, status_code=code)
     out_of_credit = "insufficient_quota" in f"{text} {getattr(error, 'code', '')}"
     return ModelFailed(
-        f"{model} failed: {text.removesuffix('.')}.",
+        f"{model} failed: {text}",
         hint=_HINTS[402] if out_of_credit else _hint(code, model),
         model=model,
         status_code=code,
         transient=transient and not out_of_credit,
     )
+
+
+def _sentence(error: Exception) -> str:
+    text = redacted(" ".join(str(error).split()))[:400] or type(error).__name__
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def cause_of(error: Exception) -> Exception | None:
@@ -216,7 +221,9 @@ def redacted(text: str) -> str:
 
 
 _SHORTEST_KEY = 6
-_KEY = re.compile(r"\b(?:sk|gsk|xai|pk|rk|key)-[\w*.-]{6,}|\bAIza[\w-]{10,}|(?<=Bearer )[^\s'\"]+")
+_KEY = re.compile(
+    r"\b(?:sk|pk|rk|xai)-[\w*.-]{6,}|\b(?:gsk|hf)_[\w*.-]{6,}|\bAIza[\w*-]{10,}|(?<=Bearer )[\w.~+/=-]{16,}"
+)
 """How the keys of well-known providers begin, also when the provider has masked the middle."""
 
 _BUGS_OF_CLIENTS = (TypeError, AttributeError, KeyError, json.JSONDecodeError)
