@@ -5,9 +5,10 @@ The text of a document is data. Nothing here interprets it, and nothing may foll
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from typing_extensions import TypedDict
 
@@ -109,6 +110,24 @@ class Fetched(NamedTuple):
 
 Fetch = Callable[[str], Awaitable[Fetched]]
 """Reads a URL, or raises `SourceError`; the core opens no socket, so it is passed in."""
+
+
+Vector: TypeAlias = "array[float]"
+"""A direction in a space of meanings: length one, single precision."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors; near vectors mean near things.
+
+    Attributes:
+        name: the model and its version; vectors of different names are never compared.
+    """
+
+    name: str
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """Return one vector for each text, in the same order."""
+        ...
 
 
 @runtime_checkable

@@ -12,15 +12,18 @@ from heapq import nsmallest
 from interlock.core.corpus import (
     Document,
     DocumentInfo,
+    Embedder,
     Fetch,
     Ingested,
     Passage,
     Progress,
+    Vector,
 )
 from interlock.core.documents.chunking import Chunk, chunks
 from interlock.core.documents.gathering import Gathered, Gathering, Stamp, sources_of
 from interlock.core.documents.limits import LIMITS, Limits
-from interlock.core.documents.results import COPIES, distinct
+from interlock.core.documents.meaning import LOOKED_AT, likeness, vectors_of
+from interlock.core.documents.results import distinct, wanted
 from interlock.core.documents.words import coverage, lexemes, query_lexemes, weigh
 from interlock.errors import NotFound
 
@@ -33,8 +36,16 @@ _HEADING_COUNTS = 2
 class MemoryCorpus:
     """The corpus that plain `graph.invoke` uses."""
 
-    def __init__(self, *, fetch: Fetch | None = None, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        *,
+        fetch: Fetch | None = None,
+        embedder: Embedder | None = None,
+        limits: Limits = LIMITS,
+    ) -> None:
         self._fetch = fetch
+        self._embedder = embedder
+        self._vectors: dict[tuple[str, int], Vector] = {}
         self._limits = limits
         self._known: dict[Stamp, str] = {}
         self._stored: dict[str, _Indexed] = {}
@@ -71,8 +82,16 @@ class MemoryCorpus:
         )
 
     async def search(self, collection: str, query: str, *, limit: int = 8) -> list[Passage]:
-        """Rank passages by BM25; raises `NotFound` for an unknown collection."""
-        return await asyncio.to_thread(_ranked, self._collection(collection), query, limit)
+        """Rank passages by BM25, and the best of them by meaning where there is an embedder.
+
+        Raises:
+            NotFound: there is no such collection.
+        """
+        count = wanted(limit, at_least=LOOKED_AT if self._embedder else 0)
+        best = await asyncio.to_thread(_ranked, self._collection(collection), query, count)
+        if self._embedder and best:
+            best = await self._by_meaning(self._embedder, query, best)
+        return distinct(best, limit)
 
     async def document(self, collection: str, document_id: str) -> Document:
         """Return one document with its text; raises `NotFound`."""
@@ -93,6 +112,18 @@ class MemoryCorpus:
             )
             for document in sorted(documents, key=lambda document: document.source)
         ]
+
+    async def _by_meaning(
+        self, embedder: Embedder, query: str, best: Sequence[Passage]
+    ) -> list[Passage]:
+        """Order passages by their likeness to the query; keep the vectors that had to be made."""
+        texts = {_key(one): f"{one['heading']}\n{one['text']}".strip() for one in best}
+        self._vectors |= await vectors_of(embedder, texts, self._vectors)
+        asked = (await embedder.embed([query]))[0]
+        closer = [
+            Passage(**{**one, "score": likeness(asked, self._vectors[_key(one)])}) for one in best
+        ]
+        return sorted(closer, key=lambda one: (-one["score"], _key(one)))
 
     async def _keep(self, gathered: Gathered) -> None:
         if gathered.document and gathered.id not in self._stored:
@@ -148,25 +179,28 @@ def _indexed(document: Document) -> _Indexed:
     return _Indexed(document, cut, tuple(lengths), dict(postings))
 
 
-def _ranked(collection: _Collection, query: str, limit: int) -> list[Passage]:
-    wanted = query_lexemes(query)
+def _key(passage: Passage) -> tuple[str, int]:
+    return passage["document"], passage["start"]
+
+
+def _ranked(collection: _Collection, query: str, count: int) -> list[Passage]:
+    asked = query_lexemes(query)
     total = sum(len(one.chunks) for one in collection.documents)
-    weights = weigh(wanted, _holding(collection, wanted), total)
+    weights = weigh(asked, _holding(collection, asked), total)
     average = max(1.0, sum(sum(one.lengths) for one in collection.documents) / max(1, total))
     scored = (
         (-score, one.document.source, number, one)
         for one in collection.documents
         for number, score in _scores(one, weights, average).items()
     )
-    best = nsmallest(limit * COPIES, scored, key=lambda hit: hit[:3])
-    passages = (_passage(one, number, -negative, weights) for negative, _, number, one in best)
-    return distinct(passages, limit)
+    best = nsmallest(count, scored, key=lambda hit: hit[:3])
+    return [_passage(one, number, -negative, weights) for negative, _, number, one in best]
 
 
-def _holding(collection: _Collection, wanted: Sequence[str]) -> dict[str, int]:
+def _holding(collection: _Collection, asked: Sequence[str]) -> dict[str, int]:
     return {
         lexeme: sum(len(one.postings.get(lexeme, ())) // 2 for one in collection.documents)
-        for lexeme in wanted
+        for lexeme in asked
     }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from psycopg.rows import DictRow
 
 from interlock.core.corpus import (
     Document,
     DocumentInfo,
+    Embedder,
     Fetch,
     Ingested,
     Location,
@@ -22,7 +23,14 @@ from interlock.core.corpus import (
 from interlock.core.documents.chunking import Chunk, chunks
 from interlock.core.documents.gathering import Gathered, Gathering, Sources, Stamp, sources_of
 from interlock.core.documents.limits import LIMITS, Limits
-from interlock.core.documents.results import COPIES, distinct
+from interlock.core.documents.meaning import (
+    LOOKED_AT,
+    likeness,
+    packed,
+    unpacked,
+    vectors_of,
+)
+from interlock.core.documents.results import distinct, wanted
 from interlock.core.documents.words import (
     QUERY_CHARACTERS,
     QUERY_LEXEMES,
@@ -48,9 +56,17 @@ _WEIGHTS = [0.1, 0.1, 0.1, 0.2]
 class PostgresCorpus:
     """The corpus of durable runs; collections of several processes share their documents."""
 
-    def __init__(self, pool: Pool, *, fetch: Fetch | None = None, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        fetch: Fetch | None = None,
+        embedder: Embedder | None = None,
+        limits: Limits = LIMITS,
+    ) -> None:
         self._pool = pool
         self._fetch = fetch
+        self._embedder = embedder
         self._limits = limits
 
     async def ingest(
@@ -81,16 +97,43 @@ class PostgresCorpus:
         return await self._settle(given, ids, gathering.outcome(len(ids)))
 
     async def search(self, collection: str, query: str, *, limit: int = 8) -> list[Passage]:
-        """Rank passages by full text; raises `NotFound` for an unknown collection."""
+        """Rank passages by full text, and the best of them by meaning where there is an embedder.
+
+        Raises:
+            NotFound: there is no such collection.
+        """
         async with self._connection() as connection:
             weighed = await _weigh(connection, collection, query)
             ranked = await _rank(connection, collection, weighed)
-            best = sorted(ranked, key=lambda hit: (-hit.score, hit.passage))[
-                : max(limit, 0) * COPIES
-            ]
+            count = wanted(limit, at_least=LOOKED_AT if self._embedder else 0)
+            best = sorted(ranked, key=_first)[:count]
             rows = await fetch(connection, SQL["passages"], {"ids": [hit.passage for hit in best]})
         found = {row["passage_id"]: row for row in rows}
+        if self._embedder and found:
+            best = await self._by_meaning(self._embedder, query, best, found)
         return distinct((_passage(found[hit.passage], hit) for hit in best), limit)
+
+    async def _by_meaning(
+        self,
+        embedder: Embedder,
+        query: str,
+        hits: Sequence[_Hit],
+        found: Mapping[int, DictRow],
+    ) -> list[_Hit]:
+        """Order hits by their likeness to the query; keep the vectors that had to be made."""
+        values = {"model": embedder.name, "ids": list(found)}
+        async with self._connection() as connection:
+            rows = await fetch(connection, SQL["vectors"], values)
+        known = {row["passage_id"]: unpacked(row["vector"]) for row in rows}
+        made = await vectors_of(embedder, {key: _read(row) for key, row in found.items()}, known)
+        if made:
+            kept = {"ids": list(made), "vectors": [packed(vector) for vector in made.values()]}
+            async with self._connection() as connection:
+                await fetch(connection, SQL["keep_vectors"], values | kept)
+        vectors = known | made
+        asked = (await embedder.embed([query]))[0]
+        closer = [replace(hit, score=likeness(asked, vectors[hit.passage])) for hit in hits]
+        return sorted(closer, key=_first)
 
     async def document(self, collection: str, document_id: str) -> Document:
         """Return one document with its text; raises `NotFound`."""
@@ -319,6 +362,15 @@ async def _rank(connection: Connection, collection: str, query: _Query) -> list[
 def _hit(row: DictRow, covered: float) -> _Hit:
     """Lift what holds the query's rare words, which `ts_rank` does not tell from common ones."""
     return _Hit(row["passage_id"], row["rank"] * (0.5 + covered), covered)
+
+
+def _first(hit: _Hit) -> tuple[float, int]:
+    return -hit.score, hit.passage
+
+
+def _read(row: DictRow) -> str:
+    """Return what an embedder reads of a passage: its heading says what it is about."""
+    return f"{row['heading']}\n{row['text']}".strip()
 
 
 def _passage(row: DictRow, hit: _Hit) -> Passage:

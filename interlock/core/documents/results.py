@@ -7,8 +7,12 @@ from itertools import islice
 
 from interlock.core.corpus import Passage
 
-COPIES = 3
-"""How many times as many hits as asked for are looked at, since documents repeat one another."""
+_COPIES = 3
+
+
+def wanted(limit: int, *, at_least: int = 0) -> int:
+    """Return how many hits to look at: more than asked for, since documents repeat one another."""
+    return max(limit * _COPIES, at_least) if limit > 0 else 0
 
 
 def distinct(ranked: Iterable[Passage], limit: int) -> list[Passage]:

@@ -34,6 +34,14 @@ create table interlock.passages (
 create index passages_document on interlock.passages (document_id);
 create index passages_lexemes on interlock.passages using gin (lexemes);
 
+-- What passages mean, made when a search first looks at them; single precision, little end first.
+create table interlock.passage_vectors (
+    passage_id bigint not null references interlock.passages on delete cascade,
+    model text not null,
+    vector bytea not null,
+    primary key (passage_id, model)
+);
+
 -- A file that has not changed since is known by its stamp and is not read again.
 create table interlock.files (
     path text not null,

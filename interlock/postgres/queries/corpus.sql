@@ -95,6 +95,16 @@ select p.passage_id, p.document_id, d.source, p.title, p.heading, p.starts, p.en
 from interlock.passages p join interlock.documents d using (document_id)
 where p.passage_id = any(%(ids)s);
 
+-- vectors: what is known of the meaning of some passages
+select passage_id, vector from interlock.passage_vectors
+where model = %(model)s and passage_id = any(%(ids)s);
+
+-- keep_vectors: keep what passages mean to a model
+insert into interlock.passage_vectors (passage_id, model, vector)
+select passage_id, %(model)s, vector
+from unnest(%(ids)s::bigint[], %(vectors)s::bytea[]) as new (passage_id, vector)
+on conflict (passage_id, model) do nothing;
+
 -- document: one document that belongs or belonged to a collection
 select d.document_id, d.source, d.title, d.media, d.text, d.page_starts
 from interlock.documents d join interlock.collection_documents m using (document_id)
