@@ -1,12 +1,13 @@
 """What every corpus does, on the one in memory and on the one in Postgres."""
 
 import os
-from collections.abc import AsyncIterator
+from array import array
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from interlock.core.corpus import Corpus, Fetch, Fetched, Passage, Progress
+from interlock.core.corpus import Corpus, Fetch, Fetched, Passage, Progress, Vector
 from interlock.core.corpus_memory import MemoryCorpus
 from interlock.core.documents.limits import Limits
 from interlock.errors import NotFound, SourceError
@@ -20,6 +21,20 @@ PAGES = {
     "https://example.org/picture": Fetched(b"\x89PNG", "image/png", "https://example.org/picture"),
 }
 LIMITS = Limits(file_bytes=50_000, listed=3)
+
+
+class Ears:
+    """An embedder to whom only noise means anything."""
+
+    name = "ears"
+
+    def __init__(self) -> None:
+        self.heard = list[str]()
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """Point one way for texts about noise, and another way for all others."""
+        self.heard += texts
+        return [array("f", [1, 0] if "noise" in text.lower() else [0, 1]) for text in texts]
 
 
 async def fetch(url: str) -> Fetched:
@@ -48,6 +63,22 @@ async def offline_corpus(request: pytest.FixtureRequest) -> AsyncIterator[Corpus
         return
     async with open_pool(request.getfixturevalue("database_url"), size=4) as pool:
         yield PostgresCorpus(pool)
+
+
+@pytest.fixture
+def ears() -> Ears:
+    """An embedder that remembers what it was asked."""
+    return Ears()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def hearing_corpus(request: pytest.FixtureRequest, ears: Ears) -> AsyncIterator[Corpus]:
+    """A fresh corpus of each kind that orders by meaning."""
+    if request.param == "memory":
+        yield MemoryCorpus(embedder=ears)
+        return
+    async with open_pool(request.getfixturevalue("database_url"), size=4) as pool:
+        yield PostgresCorpus(pool, embedder=ears)
 
 
 @pytest.fixture
@@ -445,6 +476,31 @@ async def test_unknown_names_are_errors(corpus: Corpus, folder: Path) -> None:
         await corpus.documents("nothing")
     with pytest.raises(NotFound, match="no document 'none'"):
         await corpus.document(collection, "none")
+
+
+async def test_meaning_orders_what_words_found(hearing_corpus: Corpus, folder: Path) -> None:
+    """The nearest in meaning comes first, though others hold more of the words."""
+    collection = (await hearing_corpus.ingest([str(folder)]))["collection"]
+
+    hits = await hearing_corpus.search(collection, "diesel engines burn without noise")
+
+    assert [hit["score"] for hit in hits] == [1.0, 0.0, 0.0]
+    assert hits[0]["text"] == "Electric engines hum."
+    assert await hearing_corpus.search(collection, "quantum") == []
+
+
+async def test_what_a_passage_means_is_asked_once(
+    hearing_corpus: Corpus, folder: Path, ears: Ears
+) -> None:
+    """A second search embeds nothing but its query."""
+    collection = (await hearing_corpus.ingest([str(folder)]))["collection"]
+    await hearing_corpus.search(collection, "bread")
+    assert ears.heard == ["Bread\nBakers bake bread at night.", "bread"]
+
+    ears.heard.clear()
+    await hearing_corpus.search(collection, "baking bread")
+
+    assert ears.heard == ["baking bread"]
 
 
 def test_both_are_corpora() -> None:
