@@ -424,6 +424,8 @@ async def test_broken_files_are_skipped(corpus: Corpus, folder: Path) -> None:
     [
         ([], "No sources were given"),
         (["  "], "No sources were given"),
+        (["a\0b"], "cannot be printed"),
+        (["\udcff"], "cannot be printed"),
         (["nowhere"], "no file or folder '.*nowhere'"),
         (["ftp://example.org/a"], "of a kind that is not read"),
         (["https://example.org/nowhere"], "Nothing readable .*404"),

@@ -182,6 +182,18 @@ def test_a_file_given_twice_is_found_once(folder: Path) -> None:
     assert found(folder, inside) == ["given/a.txt"]
 
 
+@pytest.mark.parametrize("name", [b"\xff.txt", b"a\nb.txt", b"esc\x1b[2J.txt"])
+def test_names_that_cannot_be_printed_are_skipped(folder: Path, name: bytes) -> None:
+    """What no database stores, and what could write over a screen, is listed in plain signs."""
+    Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_text("words")
+
+    assert found(folder) == []
+    assert list(skipped(folder).values()) == [
+        "its name has characters that cannot be printed; rename it"
+    ]
+    assert all(one.isprintable() for one in skipped(folder))
+
+
 def test_a_missing_source_is_an_error(folder: Path) -> None:
     """The error names the path and says what to do."""
     with pytest.raises(SourceError, match=r"no file or folder '.*nowhere'.* Check the path"):

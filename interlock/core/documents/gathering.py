@@ -64,6 +64,11 @@ def sources_of(given: Sequence[str]) -> Sources:
         raise SourceError("No sources were given.", hint="Name a file, a folder or a URL.")
     paths, urls = [], []
     for source in given:
+        if not source.isprintable():
+            raise SourceError(
+                f"The source {source!r} has characters that cannot be printed.",
+                hint="Rename the file or the folder, or give the one above it.",
+            )
         scheme = _SCHEME.match(source)
         if scheme is None:
             paths.append(Path(source).expanduser().absolute())

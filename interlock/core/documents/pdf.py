@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -28,11 +27,9 @@ def read_pdf(data: bytes, limits: Limits) -> Extracted:
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            reader = PdfReader(BytesIO(data))
-            _refuse_locked(reader)
-            return Extracted(pages=_pages(reader, limits), title=_title(reader), paged=True)
+        reader = PdfReader(BytesIO(data))
+        _refuse_locked(reader)
+        return Extracted(pages=_pages(reader, limits), title=_title(reader), paged=True)
     except PyPdfError as error:
         raise Unreadable(f"the PDF is broken: {error}") from error
 

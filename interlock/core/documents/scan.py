@@ -173,8 +173,8 @@ class _Walk:
         return ""
 
     def _skip(self, path: Path, root: Path, reason: str) -> None:
-        source = path.relative_to(root).as_posix()
-        self.skipped.append(Skipped(source=root.name if source == "." else source, reason=reason))
+        name = root.name if path == root else path.relative_to(root).as_posix()
+        self.skipped.append(Skipped(source="".join(map(_shown, name)), reason=reason))
 
 
 def _resolved(source: Path) -> Path:
@@ -206,6 +206,8 @@ def _kind(path: Path) -> str:
     """Return `link`, `folder` or `file`, or else the reason why an entry is passed by."""
     if path.name.startswith("."):
         return "hidden"
+    if not path.name.isprintable():
+        return "its name has characters that cannot be printed; rename it"
     try:
         if path.is_symlink():
             return "link"
@@ -215,6 +217,10 @@ def _kind(path: Path) -> str:
         return reason_of(error)
     generated = path.name in _NOT_WRITTEN_BY_HAND
     return "a folder of generated or installed files" if generated else "folder"
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def _named(files: list[_File], *, several: bool) -> Iterator[Found]:
