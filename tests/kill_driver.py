@@ -2,8 +2,8 @@
 
 usage: kill_driver.py CONFIG URL THREAD LOG [--graph NAME --input JSON] [--kill NODE:NTH] [--answer QUESTION]
 
-A line of LOG is `start NODE ID` or `finish NODE ID`. NODE may be inside a subgraph. The last line of stdout is the
-run as JSON.
+A line of LOG is `start NODE ID`, `finish NODE ID` or `pause NODE ID`. NODE may be inside a subgraph. The last line of
+stdout is the run as JSON.
 """
 
 from __future__ import annotations
@@ -41,13 +41,20 @@ async def drive(options: argparse.Namespace) -> dict[str, Any]:
             if part["type"] == "end":
                 return told(part["data"])
             task = part["data"]
-            word = "start" if "input" in task else "finish"
+            word = word_for(task)
             os.write(log, f"{word} {task['name']} {task['id']}\n".encode())
             if word == "start":
                 started[task["name"]] += 1
                 if task["name"] == victim and started[victim] == int(nth or 1):
                     os.kill(os.getpid(), signal.SIGKILL)
     raise SystemExit("the stream had no end")
+
+
+def word_for(task: dict[str, Any]) -> str:
+    """A task starts, then finishes or pauses for a person; one that paused runs again when it is resumed."""
+    if "input" in task:
+        return "start"
+    return "pause" if task.get("interrupts") else "finish"
 
 
 def told(run: Any) -> dict[str, Any]:
