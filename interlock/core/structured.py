@@ -104,7 +104,7 @@ async def _ask_and_repair(
         fault = str(found)
         messages = [*messages, *_correction(answer, fault, reply if attempt == 0 else None)]
     raise OutputInvalid(
-        f"The answer of {name} to {prompt} did not fit {reply.__name__} after {REPAIRS} repairs: {fault}",
+        f"The answer of {name} to {prompt} did not fit {reply.__name__} after {REPAIRS} repairs: {fault.rstrip('.')}.",
         hint="A larger model usually does; the run can be resumed with another --model.",
     )
 

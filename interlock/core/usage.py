@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import tomllib
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +23,7 @@ class ModelCall:
 
     Attributes:
         task_id: LangGraph's id of the task of the thread's own graph in which it was made, also inside subgraphs.
-        cost: US dollars; None where no price is known.
+        cost: US dollars; None where no price is known, or the server did not count the tokens.
         seconds: from the request to the whole answer.
     """
 
@@ -69,12 +70,13 @@ class UsageRecorder(AsyncCallbackHandler):
     ) -> None:  # LangChain's signature
         """Record a call whose answer the client threw away; forget one that had no answer: it cost nothing."""
         began, metadata = self._started.pop(run_id, (time.monotonic(), {}))
-        if (tokens := _thrown_away(error)) != (0, 0):
+        if tokens := _thrown_away(error):
             await self._record(self._call(tokens, metadata, time.monotonic() - began))
 
     def _call(
-        self, tokens: tuple[int, int], metadata: Mapping[str, Any], seconds: float
+        self, tokens: tuple[int, int] | None, metadata: Mapping[str, Any], seconds: float
     ) -> ModelCall:
+        asked, said = tokens or (0, 0)
         provider, name = (
             str(metadata.get("ls_provider", "")),
             str(metadata.get("ls_model_name", "")),
@@ -84,9 +86,9 @@ class UsageRecorder(AsyncCallbackHandler):
             task_id=root_task(str(metadata.get("langgraph_checkpoint_ns", ""))),
             node=str(metadata.get("langgraph_node", "")),
             model=model,
-            input_tokens=tokens[0],
-            output_tokens=tokens[1],
-            cost=cost(model, *tokens),
+            input_tokens=asked,
+            output_tokens=said,
+            cost=cost(model, asked, said) if tokens or model.startswith("offline:") else None,
             seconds=seconds,
         )
 
@@ -115,24 +117,25 @@ def prices() -> Mapping[str, Mapping[str, float]]:
 
 
 def _without_date(model: str) -> str:
-    head, _, tail = model.rpartition("-")
-    while head and tail.isdigit():
-        model, (head, _, tail) = head, head.rpartition("-")
-    return model
+    return _DATE.sub("", model)
 
 
-def _tokens(response: LLMResult) -> tuple[int, int]:
-    """Return tokens in and out."""
+_DATE = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
+"""How providers name a release of a model; each has the price of its model."""
+
+
+def _tokens(response: LLMResult) -> tuple[int, int] | None:
+    """Return tokens in and out; None where the server did not say."""
     generation = (
         response.generations[0][0] if response.generations and response.generations[0] else None
     )
     message = generation.message if isinstance(generation, ChatGeneration) else None
     usage = message.usage_metadata if isinstance(message, AIMessage) else None
-    return (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
+    return (usage["input_tokens"], usage["output_tokens"]) if usage else None
 
 
-def _thrown_away(error: BaseException) -> tuple[int, int]:
+def _thrown_away(error: BaseException) -> tuple[int, int] | None:
     """Return the tokens of an answer that OpenAI's client turned into an error: it was cut off, or filtered."""
     usage = getattr(getattr(error, "completion", None), "usage", None)
     asked, said = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
-    return int(asked or 0), int(said or 0)
+    return (asked, said) if asked or said else None
