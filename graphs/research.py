@@ -5,12 +5,14 @@ Every cycle has a limit in `state.research`, and says there what happens when it
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy, Send
 
+import nodes.research.offline  # noqa: F401 - registers the rules of the offline mode
 from interlock.core.context import Context
 from interlock.core.sync import sync_too
 from interlock.core.transient import is_transient
@@ -49,6 +51,9 @@ RETRY = RetryPolicy(
 ONCE = RetryPolicy(max_attempts=1)
 """For a researcher as a whole: each of its steps has been repeated already."""
 
+Ways = dict[Hashable, str]
+"""What a router may say, and the node that comes then: the labels of the drawing."""
+
 Builder = StateGraph[ResearchState, Context, ResearchInput, ResearchOutput]
 ResearcherBuilder = StateGraph[ResearcherState, Context, ResearcherState, ResearcherOutput]
 
@@ -69,11 +74,11 @@ def build() -> Builder:
     team.add_edge("gather", "plan")
     team.add_conditional_edges("plan", after_plan, ["researcher"])
     team.add_edge("researcher", "supervise")
-    team.add_conditional_edges("supervise", after_supervise, ["researcher", "write", "decline"])
+    team.add_conditional_edges("supervise", after_supervise, AFTER_SUPERVISE)
     team.add_edge("write", "verify")
-    team.add_conditional_edges("verify", after_verify)
-    team.add_conditional_edges("critique", after_critique)
-    team.add_conditional_edges("approve", after_approve)
+    team.add_conditional_edges("verify", after_verify, AFTER_VERIFY)
+    team.add_conditional_edges("critique", after_critique, AFTER_CRITIQUE)
+    team.add_conditional_edges("approve", after_approve, AFTER_APPROVE)
     team.add_edge("publish", END)
     team.add_edge("decline", END)
     return team
@@ -89,7 +94,7 @@ def build_researcher() -> ResearcherBuilder:
     one.add_edge("query", "search")
     one.add_edge("search", "extract")
     one.add_edge("extract", "judge")
-    one.add_conditional_edges("judge", after_judge)
+    one.add_conditional_edges("judge", after_judge, AFTER_JUDGE)
     one.add_edge("conclude", END)
     return one
 
@@ -99,37 +104,51 @@ def after_plan(state: ResearchState) -> list[Send]:
     return [Send("researcher", each) for each in assignments(state)]
 
 
-def after_supervise(state: ResearchState) -> list[Send] | Literal["write", "decline"]:
+AFTER_SUPERVISE: Ways = {"next wave": "researcher", "enough": "write", "nothing found": "decline"}
+
+
+def after_supervise(state: ResearchState) -> list[Send] | Literal["enough", "nothing found"]:
     """Send out the next wave; when all tasks have ended, write, unless nothing was found."""
     if wave := assignments(state):
         return [Send("researcher", each) for each in wave]
-    return "write" if state["findings"] else "decline"
+    return "enough" if state["findings"] else "nothing found"
 
 
-def after_judge(state: ResearcherState) -> Literal["query", "conclude"]:
+AFTER_JUDGE: Ways = {"not met": "query", "done": "conclude"}
+
+
+def after_judge(state: ResearcherState) -> Literal["not met", "done"]:
     """Search again while criteria are not met, up to the limit."""
-    again = state["unmet"] and len(state["queries"]) < SEARCHES
-    return "query" if again else "conclude"
+    return "not met" if state["unmet"] and len(state["queries"]) < SEARCHES else "done"
 
 
-def after_verify(state: ResearchState) -> Literal["write", "critique"]:
+AFTER_VERIFY: Ways = {"faults": "write", "sound": "critique"}
+
+
+def after_verify(state: ResearchState) -> Literal["faults", "sound"]:
     """Back to the writer with what does not stand in the sources."""
-    return "write" if any(fault["by"] == "verifier" for fault in state["faults"]) else "critique"
+    return "faults" if any(fault["by"] == "verifier" for fault in state["faults"]) else "sound"
 
 
-def after_critique(state: ResearchState) -> Literal["approve", "write", "supervise"]:
+AFTER_CRITIQUE: Ways = {"good": "approve", "revise": "write", "research": "supervise"}
+
+
+def after_critique(state: ResearchState) -> Literal["good", "revise", "research"]:
     """Back to whoever can mend the critic's faults; on when it has none, or nobody may any more."""
     kinds = {fault["kind"] for fault in state["faults"] if fault["by"] == "critic"}
     if "research" in kinds:
-        return "supervise"
-    return "write" if "revise" in kinds else "approve"
+        return "research"
+    return "revise" if "revise" in kinds else "good"
 
 
-def after_approve(state: ResearchState) -> Literal["publish", "write", "__end__"]:
+AFTER_APPROVE: Ways = {"approved": "publish", "wish": "write", "rejected": END}
+
+
+def after_approve(state: ResearchState) -> Literal["approved", "wish", "rejected"]:
     """Do what the person decided."""
     if state["status"] == "rejected":
-        return "__end__"
-    return "publish" if state["approval"]["type"] in ("approve", "edit") else "write"
+        return "rejected"
+    return "approved" if state["approval"]["type"] in ("approve", "edit") else "wish"
 
 
 Graph = CompiledStateGraph[ResearchState, Context, ResearchInput, ResearchOutput]
