@@ -59,6 +59,10 @@ class Killable:
         words = [line.split() for line in self.log.read_text().splitlines()]
         return [(word, node, task) for word, node, task in words]
 
+    def begun(self) -> int:
+        """How many tasks have started, over all processes."""
+        return self.log.read_text().count("start ") if self.log.exists() else 0
+
     def finished(self, node: str) -> int:
         """How often a task of this node finished, over all processes."""
         return sum(1 for word, name, _ in self.lines() if (word, name) == ("finish", node))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -76,26 +77,14 @@ def test_an_act_that_was_cut_short_is_never_repeated_unasked(
 
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_at_a_random_moment(sample: Killable, tmp_path: Path, seed: int) -> None:
-    """Killed from outside at any moment, again and again, the count still ends once."""
+    """Killed from outside in the middle of its work, three times, the count still ends once."""
     given = {"goal": 20, "log": str(tmp_path / "nodes")}
     chance = random.Random(seed)
     first = ["--graph", "counter", "--input", json.dumps(given)]
     for options in (first, [], []):
-        killed = subprocess.Popen(  # our own driver
-            sample.command(*options),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=tmp_path,
-        )
-        try:
-            killed.wait(timeout=chance.uniform(0.9, 1.6))
-        except subprocess.TimeoutExpired:
-            killed.kill()
-            killed.wait()
-    if not sample.log.exists() or not any(line[0] == "start" for line in sample.lines()):
-        pytest.skip("killed before it accepted the run")
+        kill_at_work(sample, options, after=chance.uniform(0, 0.04))
 
-    last = subprocess.run(  # our own driver
+    last = subprocess.run(
         sample.command(),
         capture_output=True,
         text=True,
@@ -110,3 +99,20 @@ def test_killed_at_a_random_moment(sample: Killable, tmp_path: Path, seed: int) 
     ]
     assert list(dict.fromkeys(counted)) == [f"step {n}" for n in range(1, 21)]
     assert len(counted) - 20 <= 3
+
+
+def kill_at_work(thread: Killable, options: list[str], *, after: float) -> None:
+    """Kill a process so many seconds after the next task of the thread began, unless it ends before."""
+    begun = thread.begun()
+    process = subprocess.Popen(
+        thread.command(*options),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=thread.folder,
+    )
+    deadline = time.monotonic() + PATIENCE
+    while thread.begun() == begun and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    time.sleep(after)
+    process.kill()
+    process.wait()
