@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-FORM = re.compile(r"^Source: (`+) ?(.+?) ?\1, .+\n\n(`{3,})text\n(.*?)\n\3$", re.M | re.S)
+FORM = re.compile(r"^Source: (`+) ?(.+?) ?\1, .+\n\n(`{3,})text\n((?s:.*?))\n\3$", re.MULTILINE)
 
 report, folder = Path(sys.argv[1]).read_text(encoding="utf-8"), Path(sys.argv[2])
 quotations = [(name, " ".join(quote.split())) for _, name, _, quote in FORM.findall(report)]

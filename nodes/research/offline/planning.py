@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from interlock.core.offline import rule
 from nodes.research.offline.criteria import criteria_for
-from nodes.research.offline.terms import terms
+from nodes.research.offline.terms import subject, terms
 from nodes.research.questions import MAX_TASKS, Plan, PlannedTask, PlanRequest
 
 _SENTENCES = re.compile(r"(?<=[?!;.])\s+")
@@ -70,6 +70,11 @@ def task_about(words: Sequence[str], taken: Iterable[str]) -> PlannedTask:
     return PlannedTask(id=name, question=question, criteria=criteria_for(question), needs=[])
 
 
+def parts_of(question: str) -> list[str]:
+    """Return the questions that a question consists of."""
+    return [part.question for part in _parts(question)]
+
+
 def _parts(question: str) -> list[_Part]:
     parts: list[_Part] = []
     for clause in _clauses(question):
@@ -92,8 +97,7 @@ def _split(clause: str, before: Sequence[_Part]) -> list[_Part]:
     if compared := _compared(clause):
         one, other = (_what_is(each) for each in compared)
         return [_Part(one), _Part(other), _Part(_asked(clause), (at, at + 1))]
-    if listed := _LISTED.match(clause):
-        items = re.split(r",\s*(?:and\s+)?|\s+and\s+", listed["items"])
+    if items := _listed_in(clause):
         return [_Part(_what_is(item)) for item in items]
     if before and _PRONOUN.search(clause):
         return [_Part(_asked(_resolved(clause, before[-1].question)), (at - 1,))]
@@ -105,8 +109,15 @@ def _compared(clause: str) -> tuple[str, str] | None:
     return (found["a"], found["b"]) if found and _short(found["a"], found["b"]) else None
 
 
+def _listed_in(clause: str) -> list[str]:
+    """Return the things that a question asks for one after the other, as in "What are A, B and C?"."""
+    listed = _LISTED.match(clause)
+    items = re.split(r",\s*(?:and\s+)?|\s+and\s+", listed["items"]) if listed else []
+    return items if all(map(subject, items)) else []
+
+
 def _short(*names: str) -> bool:
-    return all(len(name.split()) <= 6 and terms(name) for name in names)
+    return all(len(name.split()) <= 6 and subject(name) for name in names)
 
 
 def _resolved(clause: str, before: str) -> str:
@@ -140,8 +151,8 @@ def _names(questions: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
     used = set(taken)
     for number, question in enumerate(questions, start=1):
         words = (word.lower() for word in terms(question).values())
-        plain = [word for word in words if re.fullmatch(r"[a-z0-9]{2,14}", word)][:2]
-        name = "-".join(plain) or f"part-{number}"
+        plain = [word for word in words if re.fullmatch(r"[a-z0-9]{2,20}", word)][:2]
+        name = "-".join(plain)[:28].strip("-") or f"part-{number}"
         while name in used:
             name = f"{name[:26]}-{len(used) + 1}"
         used.add(name)

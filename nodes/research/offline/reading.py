@@ -11,9 +11,17 @@ from dataclasses import dataclass
 from interlock.core.corpus import Passage
 from interlock.core.documents.words import query_lexemes
 from interlock.core.offline import rule
-from nodes.research.offline.criteria import unmet, words_of
+from nodes.research.offline.criteria import coordinated, unmet, words_of
 from nodes.research.offline.sentences import Cut, cuts
-from nodes.research.offline.terms import likeness, mentioned, share, stems, terms, weighted_share
+from nodes.research.offline.terms import (
+    folded,
+    likeness,
+    mentioned,
+    share,
+    stems,
+    terms,
+    weighted_share,
+)
 from nodes.research.questions import (
     Extraction,
     ExtractRequest,
@@ -30,8 +38,11 @@ ABOUT = 0.5
 """Which share of a task's terms a passage must mention to be about it."""
 SAID = 0.3
 """How much of a task a sentence must say to be quoted."""
-QUOTED = 5
+QUOTED = 8
 """How many quotations are taken from the passages of one search."""
+_OF_EACH = 2
+"""How many of them are kept for each thing that a task names beside others."""
+_LONGEST_QUOTE = 1_500
 _VARIETY = 0.35
 _LENGTH = 300
 
@@ -71,13 +82,21 @@ def extract(request: ExtractRequest) -> Extraction:
         for number, passage in enumerate(request.passages)
         if _is_about(passage, terms(task))
     ]
-    best = _varied(_candidates(passages, task), QUOTED)
     return Extraction(
         quotations=[
             Quotation(passage=each.passage, quote=each.cut.quote, claim=each.cut.line)
-            for each in best
+            for each in _best(passages, task)
         ]
     )
+
+
+def _best(passages: Sequence[tuple[int, Passage]], task: str) -> list[_Candidate]:
+    """Choose what says most about the task; each thing that it names beside others has its share."""
+    chosen: list[_Candidate] = []
+    for name in coordinated(task):
+        own = f"What is {name}?"
+        chosen = _varied(_candidates(passages, own), chosen, len(chosen) + _OF_EACH)
+    return _varied(_candidates(passages, task), chosen, QUOTED)
 
 
 @rule(JudgeRequest, Judgement)
@@ -100,39 +119,80 @@ class _Candidate:
     score: float
 
 
-def _candidates(passages: Iterable[tuple[int, Passage]], task: str) -> list[_Candidate]:
+def _candidates(passages: Sequence[tuple[int, Passage]], task: str) -> list[_Candidate]:
     found = [
         (number, passage, cut) for number, passage in passages for cut in cuts(passage["text"])
     ]
-    weights = _rarity(terms(task), [cut for _, _, cut in found])
+    wanted = terms(task)
+    asked = _Asked(
+        task=task,
+        weights=_rarity(wanted, _doer(task), [cut for _, _, cut in found]),
+        best=max((passage["score"] for _, passage in passages), default=0.0),
+    )
     scored = (
-        _Candidate(number, cut, _score(cut, passage, weights, task))
+        _Candidate(number, cut, _score(cut, passage, asked))
         for number, passage, cut in found
-        if len(cut.quote) <= 1500 and mentioned(weights, cut.stems)
+        if len(cut.quote) <= _LONGEST_QUOTE and mentioned(wanted, cut.stems)
     )
     return [each for each in scored if each.score >= SAID]
 
 
-def _rarity(wanted: Mapping[str, str], sentences: Sequence[Cut]) -> dict[str, float]:
-    """Weigh the task's terms by how few of the sentences mention them."""
+def _doer(task: str) -> str | None:
+    """Return the stem of who does what is asked for: `Python` in "How does Python resolve a name?"."""
+    found = re.match(
+        r"(?:how|when|why|where|what) (?:does|do|did|can) ([A-Z]\w+)", task, re.IGNORECASE
+    )
+    return folded(found[1]) if found and found[1][0].isupper() else None
+
+
+def _rarity(
+    wanted: Mapping[str, str], doer: str | None, sentences: Sequence[Cut]
+) -> dict[str, float]:
+    """Weigh the task's terms by how few of the sentences mention them, rather flatly.
+
+    Who does it counts little: sentences that answer seldom name it again.
+    """
     holding = Counter(stem for cut in sentences for stem in mentioned(wanted, cut.stems))
-    return {stem: math.log(2 + len(sentences) / (1 + holding[stem])) for stem in wanted}
+    count = len(sentences)
+    weights = {stem: 1 + math.log((1 + count) / (1 + holding[stem])) / 4 for stem in wanted}
+    return weights | ({doer: 0.3} if doer in weights and len(weights) > 1 else {})
 
 
-def _score(cut: Cut, passage: Passage, weights: Mapping[str, float], task: str) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What a sentence is measured by.
+
+    Attributes:
+        task: the question.
+        weights: its terms, by how much they tell.
+        best: the score of the passage that fits best.
+    """
+
+    task: str
+    weights: Mapping[str, float]
+    best: float
+
+
+def _score(cut: Cut, passage: Passage, asked: _Asked) -> float:
+    """Add up what speaks for a sentence: its words, its place, its form."""
     heading = stems(f"{passage['title']} {passage['heading']}")
-    said = weighted_share(weights, cut.stems)
-    below = weighted_share(weights, heading | cut.stems) - said
-    length = len(cut.line.split())
+    said = weighted_share(asked.weights, cut.stems)
+    with_heading = weighted_share(asked.weights, heading | cut.stems)
+    rank = passage["score"] / asked.best if asked.best > 0 else 0.0
     return (
         said
-        + 0.6 * below
-        + 0.1 * passage["coverage"]
-        + _fits(cut.line, task)
-        - (0.25 if cut.pointing else 0.0)
-        - 0.004 * max(0, length - 35)
-        - 0.02 * max(0, 8 - length)
+        + 0.5 * (with_heading - said)
+        + 0.2 * weighted_share(asked.weights, heading)
+        + 0.3 * rank
+        + _fits(cut.line, asked.task)
+        - _flaws(cut)
     )
+
+
+def _flaws(cut: Cut) -> float:
+    """Add up what speaks against the form of a sentence."""
+    length = len(cut.line.split())
+    return (0.3 if cut.clipped else 0.0) + 0.004 * max(0, length - 35) + 0.02 * max(0, 8 - length)
 
 
 _ASKED_FOR: tuple[tuple[re.Pattern[str], re.Pattern[str], float], ...] = tuple(
@@ -148,21 +208,25 @@ _ASKED_FOR: tuple[tuple[re.Pattern[str], re.Pattern[str], float], ...] = tuple(
 
 
 def _fits(sentence: str, task: str) -> float:
-    """Prefer sentences of the form that answers this form of question."""
-    return sum(
+    """Prefer sentences of the form that answers this form of question, and that begin with its subject."""
+    form = sum(
         gain for asked, said, gain in _ASKED_FOR if asked.search(task) and said.search(sentence)
     )
+    begins = mentioned(terms(task), stems(" ".join(sentence.split()[:5])))
+    return form + (0.1 if begins else 0.0)
 
 
-def _varied(candidates: Iterable[_Candidate], count: int) -> list[_Candidate]:
-    """Choose the best, each unlike those before it (maximal marginal relevance)."""
-    left = sorted(candidates, key=lambda each: -each.score)
-    chosen: list[_Candidate] = []
-    while left and len(chosen) < count:
-        best = max(left, key=lambda each: each.score - _VARIETY * _nearest(each, chosen))
-        chosen.append(best)
+def _varied(
+    candidates: Iterable[_Candidate], chosen: Sequence[_Candidate], count: int
+) -> list[_Candidate]:
+    """Add the best until there are so many, each unlike those before it (maximal marginal relevance)."""
+    taken = list(chosen)
+    left = [each for each in candidates if not any(_repeats(each, other) for other in taken)]
+    while left and len(taken) < count:
+        best = max(left, key=lambda each: each.score - _VARIETY * _nearest(each, taken))
+        taken.append(best)
         left = [each for each in left if not _repeats(each, best)]
-    return chosen
+    return taken
 
 
 def _nearest(candidate: _Candidate, chosen: Iterable[_Candidate]) -> float:

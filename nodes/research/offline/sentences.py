@@ -32,18 +32,22 @@ _TABLE = re.compile(r"^\s*[|+]|\S {3,}\S.* {3,}\S|^\s*[-=+|: ]{6,}$")
 _UNDERLINE = re.compile(r"^\s*([^\w\s])\1{2,}\s*$")
 _STARTS = re.compile(r"[\"'\u201c\u2018(*`\[]*[A-Z_\u00c0-\u00de\"\u201c`]")
 _DANGLING = re.compile(
-    r"[*_]*(?:(?:this|that|these|those|it|its|they|their|them|such|otherwise|thus|therefore|hence|however"
+    r"[*_(\"'\u201c]*(?:(?:this|that|these|those|it|its|they|their|them|such|otherwise|thus|therefore|hence|however"
     r"|moreover|furthermore|also|then|here|similarly|likewise|again|instead|consequently|conversely"
-    r"|nevertheless|but|and|so|both|neither|either|still|additionally|finally|next|yes|no)\b"
+    r"|nevertheless|but|and|so|both|neither|either|still|additionally|finally|next|previously|formerly|yes|no)\b"
     r"|(?:in|for|with|by|of|at|on|to|from|after|before|because of) (?:this|that|these|those|such|it)\b"
     r"|(?:in (?:the (?:first|second|latter|former)|other words|addition|particular|either)|for (?:example"
     r"|instance)|as (?:a result|above|before|such)|on the other hand|the (?:former|latter|above|following"
     r"|same|result|first|second|third|other|previous|next)|if (?:so|not|this|that|it|they))\b)",
     re.IGNORECASE,
 )
-_POINTING = re.compile(
-    r"(?:See|Refer to|Compare|Cf\.|Note:|Added in|Changed in|Deprecated|New in)\b"
+_POINTING = re.compile(r"\(?(?:See|Refer to|Compare|Cf)\b")
+_HISTORY = re.compile(r"(?:Added|Changed|Deprecated|New|Removed) (?:in|since)\b|PEP \d+\b")
+_CLIPPED = re.compile(
+    r"\(|(?:Called|Can|Could|Cannot|Equivalent|Evaluates?|Like|Only|Performs?|Prints?|Raises?|Returns?|Same"
+    r"|Sets?|Should|Suspends?|Used|Useful|Will)\b|(?:\w+ ){1,3}detail:"
 )
+_EMPHASIS = re.compile(r"(?<![\w*])(\*\*|\*)(?=[^\s*])([^*]*[^\s*])\1(?![\w*])")
 _CLOSING = "\"'\u201d\u2019)*]`"
 _AROUND = _CLOSING + "\u201c\u2018(_.,;:["
 
@@ -77,9 +81,9 @@ class Cut:
         return dangling(self.line) is not None
 
     @property
-    def pointing(self) -> bool:
-        """Whether it only points elsewhere, or tells a version's history."""
-        return bool(_POINTING.match(self.line))
+    def clipped(self) -> bool:
+        """Whether it lacks its subject, as entries of a reference do, or is a remark in brackets."""
+        return bool(_CLIPPED.match(self.line))
 
 
 def cuts(text: str) -> list[Cut]:
@@ -88,14 +92,15 @@ def cuts(text: str) -> list[Cut]:
 
 
 def plain(text: str) -> str:
-    """Return a quotation as a sentence of a report: on one line, hyphens at line ends kept."""
-    return one_line(re.sub(r"(?<=[^\W\d_])-\n\s*(?=[^\W\d_])", "-", text))
+    """Return a quotation as a sentence of a report: on one line, without marks of emphasis."""
+    joined = re.sub(r"(?<=[^\W\d_])-\n\s*(?=[^\W\d_])", "-", text)
+    return _EMPHASIS.sub(r"\2", one_line(joined))
 
 
 def dangling(sentence: str) -> str | None:
     """Return the words by which a sentence points to what was said before it, or None."""
     found = _DANGLING.match(sentence)
-    return found[0].strip("*_") if found else None
+    return found[0].lstrip("*_(\"'\u201c") if found else None
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
@@ -168,6 +173,8 @@ def _whole(cut: Cut) -> bool:
     wordlike = sum(word.strip(_AROUND).isalpha() for word in words)
     return (
         SHORTEST <= len(words) <= LONGEST
+        and not _POINTING.match(line)
+        and not _HISTORY.match(line)
         and bool(_STARTS.match(line))
         and line.rstrip(_CLOSING).endswith((".", "!", "?"))
         and wordlike >= 0.6 * len(words)

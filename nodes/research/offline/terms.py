@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 
-from interlock.core.documents.words import lexemes, stem
+from interlock.core.documents.words import lexemes
 
 _WORD = re.compile(r"[^\W_]+")
-_ASKING = """
-actually answer ask basically briefly call called case cases common compare compared comparison contrast
-define defined definition describe described detail details differ difference differences different
-document documents do exactly example examples exist explain explained explanation find fully general
-generally get give given gives happen happened happening happens kind kinds know let like list look made
-main make makes many mean meaning means mention much need needed needs one overview part parts please
-possible question rather really reason reasons role say says short show shown sort source sources
-summarise summarize summary take tell text thing things two type types use used uses using usually
-various versus vs want way ways well within without work working works
+_ASKING_WORDS = """
+actually affect affected affects answer ask basically briefly call called case cases cause
+caused causes change changed changes common compare compared comparison contrast define defined
+definition describe described detail details differ difference differences different do document
+documents effect effects exactly example examples exist explain explained explanation find fully
+general generally get give given gives happen happened happening happens kind kinds know let
+like list look made main make makes many mean meaning means mention much need needed needs one
+overview part parts please possible question rather really reason reasons role say says short
+show shown sort source sources summarise summarize summary take tell text thing things two type
+types use used uses using usually various versus vs want way ways well within without work
+working works
 """
-_ASKING_STEMS = frozenset(map(stem, _ASKING.split()))
+_ASKING = frozenset(_ASKING_WORDS.split())
+_ENDINGS = frozenset(
+    (
+        *("", "e", "er", "or", "v", "t", "at", "iv", "al", "ally", "ly", "ive", "able", "ible"),
+        *("ion", "tion", "ation", "ition", "ution", "ption", "ment", "ness", "ity"),
+        *("ance", "ence", "ison"),
+    )
+)
+_DOUBLED = re.compile(r"([bdfgmnprt])\1$")
 
 
 def terms(text: str) -> dict[str, str]:
@@ -26,14 +37,41 @@ def terms(text: str) -> dict[str, str]:
 
     Words of asking ("explain", "difference") are no terms, unless there are no others.
     """
-    words = {key[0]: word for word in _WORD.findall(text) if (key := lexemes(word))}
-    kept = {key: word for key, word in words.items() if key not in _ASKING_STEMS}
-    return kept or words
+    return subject(text) or dict(_content(text))
+
+
+def subject(text: str) -> dict[str, str]:
+    """Return the words that are no words of asking; there may be none."""
+    return {stem: word for stem, word in _content(text) if word.lower() not in _ASKING}
 
 
 def stems(text: str) -> frozenset[str]:
     """Return the stems of a text's content words."""
-    return frozenset(lexemes(text))
+    return frozenset(stem for stem, _ in _content(text))
+
+
+def _content(text: str) -> Iterator[tuple[str, str]]:
+    return ((folded(word), word) for word in _WORD.findall(text) if lexemes(word))
+
+
+@lru_cache(maxsize=50_000)
+def folded(word: str) -> str:
+    """Fold the forms of a noun or a verb to one stem, and nothing more.
+
+    Search engines stem harder: to Porter a generator is generic and general. Who quotes cannot.
+    """
+    word = word.lower()
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
+        word = (
+            word.removesuffix("es") if word.endswith(("sses", "xes", "ches", "shes")) else word[:-1]
+        )
+    for ending in ("ing", "ed"):
+        base = word.removesuffix(ending)
+        if base != word and len(base) > 2 and re.search("[aeiouy]", base):
+            word = _DOUBLED.sub(r"\1", base)
+            break
+    word = word.removesuffix("e") if len(word) > 3 else word
+    return word[:-1] + "i" if word.endswith("y") and len(word) > 3 else word
 
 
 def mentioned(wanted: Iterable[str], present: Collection[str]) -> list[str]:
@@ -53,13 +91,12 @@ def weighted_share(weights: Mapping[str, float], present: Collection[str]) -> fl
 
 
 def akin(one: str, other: str) -> bool:
-    """Say whether two stems have so long a beginning in common that they are one word's forms.
-
-    Porter's stems part `resolv(e)` from `resolut(ion)`, and `bind` from `bound` (which stay apart).
-    """
-    shorter, longer = sorted((one, other), key=len)
-    common = next((at for at, letter in enumerate(shorter) if letter != longer[at]), len(shorter))
-    return common >= 5 and common >= 0.75 * len(shorter) and len(longer) - common <= 4
+    """Say whether two stems are one word's forms, as `resolv(e)` and `resolution` are."""
+    common = next(
+        (at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),
+        min(len(one), len(other)),
+    )
+    return common >= 5 and one[common:] in _ENDINGS and other[common:] in _ENDINGS
 
 
 def likeness(one: Collection[str], other: Collection[str]) -> float:

@@ -15,15 +15,20 @@ from nodes.research.offline.complaints import (
     sentences_to_drop,
     unanswered,
 )
+from nodes.research.offline.planning import parts_of
 from nodes.research.offline.sentences import dangling
-from nodes.research.offline.terms import likeness, share, stems, terms
+from nodes.research.offline.terms import likeness, mentioned, stems, terms
 from nodes.research.offline.wishes import granted
 from nodes.research.questions import Report, WriteRequest, WrittenSection, WrittenSentence
-from state.research import Draft, Fault, Finding
+from state.research import Draft, Fault, Finding, Task
 
 OPENING = "In short"
-NOT_EXAMINED = "Only differing numbers were looked for; rules cannot tell whether sources contradict each other."
-_OPENING_SENTENCES = 2
+NOT_EXAMINED = (
+    "Whether the sources contradict each other: only differing numbers were looked for (offline)."
+)
+_OPENING_SENTENCES = 4
+_ENOUGH = 3
+_TITLE = 60
 _OPENING_WORDS = 45
 _ALIKE = 0.7
 
@@ -36,21 +41,41 @@ def write(request: WriteRequest) -> Report:
     return Report(
         title=_title(request.question),
         sections=sections or _composed(request)[:1],
-        unknown=[*request.open_tasks, *refused],
-        disagreements=[*_disagreements(request.findings), NOT_EXAMINED],
+        unknown=[*request.open_tasks, *refused, NOT_EXAMINED],
+        disagreements=list(_disagreements(request.findings)),
     )
 
 
 def _composed(request: WriteRequest) -> list[WrittenSection]:
-    """Open with the most central quotations; then each task with the rest of its own."""
-    opening = _central(request.question, request.findings)
+    """Open with the best quotation of each task; then each task with the rest of its own."""
+    found = {task["id"]: _found(request.findings, task) for task in request.plan}
+    opening = list(_opening(found.values()))
     sections = [_section(OPENING, opening)] if opening else []
     for task in request.plan:
-        found = [each for each in request.findings if each["task"] == task["id"]]
-        rest = [each for each in found if each not in opening]
+        rest = [each for each in found[task["id"]] if each not in opening]
         if rest:
             sections.append(_section(task["question"], _as_in_source(rest)))
     return sections
+
+
+def _found(findings: Iterable[Finding], task: Task) -> list[Finding]:
+    return [finding for finding in findings if finding["task"] == task["id"]]
+
+
+def _opening(found: Iterable[Sequence[Finding]]) -> Iterator[Finding]:
+    """Yield what a hurried reader should know: researchers put their best quotation first."""
+    said: set[str] = set()
+    for findings in found:
+        fit = (each for each in findings if _opens(each) and each["claim"] not in said)
+        best = next(fit, None) if len(findings) >= _ENOUGH else None
+        if best and len(said) < _OPENING_SENTENCES:
+            said.add(best["claim"])
+            yield best
+
+
+def _opens(finding: Finding) -> bool:
+    """Say whether a quotation can be read first."""
+    return len(finding["claim"].split()) <= _OPENING_WORDS and dangling(finding["claim"]) is None
 
 
 def _section(heading: str, findings: Iterable[Finding]) -> WrittenSection:
@@ -69,33 +94,6 @@ def _as_in_source(findings: Sequence[Finding]) -> list[Finding]:
     )
 
 
-def _central(question: str, findings: Sequence[Finding]) -> list[Finding]:
-    """Choose the quotations that have most in common with the question and with all others."""
-    words = {finding["id"]: stems(finding["quote"]) for finding in findings}
-    ranked = sorted(findings, key=lambda each: -_centrality(each["id"], question, words))
-    chosen: list[Finding] = []
-    for finding in ranked:
-        if len(chosen) < _OPENING_SENTENCES < len(findings) and _opens(finding, chosen):
-            chosen.append(finding)
-    return chosen
-
-
-def _centrality(name: str, question: str, words: Mapping[str, Collection[str]]) -> float:
-    others = [likeness(words[name], other) for key, other in words.items() if key != name]
-    common = sum(others) / len(others) if others else 0.0
-    return share(terms(question), words[name]) + 2 * common
-
-
-def _opens(finding: Finding, chosen: Sequence[Finding]) -> bool:
-    """Say whether a quotation can be read first, and is about another task than those before it."""
-    return (
-        len(finding["claim"].split()) <= _OPENING_WORDS
-        and dangling(finding["claim"]) is None
-        and finding["task"] not in {each["task"] for each in chosen}
-        and finding["claim"] not in {each["claim"] for each in chosen}
-    )
-
-
 def _mended(request: WriteRequest, draft: Draft) -> list[WrittenSection]:
     """Follow the reasons: answer what was left out, drop sentences, shorten sections."""
     reasons = [fault["reason"] for fault in request.faults if fault["by"] == "critic"]
@@ -107,13 +105,13 @@ def _mended(request: WriteRequest, draft: Draft) -> list[WrittenSection]:
     sections = _once(sections, set(sentences_said_twice(reasons)))
     long = sections_to_shorten(reasons)
     return [
-        _shortened(each, request.question) if each.heading in long else each for each in sections
+        _shortened(each, request.findings) if each.heading in long else each for each in sections
     ]
 
 
 def _left_out(request: WriteRequest, reasons: Collection[str]) -> Iterator[WrittenSection]:
     for task in request.plan:
-        found = [each for each in request.findings if each["task"] == task["id"]]
+        found = _found(request.findings, task)
         if found and unanswered(task["question"]) in reasons:
             yield _section(task["question"], _as_in_source(found))
 
@@ -128,31 +126,48 @@ def _without(sections: Iterable[WrittenSection], texts: Collection[str]) -> list
 
 
 def _once(sections: Sequence[WrittenSection], texts: set[str]) -> list[WrittenSection]:
-    """Of sentences that stand in the report twice keep the first; drop one that repeats another."""
-    count = Counter(each.text for section in sections for each in section.sentences)
-    alone = {text for text in texts if count[text] == 1}
-    seen: set[str] = set()
-    kept = []
-    for section in _without(sections, alone):
-        left = [each for each in section.sentences if each.text not in texts & seen]
-        seen.update(each.text for each in section.sentences)
-        kept.append(_keeping(section, left))
+    """Of a sentence that stands in the report twice keep one; drop one that repeats another."""
+    places: dict[str, list[int]] = {text: [] for text in texts}
+    for number, section in enumerate(sections):
+        for sentence in section.sentences:
+            if sentence.text in texts:
+                places[sentence.text].append(number)
+    homes = {text: _home(text, found, sections) for text, found in places.items() if len(found) > 1}
+    kept = [
+        _keeping(section, _uniquely(section, number, texts, homes))
+        for number, section in enumerate(sections)
+    ]
     return [section for section in kept if section.sentences]
+
+
+def _home(text: str, places: Sequence[int], sections: Sequence[WrittenSection]) -> int:
+    """Choose the opening, or else the section whose heading has most in common with the sentence."""
+    if sections[places[0]].heading == OPENING:
+        return places[0]
+    said = stems(text)
+    return max(places, key=lambda at: len(mentioned(terms(sections[at].heading), said)))
+
+
+def _uniquely(
+    section: WrittenSection, number: int, texts: Collection[str], homes: Mapping[str, int]
+) -> list[WrittenSentence]:
+    unique = {each.text: each for each in reversed(section.sentences)}.values()
+    return [
+        each
+        for each in reversed(unique)
+        if each.text not in texts or homes.get(each.text) == number
+    ]
 
 
 def _keeping(section: WrittenSection, sentences: list[WrittenSentence]) -> WrittenSection:
     return section.model_copy(update={"sentences": sentences})
 
 
-def _shortened(section: WrittenSection, question: str) -> WrittenSection:
-    """Keep the sentences that say most about the heading and the question, in their order."""
-
-    def worth(sentence: WrittenSentence) -> float:
-        said = stems(sentence.text)
-        return 2 * share(terms(section.heading), said) + share(terms(question), said)
-
-    best = sorted(section.sentences, key=worth, reverse=True)[:TOO_LONG]
-    return _keeping(section, [each for each in section.sentences if each in best])
+def _shortened(section: WrittenSection, findings: Sequence[Finding]) -> WrittenSection:
+    """Keep the quotations that their researchers put first, in the order that they have."""
+    rank = {finding["id"]: number for number, finding in enumerate(findings)}
+    best = sorted(section.sentences, key=lambda each: min(map(rank.__getitem__, each.citations)))
+    return _keeping(section, [each for each in section.sentences if each in best[:TOO_LONG]])
 
 
 def _as_wished(
@@ -186,7 +201,6 @@ def _differ_in_numbers(one: str, other: str) -> bool:
 
 
 def _title(question: str) -> str:
-    """Name the report after the words of the question."""
-    words = list(terms(question).values())[:5]
-    last = f" and {words[-1]}" if len(words) > 1 else "".join(words)
-    return f"What the sources say about {', '.join(words[:-1])}{last}"
+    """Name the report after the question, or after its first part where it is long."""
+    whole = " ".join(question.split())
+    return whole if len(whole) <= _TITLE else parts_of(whole)[0]

@@ -101,14 +101,17 @@ def _sources(sources: Iterable[Source]) -> Iterator[str]:
 
 
 def _fenced(quote: str) -> str:
-    """Fence a quotation; long lines are broken between words, which changes white space only."""
-    lines = (
-        textwrap.wrap(line, _WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
-        for line in textwrap.dedent(_first_line_aligned(quote)).split("\n")
-    )
-    text = "\n".join(line for wrapped in lines for line in wrapped)
+    """Fence a quotation, with lines broken anew unless they are indented; only white space changes."""
+    lines = [line.rstrip() for line in textwrap.dedent(_first_line_aligned(quote)).split("\n")]
+    if not any(line.startswith((" ", "\t")) for line in lines):
+        lines = _filled(" ".join(lines))
+    text = "\n".join(lines)
     fence = "`" * max(3, 1 + _longest_run(text))
     return f"{fence}text\n{text}\n{fence}"
+
+
+def _filled(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _first_line_aligned(quote: str) -> str:
@@ -116,8 +119,7 @@ def _first_line_aligned(quote: str) -> str:
     lines = quote.split("\n")
     if len(lines) < 2:
         return quote
-    indent = len(lines[1]) - len(lines[1].lstrip())
-    return " " * indent + quote
+    return " " * (len(lines[1]) - len(lines[1].lstrip())) + quote
 
 
 def _plan(report: ReportData) -> Iterator[str]:
