@@ -137,7 +137,7 @@ class _Walk:
                 self._skip(link, root, "a link that leads out of the folder or nowhere")
             elif target.is_dir():
                 self._skip(link, root, "a link to a folder")
-            elif target not in self._seen:
+            else:
                 self._offer(target, root, link)
         self._links.clear()
 
