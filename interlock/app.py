@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -13,12 +14,14 @@ from uuid import uuid4
 from langgraph.runtime import RunControl
 from langgraph.types import StateSnapshot
 
+from interlock import web
 from interlock.application import Application, Graph
 from interlock.core import gate, prompts
 from interlock.core.context import Context, Ports
 from interlock.core.models import ChatModels, ModelSource
 from interlock.core.runs import AnswerForm, OpenQuestion, Resume, Run, Step
 from interlock.core.sync import run_sync
+from interlock.embeddings import MiniLM
 from interlock.errors import (
     AnswerRefused,
     InterlockError,
@@ -615,9 +618,14 @@ class Interlock:
 
 def _ports(pool: Pool, settings: Settings, models: ModelSource | None) -> Ports:
     built = ChatModels(
-        base_url=settings.base_url, timeout=settings.model_timeout, temperature=settings.temperature
+        base_url=settings.base_url,
+        timeout=settings.model_timeout,
+        temperature=settings.temperature,
     )
-    return Ports(models=models or built, corpus=PostgresCorpus(pool), ledger=PostgresLedger(pool))
+    fetch = partial(web.fetch, allow_private=settings.allow_private_urls)
+    embedder = MiniLM() if settings.embeddings else None
+    corpus = PostgresCorpus(pool, fetch=fetch, embedder=embedder)
+    return Ports(models=models or built, corpus=corpus, ledger=PostgresLedger(pool))
 
 
 async def _embedded(stack: AsyncExitStack, settings: Settings) -> str:
