@@ -120,7 +120,8 @@ class Answer(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _accept_older_form(cls, value: Any) -> Any:  # whatever a client sent
-        return _from_human_response(value) if isinstance(value, list) else value
+        older = isinstance(value, list) and all(isinstance(each, dict) for each in value)
+        return _from_human_response(value) if older else value
 
 
 def ask_person(question: Question) -> Decision:
