@@ -422,6 +422,24 @@ async def test_broken_files_are_skipped(corpus: Corpus, folder: Path) -> None:
     assert [one["source"] for one in done["skipped"]] == ["c.zip", "d.txt", "a.pdf", "2 more"]
 
 
+async def test_files_that_may_not_be_opened_are_skipped(
+    corpus: Corpus, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's refusal is told in plain words, and the other files are read."""
+    really_open = os.open
+
+    def refuse(path: os.PathLike[str] | str, *rest: int) -> int:
+        if os.fspath(path).endswith("bread.rst"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return really_open(path, *rest)
+
+    monkeypatch.setattr(os, "open", refuse)
+    done = await corpus.ingest([str(folder)])
+
+    assert done["documents"] == 2
+    assert done["skipped"] == [{"source": "bread.rst", "reason": "permission denied"}]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
