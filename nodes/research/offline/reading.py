@@ -110,6 +110,11 @@ def _is_about(passage: Passage, wanted: Mapping[str, str]) -> bool:
     return passage["coverage"] >= COVERED and share(wanted, stems(text)) >= ABOUT
 
 
+_DOER = re.compile(
+    r"^\w+ (?:does|do|did|can) (?P<before>[A-Z]\w+)|\b(?:in|of|for) (?P<after>[A-Z]\w+)\W*$"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """A sentence that may be quoted; `score` says how much it says about the task."""
@@ -139,10 +144,8 @@ def _candidates(passages: Sequence[tuple[int, Passage]], task: str) -> list[_Can
 
 def _doer(task: str) -> str | None:
     """Return the stem of who does what is asked for: `Python` in "How does Python resolve a name?"."""
-    found = re.match(
-        r"(?:how|when|why|where|what) (?:does|do|did|can) ([A-Z]\w+)", task, re.IGNORECASE
-    )
-    return folded(found[1]) if found and found[1][0].isupper() else None
+    found = _DOER.search(task)
+    return folded(found["after"] or found["before"]) if found else None
 
 
 def _rarity(
@@ -154,7 +157,7 @@ def _rarity(
     """
     holding = Counter(stem for cut in sentences for stem in mentioned(wanted, cut.stems))
     count = len(sentences)
-    weights = {stem: 1 + math.log((1 + count) / (1 + holding[stem])) / 4 for stem in wanted}
+    weights = {stem: 1 + math.log((1 + count) / (1 + holding[stem])) / 2 for stem in wanted}
     return weights | ({doer: 0.3} if doer in weights and len(weights) > 1 else {})
 
 

@@ -41,8 +41,13 @@ _DANGLING = re.compile(
     r"|same|result|first|second|third|other|previous|next)|if (?:so|not|this|that|it|they))\b)",
     re.IGNORECASE,
 )
-_POINTING = re.compile(r"\(?(?:See|Refer to|Compare|Cf)\b")
+_POINTING = re.compile(
+    r"\(?(?:See|Refer to|Compare|Cf|(?:For )?(?:more|further|additional|other|a full|a complete)"
+    r"\b.*\b(?:see|refer to|found (?:in|at)))\b",
+    re.IGNORECASE,
+)
 _HISTORY = re.compile(r"(?:Added|Changed|Deprecated|New|Removed) (?:in|since)\b|PEP \d+\b")
+_ENTRY = re.compile(r"[\"\u201c`][^\"\u201d`]+[\"\u201d`]\)?\s+[A-Z][a-z]")
 _CLIPPED = re.compile(
     r"\(|(?:Called|Can|Could|Cannot|Equivalent|Evaluates?|Like|Only|Performs?|Prints?|Raises?|Returns?|Same"
     r"|Sets?|Should|Suspends?|Used|Useful|Will)\b|(?:\w+ ){1,3}detail:"
@@ -175,6 +180,7 @@ def _whole(cut: Cut) -> bool:
         SHORTEST <= len(words) <= LONGEST
         and not _POINTING.match(line)
         and not _HISTORY.match(line)
+        and not _ENTRY.match(line)
         and bool(_STARTS.match(line))
         and line.rstrip(_CLOSING).endswith((".", "!", "?"))
         and wordlike >= 0.6 * len(words)

@@ -29,7 +29,7 @@ NOT_EXAMINED = (
 _OPENING_SENTENCES = 4
 _ENOUGH = 3
 _TITLE = 60
-_OPENING_WORDS = 45
+_OPENING_WORDS = 40
 _ALIKE = 0.7
 
 
@@ -75,7 +75,8 @@ def _opening(found: Iterable[Sequence[Finding]]) -> Iterator[Finding]:
 
 def _opens(finding: Finding) -> bool:
     """Say whether a quotation can be read first."""
-    return len(finding["claim"].split()) <= _OPENING_WORDS and dangling(finding["claim"]) is None
+    words = len(finding["claim"].split())
+    return 8 <= words <= _OPENING_WORDS and dangling(finding["claim"]) is None
 
 
 def _section(heading: str, findings: Iterable[Finding]) -> WrittenSection:

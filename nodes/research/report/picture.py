@@ -10,7 +10,7 @@ from nodes.research.report.data import PlanTask, ReportData, waves
 from nodes.research.report.markdown import STANDINGS
 
 _WIDTH, _HEIGHT, _ACROSS, _DOWN, _EDGE = 176, 44, 56, 16, 8
-_LETTERS = 19
+_LETTERS = 17
 _MARKS = {
     "met": "\u2713",
     "partial": "\u25d0",
