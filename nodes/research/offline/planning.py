@@ -138,6 +138,8 @@ def _what_is(item: str) -> str:
 
 def _asked(clause: str) -> str:
     text = clause.strip(" ,;.?!")
+    if len(text) < 2:
+        return f"What do the sources say about {text}?" if text else "What do the sources say?"
     return f"{text[:1].upper()}{text[1:]}?"
 
 

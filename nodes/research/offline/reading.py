@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from interlock.core.corpus import Passage
 from interlock.core.documents.words import query_lexemes
@@ -70,7 +71,10 @@ def _own(request: QueryRequest) -> str:
 
 def _joined(*texts: str) -> str:
     """Return the terms of texts, each once."""
-    return " ".join({key: word for text in texts for key, word in terms(text).items()}.values())
+    words: dict[str, str] = {}
+    for stem, word in chain.from_iterable(terms(text).items() for text in texts):
+        words.setdefault(stem, word)
+    return " ".join(words.values())
 
 
 @rule(ExtractRequest, Extraction)

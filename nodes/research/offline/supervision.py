@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from interlock.core.documents.words import query_lexemes
 from interlock.core.offline import rule
 from nodes.research.offline.criteria import missing_terms
 from nodes.research.offline.planning import task_about
@@ -30,9 +29,7 @@ def _missing(request: SuperviseRequest) -> dict[str, str]:
     answered = {
         stem for task in request.plan if task["id"] in met for stem in terms(task["question"])
     }
-    tried = {
-        tuple(query_lexemes(query)) for outcome in request.outcomes for query in outcome["queries"]
-    }
+    tried = {tuple(terms(query)) for outcome in request.outcomes for query in outcome["queries"]}
     return {
         stem: word
         for stem, word in missing_terms(request.question, request.findings).items()

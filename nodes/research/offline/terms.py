@@ -24,9 +24,9 @@ working works
 _ASKING = frozenset(_ASKING_WORDS.split())
 _ENDINGS = frozenset(
     (
-        *("", "e", "er", "or", "v", "t", "at", "iv", "al", "ally", "ly", "ive", "able", "ible"),
-        *("ion", "tion", "ation", "ition", "ution", "ption", "ment", "ness", "ity"),
-        *("ance", "ence", "ison"),
+        *("", "e", "er", "or", "v", "t", "at", "iv", "al", "alli", "li", "abl", "ibl"),
+        *("ion", "tion", "ation", "ition", "ution", "ption", "ment", "ness"),
+        *("anc", "enc", "ison", "iti"),
     )
 )
 _DOUBLED = re.compile(r"([bdfgmnprt])\1$")
