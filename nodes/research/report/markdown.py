@@ -141,7 +141,7 @@ def _making(report: ReportData) -> Iterator[str]:
     yield "## How this report was made"
     yield (
         f"From {report.documents:,} documents ({report.passages:,} passages), by {_code(report.model)}. "
-        f"Each of the {len(report.sources)} quotations was found word for word at its place in its "
+        f"Each quotation ({len(report.sources)}) was found word for word at its place in its "
         "source, and each number in a sentence in the quotations that the sentence cites."
     )
     yield from _notice(report)

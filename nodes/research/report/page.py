@@ -161,7 +161,7 @@ class _Page:
         return (
             '<section id="making" class="apparatus">\n<h2>How this report was made</h2>\n'
             f"<p>From {report.documents:,} documents ({report.passages:,} passages), by "
-            f"<code>{escape(report.model)}</code>. Each of the {len(report.sources)} quotations was "
+            f"<code>{escape(report.model)}</code>. Each quotation ({len(report.sources)}) was "
             "found word for word at its place in its source, and each number in a sentence in the "
             f"quotations that the sentence cites. {tokens}</p>\n{self._notice()}</section>\n"
         )
