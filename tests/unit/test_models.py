@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,6 +140,20 @@ def test_an_address_replaces_no_other_providers_key(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(ModelUnavailable, match="ANTHROPIC_API_KEY is not set"):
         ChatModels(base_url=LOCAL).model("anthropic:any")
+
+
+def test_every_provider_is_documented() -> None:
+    """docs/models.md names each provider with its package and its key."""
+    lines = (Path(__file__).parents[2] / "docs" / "models.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("| `")]
+    said = {
+        name
+        for name, needs in PROVIDERS.items()
+        for line in table
+        if f"`{name}`" in line and f"`{needs.package}`" in line and needs.key in line
+    }
+
+    assert said == PROVIDERS.keys()
 
 
 def test_an_address_without_a_scheme_is_refused() -> None:
