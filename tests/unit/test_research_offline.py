@@ -277,18 +277,25 @@ def test_passages_that_do_not_cover_the_query_are_not_quoted(coverage: float) ->
     assert _extracted(_passage(BOX, coverage=coverage)).quotations == []
 
 
-def test_a_passage_found_by_other_words_is_not_about_the_task() -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["Routes are set by a signaller every day.", "Levers are painted in three colours here."],
+)
+def test_a_passage_found_by_other_words_is_not_about_the_task(text: str) -> None:
     """A wide query may be covered by words of the question's other parts; that counts for nothing."""
-    assert _extracted(_passage("Routes are set by a signaller every day.")).quotations == []
+    assert _extracted(_passage(text), question="How do levers lock derailers?").quotations == []
 
 
 def test_each_thing_that_a_task_names_has_its_quotations() -> None:
     """A task on two things is not answered by quotations on one of them."""
-    text = " ".join(f"Levers lock the frame in place number {n}." for n in "abcdefghijkl")
-    text += " Signals guard the line. "
+    kinds = (
+        "oak wires, brass tubes, iron bars, steel rods, felt pads, glass eyes, old ropes, new pins"
+    )
+    text = " ".join(f"Some levers lock {kind} in winter." for kind in kinds.split(", "))
+    text += " The men of the line would rather trust their signals on foggy days."
     found = _extracted(_passage(text), question="What do levers and signals lock?").quotations
 
-    assert "Signals guard the line." in [each.quote for each in found]
+    assert any("signals" in each.quote for each in found)
 
 
 def test_criteria_are_met_by_what_is_quoted() -> None:
@@ -380,12 +387,12 @@ def test_a_sound_draft_is_accepted() -> None:
 def test_repetitions_are_found_and_taken_out() -> None:
     """The same sentence for two tasks is said once, where it belongs best."""
     again = _finding(LOCK[0]["claim"], task="signal", name="again")
-    draft = _draft(("How do levers lock?", LOCK), ("What moves a signal?", [*MOVE, again]))
+    draft = _draft(("What moves a signal?", [*MOVE, again]), ("How do levers lock?", LOCK))
     found = _critique(draft, [*LOCK, *MOVE, again])
     mended = _write([*LOCK, *MOVE, again], draft=draft, faults=_faults(found.reasons))
 
     assert found.reasons == [f"Said twice: “{LOCK[0]['claim']}”"]
-    assert [len(section.sentences) for section in mended.sections] == [3, 1]
+    assert [len(section.sentences) for section in mended.sections] == [1, 3]
 
 
 def test_a_sentence_inside_another_is_a_repetition() -> None:
