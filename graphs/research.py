@@ -48,9 +48,6 @@ RETRY = RetryPolicy(
 )
 """For what the provider's own client gave up on; its retries honour `Retry-After`, and come first."""
 
-ONCE = RetryPolicy(max_attempts=1)
-"""For a researcher as a whole: each of its steps has been repeated already."""
-
 Ways = dict[Hashable, str]
 """What a router may say, and the node that comes then: the labels of the drawing."""
 
@@ -67,7 +64,7 @@ def build() -> Builder:
     team.add_node("gather", gather)
     team.add_node("plan", plan)
     researcher = sync_too(build_researcher()).compile(name="researcher")
-    team.add_node("researcher", surviving(researcher), retry_policy=ONCE)
+    team.add_node("researcher", surviving(researcher))
     for node in (supervise, write, verify, critique, approve, publish, decline):
         team.add_node(node)
     team.add_edge(START, "gather")

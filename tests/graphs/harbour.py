@@ -60,9 +60,11 @@ def looks(name: str, words: str = "") -> Turn:
 
 
 def reads(name: str, *quotes: str) -> Turn:
-    """A researcher copies quotations out of the first passage."""
+    """A researcher copies quotations out of the first passage, line breaks left out."""
     quotations = [
-        Quotation(passage=0, quote=quote, claim=f"The {name} lamp's reach is stated.")
+        Quotation(
+            passage=0, quote=" ".join(quote.split()), claim=f"The {name} lamp's reach is stated."
+        )
         for quote in quotes
     ]
     return Turn(reply=Extraction(quotations=quotations), when=meant_for(name))

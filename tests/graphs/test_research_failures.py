@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from langchain_core.runnables import RunnableLambda
+from langgraph.errors import GraphDrained
 
 from graphs.research import RETRY
 from interlock.core.context import Context, Ports
@@ -20,7 +22,9 @@ from interlock.errors import (
     UsageError,
 )
 from interlock.testing import Turn
+from nodes.research.failures import surviving
 from nodes.research.questions import Plan, Query
+from state.research import ResearcherOutput, ResearcherState
 from tests.graphs.harbour import Team, accepted, enough, finds, looks, meant_for, task
 
 
@@ -283,3 +287,34 @@ async def test_script_with_turns_left_is_reported(team: Team) -> None:
 
     with pytest.raises(AssertionError, match="1 turns were never asked for: Query"):
         team.model.assert_done()
+
+
+def test_failed_task_is_given_out_again_in_a_synchronous_run(team: Team) -> None:
+    """Plain `invoke` survives a failing researcher as `ainvoke` does."""
+    team.model.then(
+        Plan(tasks=[task("north")]),
+        fails("north", ApiError(400)),
+        *finds("north"),
+        enough(),
+        team.report(team.says("north")),
+        accepted(),
+    )
+    team.graph.invoke(team.given(), team.config, context=team.context)
+
+    state = team.graph.get_state(team.config)
+    assert state.next == ("approve",)
+    assert state.values["outcomes"]["north"]["strategy"] == "broad"
+
+
+async def test_drained_researcher_is_not_a_failed_one() -> None:
+    """A run that is asked to stop stops inside of a researcher, too, and goes on there later."""
+
+    def drain(state: ResearcherState) -> ResearcherOutput:
+        raise GraphDrained("shutdown")
+
+    researcher = surviving(RunnableLambda(drain))
+
+    with pytest.raises(GraphDrained):
+        await researcher.ainvoke({})
+    with pytest.raises(GraphDrained):
+        researcher.invoke({})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from langgraph.types import Command
 
-from graphs.research import RETRY
+from graphs.research import RETRY, graph
 from interlock.core.corpus_memory import MemoryCorpus
 from interlock.errors import ModelFailed
 from interlock.testing import Turn
@@ -342,3 +342,13 @@ def test_graph_runs_synchronously(team: Team) -> None:
     assert output["status"] == "published"
     assert team.ledger.done == ["publish_report"]
     team.model.assert_done()
+
+
+async def test_graph_runs_up_to_its_question_without_a_checkpointer(team: Team) -> None:
+    """Without a place to wait in, the question is still what comes back."""
+    team.model.then(*team.happy())
+    output = await graph.ainvoke(team.given(), context=team.context)
+
+    (interrupt,) = output["__interrupt__"]
+    assert interrupt.value["action_requests"][0]["name"] == "publish_report"
+    assert team.ledger.begun == []
