@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
@@ -17,13 +19,19 @@ import interlock
 from interlock.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
+README = DOCS.parent / "README.md"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language on a page."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"{page.name} has no {language} block"
+    return found
 
 
 def block(page: Path, language: str) -> str:
     """The first fenced block of a language on a page."""
-    found = re.search(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None, f"{page.name} has no {language} block"
-    return found[1]
+    return blocks(page, language)[0]
 
 
 @pytest.fixture
@@ -36,6 +44,59 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "notes", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def documents(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the README's examples find `documents`, and the settings that they find the project by."""
+    (tmp_path / "documents").mkdir()
+    for page in ("yield", "await", "async", "return", "types"):
+        (tmp_path / "documents" / f"{page}.txt").write_text(topics[page])
+    monkeypatch.setenv("INTERLOCK_DATABASE_URL", database_url)
+    monkeypatch.setenv("INTERLOCK_CONFIG", str(DOCS.parent / "langgraph.json"))
+    return tmp_path
+
+
+def run_example(code: str, folder: Path) -> str:
+    """Run an example as a program of its own, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readme_example_runs(documents: Path) -> None:
+    """The durable example asks, publishes, and forks."""
+    status, report, path = run_example(blocks(README, "python")[0], documents).splitlines()
+
+    assert status.startswith("waiting Publish")
+    assert Path(report).read_text().startswith("# ")
+    assert path.startswith("('gather', 'plan', 'researcher', ")
+
+
+def test_the_plain_readme_example_runs(documents: Path) -> None:
+    """The graph is plain LangGraph: with an in-memory saver it stops at the approval."""
+    code = (
+        blocks(README, "python")[1]
+        + "\nprint(len(state['__interrupt__']), bool(state['findings']))"
+    )
+
+    assert run_example(code, documents) == "1 True\n"
+
+
+def test_the_quickstart_example_runs(documents: Path) -> None:
+    """A rejection with a reason is revised and asked again; then it is published, and each step is listed."""
+    printed = run_example(block(DOCS / "quickstart.md", "python"), documents)
+
+    assert [line.split()[0] for line in printed.splitlines()][:3] == ["-1", "0", "1"]
+    assert printed.count("('approve',)") == 2
+    assert printed.count("('publish',)") == 1
 
 
 def test_the_graph_of_the_guide_is_short() -> None:
