@@ -438,7 +438,7 @@ def test_a_stranger_is_sent_out_of_its_section() -> None:
 
 
 def test_a_long_section_keeps_what_researchers_put_first() -> None:
-    """Of a section that is too long the six best stay, in their order."""
+    """Of a section that is too long the five best stay, in their order."""
     kinds = ["tappets", "wires", "catches", "notches", "springs", "magnets", "relays", "screws"]
     many = [_finding(f"Some levers lock with {each}.", name=each) for each in kinds]
     draft = _draft(("How do levers lock?", [*reversed(many)]), ("What moves a signal?", MOVE))
@@ -446,9 +446,9 @@ def test_a_long_section_keeps_what_researchers_put_first() -> None:
     mended = _write([*many, *MOVE], draft=draft, faults=_faults(found.reasons))
 
     assert found.reasons == [
-        "The section “How do levers lock?” has 8 sentences; keep the 6 that say most about it."
+        "The section “How do levers lock?” has 8 sentences; keep the 5 that say most about it."
     ]
-    assert _texts(mended)[:6] == [each["claim"] for each in reversed(many[:6])]
+    assert _texts(mended)[:5] == [each["claim"] for each in reversed(many[:5])]
 
 
 def test_a_part_that_was_left_out_is_added() -> None:

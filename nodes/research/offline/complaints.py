@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-TOO_LONG = 6
+TOO_LONG = 5
 """How many sentences a section may have."""
 
 _TWICE = "Said twice"

@@ -44,6 +44,7 @@ QUOTED = 8
 _OF_EACH = 2
 """How many of them are kept for each thing that a task names beside others."""
 _LONGEST_QUOTE = 1_500
+_NEAR_BEST = 0.6
 _VARIETY = 0.35
 _LENGTH = 300
 
@@ -143,7 +144,9 @@ def _candidates(passages: Sequence[tuple[int, Passage]], task: str) -> list[_Can
         for number, passage, cut in found
         if len(cut.quote) <= _LONGEST_QUOTE and mentioned(wanted, cut.stems)
     )
-    return [each for each in scored if each.score >= SAID]
+    found_worth = [each for each in scored if each.score >= SAID]
+    best = max((each.score for each in found_worth), default=0.0)
+    return [each for each in found_worth if each.score >= _NEAR_BEST * best]
 
 
 def _doer(task: str) -> str | None:
