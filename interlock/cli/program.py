@@ -11,8 +11,11 @@ import click
 from interlock import __version__
 from interlock.cli.approvals import approvals
 from interlock.cli.call import Call, Group
-from interlock.cli.failures import Failure, failure_of, report
+from interlock.cli.database import db
+from interlock.cli.failures import failure_of, report
+from interlock.cli.graphs import graph
 from interlock.cli.runs import resume, run
+from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
 from interlock.errors import InterlockError
 
@@ -79,7 +82,5 @@ def program(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (run, resume, approvals, history, show, fork, diff):
+for _command in (run, resume, approvals, status, history, show, fork, diff, graph, db):
     program.add_command(_command)
-
-__all__ = ["Failure", "execute", "main", "program"]

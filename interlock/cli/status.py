@@ -1,0 +1,56 @@
+"""`status`: what happened lately, and on which server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from interlock.cli.call import Command, this_call
+
+if TYPE_CHECKING:
+    from interlock.app import Interlock
+
+
+@click.command(cls=Command)
+@click.option("--graph", metavar="NAME", help="Only threads of this graph.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="How many.",
+)
+def status(graph: str | None, limit: int) -> int:
+    """List the threads that something happened on lately."""
+    from interlock.cli.documents import thread_document
+    from interlock.cli.output import print_json, print_notice, results
+    from interlock.cli.screens import notice_for, print_threads
+    from interlock.core.sync import run_sync
+
+    call = this_call()
+    with call.runtime() as il:
+        threads = il.threads(graph=graph, limit=limit)
+        counts = run_sync(il.store.counts())
+        server = _server(il)
+    if call.as_json:
+        found = [thread_document(each) for each in threads]
+        print_json({"server": server, "runs": counts, "threads": found})
+        return 0
+    console = results()
+    console.print(server, markup=False, soft_wrap=True)
+    if counts:
+        console.print("runs: " + " · ".join(f"{many} {kind}" for kind, many in counts.items()))
+    print_threads(threads, console)
+    print_notice(console, notice_for(each.model for each in threads))
+    return 0
+
+
+def _server(il: Interlock) -> str:
+    from interlock.cli.database import without_password
+    from interlock.postgres.embedded import default_data_dir
+
+    if il.settings.database_url:
+        return without_password(il.settings.database_url)
+    return f"embedded Postgres in {il.settings.data_dir or default_data_dir()}"

@@ -1,0 +1,14 @@
+-- worked_on: how many threads are being worked on in this database
+select count(*)::int as threads from pg_locks
+where locktype = 'advisory' and granted and classid = %(space)s::oid
+    and database = (select oid from pg_database where datname = current_database());
+
+-- drop_ours: remove everything that Interlock stored
+drop schema if exists interlock cascade;
+
+-- drop_checkpoints: remove everything that LangGraph stored
+drop table if exists checkpoints, checkpoint_blobs, checkpoint_writes, checkpoint_migrations;
+
+-- facts: what is known of the server and of our data
+select current_setting('server_version') as version, pg_database_size(current_database()) as bytes,
+    to_regclass('interlock.migrations') is not null as migrated;
