@@ -94,7 +94,7 @@ class _Page:
         return f'<nav aria-label="Contents"><ol>{items}</ol></nav>\n'
 
     def _part(self, number: int, part: Part) -> str:
-        lead = ' class="lead"' if number == 1 and len(part.sentences) <= 3 else ""
+        lead = ' class="lead"' if number == 1 and len(part.sentences) <= 4 else ""
         text = "".join(
             f"<p>{' '.join(map(self._sentence, paragraph))}</p>\n"
             for paragraph in paragraphs(self._report, part)
