@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 Contestant = Callable[[], Awaitable[object]]
-Row = Mapping[str, str | float]
+Row = Mapping[str, object]
+"""A contestant's `name`, and its figures."""
 
 
 class Goal(TypedDict):
@@ -36,10 +37,10 @@ class Options:
     as_json: bool
 
 
-def options(description: str) -> Options:
+def options(description: str, *, quick: str = "fewer rounds") -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     return Options(quick=given.quick, as_json=given.json)
@@ -87,7 +88,7 @@ def report(goals: Sequence[Goal], rows: Sequence[Row], *, as_json: bool) -> None
         print(json.dumps({"goals": goals, "rows": rows}))
         return
     for row in rows:
-        figures = [f"{name} {value:>9}" for name, value in row.items() if name != "name"]
+        figures = [f"{name} {value!s:>9}" for name, value in row.items() if name != "name"]
         print(f"{row['name']:44} {'   '.join(figures)}")
     print()
     for goal in goals:

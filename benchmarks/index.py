@@ -9,9 +9,7 @@ headings. The peers get the same passages, read and cut already, so that they ha
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import random
 import sqlite3
@@ -23,6 +21,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TypedDict
 
+from benchmarks import Goal, below, options, report
 from interlock.core.corpus import Corpus, Document
 from interlock.core.corpus_memory import MemoryCorpus
 from interlock.core.documents.chunking import chunks
@@ -48,26 +47,12 @@ class Row(TypedDict):
     hits: int
 
 
-class Goal(TypedDict):
-    """One figure that must hold."""
-
-    name: str
-    value: float
-    unit: str
-    goal: str
-    met: bool
-
-
 def main() -> None:
     """Run the benchmark and print a table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="100 documents instead of 1,000")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args()
-    count = 100 if options.quick else 1_000
+    given = options((__doc__ or "").splitlines()[0], quick="100 documents instead of 1,000")
+    count = 100 if given.quick else 1_000
     rows = asyncio.run(measure(count))
-    goals = goals_of(rows, count)
-    print(json.dumps({"goals": goals, "rows": rows}) if options.json else _table(goals, rows))
+    report(goals_of(rows, count), rows, as_json=given.as_json)
 
 
 async def measure(count: int) -> list[Row]:
@@ -95,9 +80,9 @@ def goals_of(rows: Sequence[Row], count: int) -> list[Goal]:
         goal
         for row in rows[:2]
         for goal in (
-            _goal(f"index {count} documents, {row['name']}", row["index_s"], "s", 30),
-            _goal(f"search, median, {row['name']}", row["search_median_ms"], "ms", 100),
-            _goal(f"search, p95, {row['name']}", row["search_p95_ms"], "ms", 100),
+            below(f"index {count} documents, {row['name']}", row["index_s"], "s", 30),
+            below(f"search, median, {row['name']}", row["search_median_ms"], "ms", 100),
+            below(f"search, p95, {row['name']}", row["search_p95_ms"], "ms", 100),
         )
     ]
 
@@ -229,27 +214,6 @@ class _Writer:
 
 def _passages(document: Document) -> Iterator[str]:
     return (document.text[one.start : one.end] for one in chunks(document))
-
-
-def _goal(name: str, value: float, unit: str, limit: float) -> Goal:
-    return Goal(name=name, value=value, unit=unit, goal=f"< {limit:g}", met=value < limit)
-
-
-def _table(goals: Sequence[Goal], rows: Sequence[Row]) -> str:
-    lines = [f"{'':22} {'index s':>8} {'again s':>8} {'median ms':>10} {'p95 ms':>8} {'hits':>6}"]
-    for row in rows:
-        again = "" if row["again_s"] is None else f"{row['again_s']:.2f}"
-        lines.append(
-            f"{row['name']:22} {row['index_s']:>8.2f} {again:>8} {row['search_median_ms']:>10.2f}"
-            f" {row['search_p95_ms']:>8.2f} {row['hits']:>6}"
-        )
-    lines.append("")
-    for goal in goals:
-        mark = "met" if goal["met"] else "MISSED"
-        lines.append(
-            f"{goal['name']:36} {goal['value']:>8.2f} {goal['unit']:3} {goal['goal']:6} {mark}"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
