@@ -53,7 +53,8 @@ def question(state: ResearchState) -> Question:
         action=publish_report,
         arguments=_arguments(state),
         summary=(
-            f"Publish “{draft['title']}” ({len(draft['sections'])} sections, {sentences} sentences), "
+            f"Publish “{draft['title']}” ({_count(len(draft['sections']), 'section')}, "
+            f"{_count(sentences, 'sentence')}), "
             f"the answer to “{state['question']}”?"
         ),
         evidence=tuple(_evidence(state)),
@@ -80,7 +81,7 @@ def _evidence(state: ResearchState) -> list[str]:
         for citation in sentence["citations"]
     }
     lines = [
-        f"{len(cited)} quotations cited, each found verbatim in its source",
+        f"{_count(len(cited), 'quotation')} cited, each found verbatim in its source",
         f"{max(0, criteria - unmet)} of {criteria} criteria met",
     ]
     lines += [f"not known: {each}" for each in state["draft"]["unknown"]]
@@ -89,6 +90,10 @@ def _evidence(state: ResearchState) -> list[str]:
     lines += [f"dropped: {f['sentence']} ({f['reason']})" for f in state["dropped"]]
     lines += [f"the critic objects: {f['reason']}" for f in state["faults"] if f["by"] == "critic"]
     return [*lines, f"written by {', '.join(state['models'])}; cost unknown"]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _ended(decision: Decision, rejections: int) -> str:

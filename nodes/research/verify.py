@@ -44,10 +44,11 @@ async def verify(state: VerifyInput, runtime: Runtime[Context]) -> Verified:
         [finding["document"] for finding in cited],
     )
     faults = check_draft(state["draft"], state["findings"], texts)
+    faulty = {fault["sentence"] for fault in faults}
     last = state["revision"] >= REVISIONS
     tell(
         runtime,
-        {"event": "verified", "faults": faults, "dropped": len(faults) if last else 0},
+        {"event": "verified", "faults": faults, "dropped": len(faulty) if last else 0},
     )
     standing = [fault for fault in state["faults"] if fault["by"] != "verifier"]
     if faults and last:

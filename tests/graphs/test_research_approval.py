@@ -28,7 +28,7 @@ async def test_question_says_what_would_be_published_where(team: Team) -> None:
     (request,) = asked["action_requests"]
     assert request["name"] == "publish_report"
     assert request["description"] == (
-        "Publish “The lamps' reach” (1 sections, 2 sentences), "
+        "Publish “The lamps' reach” (1 section, 2 sentences), "
         "the answer to “How far do the harbour's lamps reach?”?"
     )
     assert set(request["args"]) == {"title", "folder", "report_sha256"}
