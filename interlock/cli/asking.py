@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,12 +30,14 @@ def login_name() -> str:
         return ""
 
 
-def print_question(question: OpenQuestion, console: Console) -> None:
-    """Print what a person can decide by, and the commands that answer."""
+def print_question(question: OpenQuestion, console: Console, *, here: bool = False) -> None:
+    """Print what a person can decide by, and unless it is asked here, the commands that answer."""
     from rich.panel import Panel
 
     title = f"[bold]question {short(question.id)}[/] · {question.graph} · {question.node}"
-    console.print(Panel(_body(question), title=title, title_align="left", border_style="yellow"))
+    console.print(
+        Panel(_body(question, here=here), title=title, title_align="left", border_style="yellow")
+    )
 
 
 def commands(question: OpenQuestion) -> list[str]:
@@ -74,29 +77,31 @@ def argument_of(
     return text if properties.get(key, {}).get("type") == "string" else read_value(text)
 
 
-def _body(question: OpenQuestion) -> RenderableType:
+def _body(question: OpenQuestion, *, here: bool) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(question.summary or "A plain question.", style="bold")]
     if question.evidence:
-        parts += [Text(), *(Text(f"• {each}") for each in question.evidence)]
+        parts += [Text(), _rows([("•", each) for each in question.evidence])]
     if question.arguments:
         parts += [Text(), Text(f"{question.action} with", style="dim")]
         parts += [Text(f"  {each}") for each in lines_of(dict(question.arguments))]
     if question.consequences:
-        parts += [Text(), _consequences(question)]
-    parts += [Text(), *(Text(each, style="cyan") for each in commands(question))]
+        parts += [Text(), _rows(question.consequences.items())]
+    if not here:
+        parts += [Text(), *(Text(each, style="cyan") for each in commands(question))]
     return Group(*parts)
 
 
-def _consequences(question: OpenQuestion) -> RenderableType:
+def _rows(rows: Iterable[tuple[str, str]]) -> RenderableType:
+    """Return texts beside what they are about, each wrapped under itself."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
-    for answer, text in question.consequences.items():
-        table.add_row(Text(answer, style="bold"), Text(text))
+    table = Table.grid(padding=(0, 1))
+    for about, text in rows:
+        table.add_row(Text(about, style="bold"), Text(text))
     return table
 
 
@@ -108,7 +113,7 @@ def _decided(question: OpenQuestion, choice: str, by: str) -> AnswerForm | None:
             arguments = _edited(question)
             return Edit(question.id, arguments, by) if arguments else ask_here(question, by)
         case "reject":
-            return Reject(question.id, _line("What should change?"), by)
+            return Reject(question.id, _line("What should change (may be empty)"), by)
         case "respond":
             text = _line("Your words")
             return Respond(question.id, text, by) if text else ask_here(question, by)

@@ -6,7 +6,7 @@ event with `tasks`, and an event with `task` is about one of them. Everything el
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -96,12 +96,15 @@ def _after_node(board: Board, data: Mapping[str, Any]) -> tuple[Board, list[Line
 def _after_event(board: Board, event: Event) -> tuple[Board, list[Line]]:
     name = str(event["event"])
     known = _KNOWN.get(name)
+    before = board.tasks
     board = replace(_with_tasks(board, event), told=board.told or known is not None)
+    fresh = [row for key, row in board.tasks.items() if key not in before]
     if name == "gather":
         return replace(board, progress=(int(event["done"]), int(event["total"]))), []
     if known is None:
         return board, [Line(who=name, text=_fields(event))]
-    return replace(board, progress=None), known(event)
+    lines = [*known(event), *(Line(who=row.id, text=row.text, detail=True) for row in fresh)]
+    return replace(board, progress=None), lines
 
 
 def _with_tasks(board: Board, event: Event) -> Board:
@@ -124,9 +127,7 @@ def _row_after(row: TaskRow, event: Event) -> TaskRow:
             return replace(row, doing=f"searches “{event['query']}”")
         case "findings":
             found = row.found + int(event["count"])
-            return replace(
-                row, found=found, doing=f"keeps {counted(int(event['count']), 'quotation')}"
-            )
+            return replace(row, found=found, doing=_kept(int(event["count"])))
         case "judged" if event.get("unmet"):
             return replace(row, doing=f"still misses: {'; '.join(event['unmet'])}")
         case "judged":
@@ -145,8 +146,7 @@ def _gathered(event: Event) -> list[Line]:
 
 
 def _plan(event: Event) -> list[Line]:
-    head = Line(who="plan", text=counted(len(event["tasks"]), "task"), tone="good")
-    return [head, *_task_lines(event["tasks"])]
+    return [Line(who="plan", text=counted(len(event["tasks"]), "task"), tone="good")]
 
 
 def _search(event: Event) -> list[Line]:
@@ -156,7 +156,7 @@ def _search(event: Event) -> list[Line]:
 
 def _findings(event: Event) -> list[Line]:
     dropped = f", {event['dropped']} dropped" if event.get("dropped") else ""
-    text = f"keeps {counted(event['count'], 'quotation')}{dropped}"
+    text = f"{_kept(int(event['count']))}{dropped}"
     return [Line(who=str(event["task"]), text=text, detail=True)]
 
 
@@ -176,15 +176,15 @@ def _task(event: Event) -> list[Line]:
 
 
 def _supervise(event: Event) -> list[Line]:
-    missing = f"missing: {event['missing']}" if event.get("missing") else "nothing is missing"
-    given = f"; gives out {counted(len(event['tasks']), 'task')}" if event.get("tasks") else ""
-    text = f"round {event['round']}: {missing}{given}"
-    return [Line(who="supervisor", text=text), *_task_lines(event.get("tasks") or ())]
+    missing, tasks = str(event.get("missing") or "").rstrip("."), event.get("tasks")
+    given = f"gives out {counted(len(tasks), 'task')}" if tasks else ""
+    said = "; ".join(each for each in (missing, given) if each) or "nothing is missing"
+    return [Line(who="supervisor", text=f"round {event['round']}: {said}")]
 
 
 def _draft(event: Event) -> list[Line]:
     size = f"{counted(event['sections'], 'section')}, {counted(event['sentences'], 'sentence')}"
-    return [Line(who="writer", text=f"draft {event['revision']}: {size}")]
+    return [Line(who="writer", text=f"draft {int(event['revision']) + 1}: {size}")]
 
 
 def _verified(event: Event) -> list[Line]:
@@ -236,8 +236,8 @@ _KNOWN: Mapping[str, Callable[[Event], list[Line]]] = {
 }
 
 
-def _task_lines(tasks: Sequence[Mapping[str, Any]]) -> list[Line]:  # tasks of a plan
-    return [Line(who=str(each["id"]), text=_question(each), detail=True) for each in tasks]
+def _kept(count: int) -> str:
+    return f"keeps {counted(count, 'quotation')}" if count else "finds nothing to quote"
 
 
 def _question(task: Mapping[str, Any]) -> str:  # a task of a plan

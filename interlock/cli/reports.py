@@ -61,8 +61,9 @@ def _print_status(run: Run) -> None:
 
 def _print_output(run: Run) -> None:
     console = results()
-    for line in lines_of(run.output):
+    for line in lines_of(run.output, depth=1):
         console.print(line, markup=False, soft_wrap=True)
+    remarks().print(f"All of it: [cyan]interlock show {short(run.thread_id)} --full[/]")
 
 
 def _print_questions(run: Run) -> None:

@@ -107,7 +107,7 @@ def _answer_here(il: Interlock, call: Call, run: Run) -> Any:  # an answer, or N
 
     if run.status != "waiting" or call.as_json or not is_conversation():
         return None
-    print_question(run.interrupts[0], remarks())
+    print_question(run.interrupts[0], remarks(), here=True)
     return ask_here(run.interrupts[0], il.settings.user or login_name())
 
 

@@ -12,6 +12,8 @@ from interlock.core.runs import Usage
 
 ID_LENGTH = 8
 INDENT = "  "
+INLINE = 100
+"""Characters of a deep value on its one line."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -106,9 +108,12 @@ def changes(keys: Sequence[str], old: Mapping[str, Any], new: Mapping[str, Any])
     return ", ".join(change(key, old.get(key), new.get(key)) for key in told)
 
 
-def lines_of(value: Any, *, full: bool = False) -> list[str]:  # a value of any state
-    """Return a value as an indented outline; long parts are shortened unless all of it is wanted."""
-    return list(_outline(plain(value), "", _Limits.none() if full else _Limits()))
+def lines_of(
+    value: Any, *, full: bool = False, depth: int = 2
+) -> list[str]:  # a value of any state
+    """Return a value as an indented outline; long and deep parts are shortened unless all of it is wanted."""
+    limits = _Limits.none() if full else _Limits(depth=depth)
+    return list(_outline(plain(value), 0, limits))
 
 
 def line_of(value: Any) -> str:  # a value of any state
@@ -134,31 +139,37 @@ def read_value(text: str) -> Any:  # JSON, or text
 class _Limits:
     """How much of a value is shown."""
 
-    def __init__(self, *, text: int = 300, items: int = 5) -> None:
-        self.text, self.items = text, items
+    def __init__(self, *, text: int = 300, items: int = 5, depth: int = 2) -> None:
+        self.text, self.items, self.depth = text, items, depth
 
     @classmethod
     def none(cls) -> _Limits:
-        return cls(text=10**9, items=10**9)
+        return cls(text=10**9, items=10**9, depth=10**9)
 
 
-def _outline(value: Any, indent: str, limits: _Limits) -> Iterator[str]:  # JSON
-    if isinstance(value, dict) and value:
+def _outline(value: Any, depth: int, limits: _Limits) -> Iterator[str]:  # JSON
+    indent = INDENT * depth
+    if depth > limits.depth and isinstance(value, dict | list):
+        yield indent + clipped(line_of(value), INLINE)
+    elif isinstance(value, dict) and value:
         for key, each in value.items():
-            yield from _entry(f"{key}:", each, indent, limits)
+            yield from _entry(f"{key}:", each, depth, limits)
     elif isinstance(value, list) and value:
         for each in value[: limits.items]:
-            yield from _entry("-", each, indent, limits)
+            yield from _entry("-", each, depth, limits)
         if len(value) > limits.items:
             yield f"{indent}… {len(value) - limits.items} more"
     else:
         yield from (indent + line for line in _text(value, limits))
 
 
-def _entry(label: str, value: Any, indent: str, limits: _Limits) -> Iterator[str]:  # JSON
-    inner = list(_outline(value, indent + INDENT, limits))
-    fits = len(inner) == 1 and not (isinstance(value, dict | list) and value)
-    if fits or label == "-":
+def _entry(label: str, value: Any, depth: int, limits: _Limits) -> Iterator[str]:  # JSON
+    inner = list(_outline(value, depth + 1, limits))
+    alone = len(inner) == 1 and not (
+        isinstance(value, dict | list) and value and depth < limits.depth
+    )
+    indent = INDENT * depth
+    if alone or label == "-":
         yield f"{indent}{label} {inner[0].strip()}"
         yield from inner[1:]
     else:

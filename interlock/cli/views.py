@@ -35,7 +35,8 @@ TASK_MARKS: dict[str, tuple[str, str]] = {
 }
 STOPPING = "Stopping after this step; Ctrl-C again to stop now."
 USAGE_SECONDS = 0.5
-WHO_WIDTH = 11
+WHO_WIDTH = 10
+ID_WIDTH = 18
 
 
 class LineView:
@@ -54,7 +55,9 @@ class LineView:
         self.board, lines = after(self.board, part)
         for line in lines:
             elapsed = clock(time.monotonic() - self._began)
-            self._print(f"{elapsed:>5} {MARKS[line.tone]} {line.who:<{WHO_WIDTH}} {line.text}")
+            self._print(
+                f"{elapsed:>5} {MARKS[line.tone]} {clipped(line.who, ID_WIDTH):<{ID_WIDTH}} {line.text}"
+            )
 
     def stopping(self) -> None:
         """Say that the run stops after its present step."""
@@ -110,7 +113,7 @@ class LiveView:
         self.board, lines = after(self.board, part)
         for line in lines:
             if not (line.detail and self.board.tasks):
-                self._live.console.print(line_text(line, time.monotonic() - self._began))
+                self._live.console.print(line_row(line, time.monotonic() - self._began))
         if part["type"] == "tasks" and not part["ns"]:
             self._count()
 
@@ -146,15 +149,18 @@ class LiveView:
         return row
 
 
-def line_text(line: Line, elapsed: float) -> Text:
-    """Return one event as a terminal shows it; long ones are wrapped under themselves."""
+def line_row(line: Line, elapsed: float) -> RenderableType:
+    """Return one event as a terminal shows it; a long one is wrapped under itself."""
     style = STYLES[line.tone]
-    who = f"{MARKS[line.tone] if line.who else ' '} {line.who:<{WHO_WIDTH}} "
-    text = Text.assemble(
-        (f"{clock(elapsed):>5} ", "dim"), (who, f"bold {style}".strip()), line.text
-    )
-    text.overflow = "fold"
-    return text
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=5, justify="right", style="dim")
+    row.add_column(width=1)
+    row.add_column(width=WHO_WIDTH)
+    row.add_column(overflow="fold")
+    mark = Text(MARKS[line.tone] if line.who else "", style=style)
+    who = Text(clipped(line.who, WHO_WIDTH), style=f"bold {style}".strip())
+    row.add_row(clock(elapsed), mark, who, Text(line.text))
+    return row
 
 
 def picture(board: Board, width: int, spinner: Spinner) -> RenderableType:
@@ -174,11 +180,10 @@ def _task_row(task: TaskRow, width: int, spinner: Spinner) -> tuple[RenderableTy
     mark, style = TASK_MARKS.get(task.status, ("", "cyan"))
     found = counted(task.found, "quotation") if task.found else ""
     about = task.doing if task.status == "working" and task.doing else found
-    room = max(width - 12 - len(task.id), 20)
+    room = max(width - 8, 20)
     left = room * 3 // 5
     return (
         spinner if task.status == "working" else Text(mark, style=style),
-        Text(task.id, style="bold"),
         Text(clipped(task.text, left), style="dim" if task.status == "waiting" else ""),
         Text(clipped(about, room - left), style="cyan" if task.status == "working" else style),
     )
