@@ -625,7 +625,12 @@ def _ports(pool: Pool, settings: Settings, models: ModelSource | None) -> Ports:
     fetch = partial(web.fetch, allow_private=settings.allow_private_urls)
     embedder = MiniLM() if settings.embeddings else None
     corpus = PostgresCorpus(pool, fetch=fetch, embedder=embedder)
-    return Ports(models=models or built, corpus=corpus, ledger=PostgresLedger(pool))
+    return Ports(
+        models=models or built,
+        corpus=corpus,
+        ledger=PostgresLedger(pool),
+        spending=RunStore(pool, strict_serializer()),
+    )
 
 
 async def _embedded(stack: AsyncExitStack, settings: Settings) -> str:

@@ -14,6 +14,8 @@ from interlock.core.corpus import Corpus
 from interlock.core.corpus_memory import MemoryCorpus
 from interlock.core.ledger import Ledger, MemoryLedger
 from interlock.core.models import ChatModels, ModelSource
+from interlock.core.runs import Usage
+from interlock.core.usage import Spending, Uncounted
 
 OFFLINE_MODEL = "offline:extractive"
 
@@ -26,11 +28,13 @@ class Ports:
         models: builds chat models by name.
         corpus: the documents that a run may read.
         ledger: what was done to the world, so that nothing is done twice.
+        spending: what the model calls of a thread took so far.
     """
 
     models: ModelSource = field(default_factory=ChatModels)
     corpus: Corpus = field(default_factory=MemoryCorpus)
     ledger: Ledger = field(default_factory=MemoryLedger)
+    spending: Spending = field(default_factory=Uncounted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,13 @@ def context_of(runtime: Runtime[Context]) -> Context:
     # LangGraph leaves the context None when the caller passed none, whatever the annotation says.
     given: Context | None = runtime.context
     return default_context() if given is None else given
+
+
+async def spent(runtime: Runtime[Context]) -> Usage | None:
+    """Return what the model calls of the running thread took so far; None where nobody counts them."""
+    info = runtime.execution_info
+    thread_id = info.thread_id if info else None
+    return await context_of(runtime).ports.spending.spent(thread_id) if thread_id else None
 
 
 @cache

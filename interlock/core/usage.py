@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
+
+from interlock.core.runs import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,34 @@ class ModelCall:
     output_tokens: int
     cost: float | None
     seconds: float
+
+
+@runtime_checkable
+class Spending(Protocol):
+    """The port: what the model calls of a thread took so far; in Postgres in `interlock.postgres.runs`."""
+
+    async def spent(self, thread_id: str) -> Usage | None:
+        """Return the sum of the thread's model calls; None where nobody counts them."""
+        ...
+
+
+class Uncounted:
+    """The spending of plain `graph.invoke`: nobody counts it."""
+
+    async def spent(self, thread_id: str) -> Usage | None:
+        """Return None."""
+        return None
+
+
+def in_words(usage: Usage | None) -> str:
+    """Say in one phrase what model calls took: tokens, and money where the price is known."""
+    if usage is None:
+        return "tokens and cost were not counted"
+    tokens = usage.input_tokens + usage.output_tokens
+    if not tokens:
+        return "no tokens, no cost"
+    money = "cost not known" if usage.cost is None else f"${usage.cost:,.4f}"
+    return f"{tokens:,} tokens in {usage.calls} calls, {money}"
 
 
 class UsageRecorder(AsyncCallbackHandler):

@@ -218,6 +218,10 @@ class RunStore:
             seconds=call.seconds,
         )
 
+    async def spent(self, thread_id: str) -> Usage:
+        """Return what all model calls of a thread took so far."""
+        return sum((await self.usage(thread_id)).values(), Usage())
+
     async def usage(self, thread_id: str) -> dict[str, Usage]:
         """Return what the model calls of a thread took, by task of its graph."""
         rows = await self._fetch("usage_by_task", thread_id=thread_id)

@@ -8,8 +8,9 @@ from typing import Any
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from interlock.core.context import Context
+from interlock.core.context import Context, spent
 from interlock.core.gate import Decision, DecisionType, Question, ask_person
+from interlock.core.usage import in_words
 from nodes.research.publish import approved_sha256, publish_report
 from state.research import REJECTIONS, Fault, ResearchState, Status
 
@@ -34,7 +35,7 @@ class Decided(TypedDict, total=False):
 
 async def approve(state: ResearchState, runtime: Runtime[Context]) -> Decided:
     """Wait for a person's decision on this very report."""
-    decision = ask_person(question(state))
+    decision = ask_person(question(state, in_words(await spent(runtime))))
     if decision["type"] in ("approve", "edit"):
         return {"approval": decision}
     wish, rejections = decision["message"].strip(), state["rejections"] + 1
@@ -45,7 +46,7 @@ async def approve(state: ResearchState, runtime: Runtime[Context]) -> Decided:
     return {**rejected, "faults": [*state["faults"], fault], "revision": 0}
 
 
-def question(state: ResearchState) -> Question:
+def question(state: ResearchState, spending: str) -> Question:
     """Return the question: what would be published where, and what supports it."""
     draft = state["draft"]
     sentences = sum(len(section["sentences"]) for section in draft["sections"])
@@ -57,7 +58,7 @@ def question(state: ResearchState) -> Question:
             f"{_count(sentences, 'sentence')}), "
             f"the answer to “{state['question']}”?"
         ),
-        evidence=tuple(_evidence(state)),
+        evidence=tuple(_evidence(state, spending)),
         consequences=CONSEQUENCES,
     )
 
@@ -70,7 +71,7 @@ def _arguments(state: ResearchState) -> dict[str, Any]:  # JSON
     }
 
 
-def _evidence(state: ResearchState) -> list[str]:
+def _evidence(state: ResearchState, spending: str) -> list[str]:
     outcomes = [state["outcomes"][task["id"]] for task in state["plan"]]
     criteria = sum(len(task["criteria"]) for task in state["plan"])
     unmet = sum(len(outcome["unmet"]) for outcome in outcomes)
@@ -89,7 +90,7 @@ def _evidence(state: ResearchState) -> list[str]:
     lines += [f"open: {o['task']}: {o['reason']}" for o in outcomes if o["status"] == "open"]
     lines += [f"dropped: {f['sentence']} ({f['reason']})" for f in state["dropped"]]
     lines += [f"the critic objects: {f['reason']}" for f in state["faults"] if f["by"] == "critic"]
-    return [*lines, f"written by {', '.join(state['models'])}; cost unknown"]
+    return [*lines, f"written by {', '.join(state['models'])}; {spending}"]
 
 
 def _count(number: int, noun: str) -> str:

@@ -15,7 +15,8 @@ from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
 from interlock.core.actions import act, action
-from interlock.core.context import Context
+from interlock.core.context import Context, spent
+from interlock.core.usage import in_words
 from interlock.errors import ActionRefused
 from nodes.research.progress import tell
 from nodes.research.report import report_data, report_sha256, to_html, to_markdown
@@ -38,10 +39,11 @@ def approved_sha256(state: ResearchState) -> str:
 
 
 class Press(TypedDict):
-    """What the action prints: a report without its final title, and its SHA-256."""
+    """What the action prints: a report without its final title, its SHA-256, and what it took to write."""
 
     report: ResearchState
     sha256: str
+    spending: str
 
 
 def _changed(state: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None:  # as declared
@@ -62,7 +64,9 @@ async def publish_report(title: str, folder: str, report_sha256: str, *, state: 
     """Write the report as Markdown and as one HTML page; doing it again writes the same files."""
     report = state["report"]
     draft: Draft = {**report["draft"], "title": title}
-    data = report_data({**report, "draft": draft}, model=_models(report))
+    data = report_data(
+        {**report, "draft": draft}, model=_models(report), spending=state["spending"]
+    )
     stem = f"{slug(title)}-{report_sha256[:8]}"
     texts = {f"{stem}.md": to_markdown(data), f"{stem}.html": to_html(data)}
     markdown, html = await asyncio.to_thread(_write, folder, texts)
@@ -71,7 +75,8 @@ async def publish_report(title: str, folder: str, report_sha256: str, *, state: 
 
 async def publish(state: ResearchState, runtime: Runtime[Context]) -> Ended:
     """Publish what was approved, with the arguments that were approved."""
-    press = Press(report=state, sha256=approved_sha256(state))
+    spending = in_words(await spent(runtime))
+    press = Press(report=state, sha256=approved_sha256(state), spending=spending)
     published = await act(runtime, publish_report, state["approval"]["arguments"], state=press)
     tell(
         runtime,

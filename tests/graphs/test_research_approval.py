@@ -37,7 +37,7 @@ async def test_question_says_what_would_be_published_where(team: Team) -> None:
     assert asked["question"]["evidence"] == [
         "2 quotations cited, each found verbatim in its source",
         "2 of 2 criteria met",
-        "written by scripted:model; cost unknown",
+        "written by scripted:model; tokens and cost were not counted",
     ]
     assert set(asked["question"]["consequences"]) == {"approve", "edit", "reject", "respond"}
 

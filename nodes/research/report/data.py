@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from nodes.research.checks import place_of
 from state.research import Fault, Finding, Outcome, ResearchState, Sentence, Task
@@ -90,6 +90,7 @@ class ReportData(_Frozen):
     documents: int
     passages: int
     skipped: tuple[SkippedFile, ...]
+    spending: str = Field(default="", exclude=True)  # shown, but not part of what is approved
 
     @property
     def offline(self) -> bool:
@@ -112,12 +113,13 @@ class ReportData(_Frozen):
         return self.sources[first - 1].source if first else ""
 
 
-def report_data(state: ResearchState, *, model: str) -> ReportData:
+def report_data(state: ResearchState, *, model: str, spending: str = "") -> ReportData:
     """Gather what the report of a run shows.
 
     Args:
         state: the run, with a draft.
         model: the name of the model that wrote it; several with commas between them.
+        spending: what its model calls took, in words; not part of the report's SHA-256.
     """
     draft, library = state["draft"], state.get("library")
     numbering = _Numbering(state.get("findings", []))
@@ -130,6 +132,7 @@ def report_data(state: ResearchState, *, model: str) -> ReportData:
         title=draft["title"],
         question=state["question"],
         model=model,
+        spending=spending,
         parts=parts,
         sources=tuple(numbering.sources),
         unknown=tuple(draft["unknown"]),

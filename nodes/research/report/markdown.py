@@ -143,6 +143,7 @@ def _making(report: ReportData) -> Iterator[str]:
         f"From {report.documents:,} documents ({report.passages:,} passages), by {_code(report.model)}. "
         f"Each quotation ({len(report.sources)}) was found word for word at its place in its "
         "source, and each number in a sentence in the quotations that the sentence cites."
+        + (f" It took {_escaped(report.spending)}." if report.spending else "")
     )
     yield from _notice(report)
 

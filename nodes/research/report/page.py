@@ -157,13 +157,13 @@ class _Page:
 
     def _making(self) -> str:
         report = self._report
-        tokens = "Tokens and cost: none." if report.offline else ""
+        took = escape(f"It took {report.spending}.") if report.spending else ""
         return (
             '<section id="making" class="apparatus">\n<h2>How this report was made</h2>\n'
             f"<p>From {report.documents:,} documents ({report.passages:,} passages), by "
             f"<code>{escape(report.model)}</code>. Each quotation ({len(report.sources)}) was "
             "found word for word at its place in its source, and each number in a sentence in the "
-            f"quotations that the sentence cites. {tokens}</p>\n{self._notice()}</section>\n"
+            f"quotations that the sentence cites. {took}</p>\n{self._notice()}</section>\n"
         )
 
 
