@@ -6,7 +6,7 @@ Answers are its `{"decisions": [...]}`, or the older list of `HumanInterrupt` re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NotRequired, cast
 
@@ -37,6 +37,7 @@ class QuestionInfo(TypedDict):
     summary: str
     evidence: list[str]
     consequences: dict[str, str]
+    fixed: list[str]
 
 
 class Payload(TypedDict):
@@ -58,6 +59,7 @@ class Question:
         evidence: what supports it, one line each.
         consequences: what each answer leads to.
         decisions: the answers that are offered.
+        fixed: names of arguments that an edit may not change.
     """
 
     action: Action[Any]
@@ -66,6 +68,7 @@ class Question:
     evidence: tuple[str, ...] = ()
     consequences: Mapping[DecisionType, str] = field(default_factory=dict)
     decisions: tuple[DecisionType, ...] = ALL_DECISIONS
+    fixed: tuple[str, ...] = ()
 
     def payload(self) -> Payload:
         """Return the interrupt's value; raises `ActionRefused` when the arguments do not fit the action."""
@@ -86,6 +89,7 @@ class Question:
                 "summary": self.summary,
                 "evidence": list(self.evidence),
                 "consequences": {str(each): text for each, text in self.consequences.items()},
+                "fixed": list(self.fixed),
             },
         }
 
@@ -162,7 +166,9 @@ def check(payload: Mapping[str, Any], answer: Answer) -> None:
     if decision.type not in allowed:
         raise ValueError(f"{decision.type!r} is not offered here; choose from {', '.join(allowed)}")
     if decision.type == "edit":
-        _check_edit(payload["action_requests"][0], decision)
+        _check_edit(
+            payload["action_requests"][0], decision, payload.get("question", {}).get("fixed", [])
+        )
 
 
 def decide(payload: Mapping[str, Any], answer: Answer) -> Decision:
@@ -181,8 +187,17 @@ def _merged(request: Mapping[str, Any], edited: Mapping[str, Any]) -> dict[str, 
     return {**request["args"], **edited}
 
 
-def _check_edit(request: Mapping[str, Any], decision: OneDecision) -> None:
+def _check_edit(request: Mapping[str, Any], decision: OneDecision, fixed: Sequence[str]) -> None:
     edited = decision.edited_action or {}
+    changed = [
+        name
+        for name in fixed
+        if edited["args"].get(name, request["args"][name]) != request["args"][name]
+    ]
+    if changed:
+        raise ValueError(
+            f"{', '.join(changed)} may not be changed here; reject it with a reason instead"
+        )
     if edited.get("name", request["name"]) != request["name"]:
         raise ValueError(f"an edit may change the arguments of {request['name']}, not the action")
     try:

@@ -60,6 +60,7 @@ def question(state: ResearchState, spending: str) -> Question:
         ),
         evidence=tuple(_evidence(state, spending)),
         consequences=CONSEQUENCES,
+        fixed=("report_sha256",),
     )
 
 

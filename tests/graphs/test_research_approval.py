@@ -68,10 +68,24 @@ async def test_edited_report_goes_where_the_person_says(team: Team, tmp_path: Pa
 
 
 async def test_edit_of_the_content_is_refused(team: Team) -> None:
-    """An approval is of this report; another digest is another report."""
+    """An approval is of this report: its digest may not be edited, and the question stays open."""
     await team.start(*team.happy())
-    with pytest.raises(ActionRefused, match="the report is not the one that was approved"):
+    with pytest.raises(ValidationError, match="report_sha256 may not be changed here"):
         await team.answer(edit(report_sha256="0" * 64))
+
+    assert (await team.state()).next == ("approve",)
+    assert (team.ledger.begun, team.output.exists()) == ([], False)
+
+
+async def test_report_that_changed_after_its_approval_is_not_published(team: Team) -> None:
+    """Whatever changed the state in between, what is published is what was approved."""
+    await team.start(*team.happy())
+    asked = (await team.question())["action_requests"][0]["args"]
+    other = {**asked, "report_sha256": "0" * 64}
+    approval = {"type": "approve", "arguments": other, "message": "", "by": "mallory"}
+    await team.graph.aupdate_state(team.config, {"approval": approval}, as_node="approve")
+    with pytest.raises(ActionRefused, match="the report is not the one that was approved"):
+        await team.graph.ainvoke(None, team.config, context=team.context)
 
     assert (team.ledger.begun, team.output.exists()) == ([], False)
 
