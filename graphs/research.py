@@ -88,7 +88,7 @@ def build_researcher() -> ResearcherBuilder:
     for node in (query, search, extract, judge, conclude):
         one.add_node(node)
     one.add_edge(START, "query")
-    one.add_edge("query", "search")
+    one.add_conditional_edges("query", after_query, AFTER_QUERY)
     one.add_edge("search", "extract")
     one.add_edge("extract", "judge")
     one.add_conditional_edges("judge", after_judge, AFTER_JUDGE)
@@ -109,6 +109,15 @@ def after_supervise(state: ResearchState) -> list[Send] | Literal["enough", "not
     if wave := assignments(state):
         return [Send("researcher", each) for each in wave]
     return "enough" if state["findings"] else "nothing found"
+
+
+AFTER_QUERY: Ways = {"new words": "search", "out of ideas": "conclude"}
+
+
+def after_query(state: ResearcherState) -> Literal["new words", "out of ideas"]:
+    """Search in new words; the same words again would find the same."""
+    *tried, now = [" ".join(each.casefold().split()) for each in state["queries"]]
+    return "out of ideas" if now in tried else "new words"
 
 
 AFTER_JUDGE: Ways = {"not met": "query", "done": "conclude"}

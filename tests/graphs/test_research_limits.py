@@ -59,6 +59,24 @@ async def test_researcher_stops_at_its_last_search(team: Team) -> None:
     team.model.assert_done()
 
 
+async def test_researcher_that_repeats_itself_stops(team: Team) -> None:
+    """The same words again find the same, so a repeated query ends the search before its limit."""
+    await team.start(
+        Plan(tasks=[task("north")]),
+        looks("north", "dusk"),
+        reads("north", DUSK),
+        judges("north", CRITERION),
+        looks("north", " Dusk"),
+        enough(),
+        team.report(team.says("north", DUSK).model_copy(update={"citations": [dusk(team)]})),
+        accepted(),
+    )
+
+    outcome = (await team.state()).values["outcomes"]["north"]
+    assert (outcome["status"], outcome["queries"]) == ("partial", ["dusk", " Dusk"])
+    team.model.assert_done()
+
+
 def dusk(team: Team) -> str:
     """Return the id of what was found about dusk."""
     return team.finding("north", DUSK)
