@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interlock.cli.call import Call
+from interlock.cli.folders import own_folder
 from interlock.core.runs import Run
-from interlock.errors import InterlockError
+from interlock.errors import InterlockError, ThreadBusy
 
 if TYPE_CHECKING:
     from interlock.app import Interlock
@@ -34,8 +35,11 @@ def detach(il: Interlock, call: Call, run: Run, *, model: str | None = None) -> 
     """Start a process that goes on with a thread, and return once it has taken it.
 
     Raises:
+        ThreadBusy: another process works on it.
+        UsageError: there is nothing to go on with.
         InterlockError: it did not take the thread; the message has its last words.
     """
+    _check(il, run)
     log = log_of(call, run.thread_id)
     process = _start(il, call, run, log, model)
     deadline = time.monotonic() + TAKEOVER_SECONDS
@@ -46,13 +50,19 @@ def detach(il: Interlock, call: Call, run: Run, *, model: str | None = None) -> 
     return Detached(pid=process.pid, log=log)
 
 
+def _check(il: Interlock, run: Run) -> None:
+    if run.alive:
+        raise ThreadBusy(
+            f"Thread {run.thread_id} is being run by another process.",
+            hint="Wait for it, or stop it; `interlock status` shows it.",
+        )
+    if run.status in ("waiting", "succeeded", "cancelled"):
+        il.resume(run.thread_id)  # refuses, and says why
+
+
 def log_of(call: Call, thread_id: str) -> Path:
     """Return the file that a detached run writes to, in a folder that exists."""
-    from interlock.postgres.embedded import default_data_dir
-
-    settings = call.settings()
-    ours = None if settings.database_url else settings.data_dir
-    folder = (ours or default_data_dir().parent).expanduser().absolute() / "logs"
+    folder = own_folder(call, "logs")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder / f"{thread_id}.log"
 

@@ -12,6 +12,7 @@ from interlock import __version__
 from interlock.cli.approvals import approvals
 from interlock.cli.call import Call, Group
 from interlock.cli.database import db
+from interlock.cli.demo import demo
 from interlock.cli.failures import failure_of, report
 from interlock.cli.graphs import graph
 from interlock.cli.runs import resume, run
@@ -82,5 +83,5 @@ def program(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (run, resume, approvals, status, history, show, fork, diff, graph, db):
+for _command in (run, resume, approvals, status, history, show, fork, diff, graph, db, demo):
     program.add_command(_command)

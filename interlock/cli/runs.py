@@ -13,7 +13,7 @@ from interlock.errors import InterlockError
 if TYPE_CHECKING:
     from interlock.app import Interlock
     from interlock.application import Application
-    from interlock.core.runs import Run
+    from interlock.core.runs import AnswerForm, Run
 
 OWN_OPTIONS = ("--model", "--thread", "--detach", "--input", "--json", "--debug", "--help")
 SHARED_OPTIONS = ("--config", "--data-dir", "--url")
@@ -95,13 +95,14 @@ def work_on(
         report_detached(run, detach(il, call, run, model=model), call)
         return 0
     ended = follow(il, call, run, model=model)
-    while (answer := _answer_here(il, call, ended)) is not None:
+    while (answer := answer_here(il, call, ended)) is not None:
         ended = follow(il, call, il.submit_answer(ended.thread_id, answer))
     report_run(ended, call)
     return exit_code(ended, call)
 
 
-def _answer_here(il: Interlock, call: Call, run: Run) -> Any:  # an answer, or None for later
+def answer_here(il: Interlock, call: Call, run: Run) -> AnswerForm | None:
+    """Ask the person at this terminal, if there is one; None means later."""
     from interlock.cli.asking import ask_here, login_name, print_question
     from interlock.cli.output import is_conversation, remarks
 

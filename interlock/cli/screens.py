@@ -130,10 +130,11 @@ def print_step(step: Step, console: Console, *, key: str | None, full: bool) -> 
     if step.next:
         console.print(f"next: {names(step.next)}", style="dim")
     for name, value in step.values.items():
-        changed = name in step.changed
-        console.print(Text(f"{name}:", style="bold green" if changed else "bold"))
-        for line in lines_of(value, full=full):
-            console.print(Text(f"  {line}"), soft_wrap=full)
+        lines = lines_of({name: value}, full=full)
+        head = Text(lines[0])
+        head.stylize("bold green" if name in step.changed else "bold", 0, len(name) + 1)
+        for line in (head, *lines[1:]):
+            console.print(line, soft_wrap=full, markup=False)
 
 
 def print_difference(difference: Difference, console: Console) -> None:

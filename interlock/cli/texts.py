@@ -12,7 +12,7 @@ from interlock.core.runs import Usage
 
 ID_LENGTH = 8
 INDENT = "  "
-INLINE = 100
+INLINE = 70
 """Characters of a deep value on its one line."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -149,8 +149,8 @@ class _Limits:
 
 def _outline(value: Any, depth: int, limits: _Limits) -> Iterator[str]:  # JSON
     indent = INDENT * depth
-    if depth > limits.depth and isinstance(value, dict | list):
-        yield indent + clipped(line_of(value), INLINE)
+    if _too_deep(value, depth, limits):
+        yield indent + _brief(value)
     elif isinstance(value, dict) and value:
         for key, each in value.items():
             yield from _entry(f"{key}:", each, depth, limits)
@@ -175,6 +175,23 @@ def _entry(label: str, value: Any, depth: int, limits: _Limits) -> Iterator[str]
     else:
         yield f"{indent}{label}"
         yield from inner
+
+
+def _too_deep(value: Any, depth: int, limits: _Limits) -> bool:  # JSON
+    """Tell whether a value is told of in one line: it is too deep, or all that it holds would be."""
+    if depth < limits.depth or not isinstance(value, dict | list) or not value:
+        return False
+    return depth > limits.depth or all(isinstance(each, dict | list) for each in _parts(value))
+
+
+def _brief(value: Any) -> str:  # a JSON list or object
+    if any(isinstance(each, dict | list) for each in _parts(value)):
+        return counted(len(value), "item")
+    return clipped(", ".join(line_of(each) for each in _parts(value)), INLINE)
+
+
+def _parts(value: Any) -> list[Any]:  # a JSON list or object
+    return list(value.values()) if isinstance(value, dict) else value
 
 
 def _text(value: Any, limits: _Limits) -> list[str]:  # a JSON scalar, or something empty
