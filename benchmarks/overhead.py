@@ -158,17 +158,19 @@ async def _starts(*, rounds: int) -> list[Row]:
 
 
 def _memory(folder: Path) -> tuple[list[Goal], list[Row]]:
-    home, data = folder / "home", folder / "demo"
+    home = folder / "home"
     home.mkdir()
-    environment = os.environ | {
+    home.chmod(0o711)
+    ours = {name: text for name, text in os.environ.items() if not name.startswith("INTERLOCK_")}
+    environment = ours | {
         "HOME": str(home),
+        "XDG_DATA_HOME": str(home / "data"),
         "INTERLOCK_CONFIG": str(ROOT / "langgraph.json"),
-        "INTERLOCK_DATA_DIR": str(data),
         "LANGSMITH_TRACING": "false",
     }
     began = time.perf_counter()
     log = home / "log"
-    with _watching(data) as peak, log.open("w") as output:
+    with _watching(home) as peak, log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "interlock", *DEMO],
             cwd=home,
@@ -196,14 +198,14 @@ def _memory(folder: Path) -> tuple[list[Goal], list[Row]]:
 
 
 @contextmanager
-def _watching(data: Path) -> Iterator[dict[str, int]]:
-    """Sample the memory of the Postgres that works in a folder."""
+def _watching(folder: Path) -> Iterator[dict[str, int]]:
+    """Sample the memory of the Postgres that works inside a folder."""
     peak = {"bytes": 0, "processes": 0}
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.05):
-            sizes = [_share(each) for each in psutil.process_iter() if _works_in(each, data)]
+            sizes = [_share(each) for each in psutil.process_iter() if _works_in(each, folder)]
             if sum(sizes) > peak["bytes"]:
                 peak.update(bytes=sum(sizes), processes=len(sizes))
 
@@ -216,9 +218,9 @@ def _watching(data: Path) -> Iterator[dict[str, int]]:
         watcher.join()
 
 
-def _works_in(process: psutil.Process, data: Path) -> bool:
+def _works_in(process: psutil.Process, folder: Path) -> bool:
     try:
-        return process.name().startswith("postgres") and Path(process.cwd()).is_relative_to(data)
+        return process.name().startswith("postgres") and Path(process.cwd()).is_relative_to(folder)
     except psutil.Error:
         return False
 
