@@ -8,7 +8,10 @@ from pathlib import Path
 from interlock.errors import InterlockError
 
 GRAPH = "research"
-QUESTION = "How do generators differ from coroutines, and how are exceptions raised inside them?"
+QUESTION = (
+    "How does Python resolve a name, when is UnboundLocalError raised, "
+    "and what does the nonlocal statement do?"
+)
 
 
 def topics() -> Mapping[str, str]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 KEYS = {"a": "approve", "e": "edit", "r": "reject", "w": "respond"}
 WORDS = {"approve": "approve", "edit": "edit", "reject": "reject", "respond": "answer in words"}
-STOP = "\x03"
+STOP = ("\x03", "\x04")
+"""Ctrl-C and Ctrl-D: at a question nothing runs, so there is nothing to stop, and both mean later."""
 
 
 def login_name() -> str:
@@ -56,11 +57,11 @@ def commands(question: OpenQuestion) -> list[str]:
 
 def ask_here(question: OpenQuestion, by: str) -> AnswerForm | None:
     """Ask in the terminal and return the answer, None for later; a key pressed earlier does not count."""
-    console = remarks()
-    if not question.action:
-        text = _line("Your answer (empty: later)")
-        return Resume(question.id, read_value(text), by) if text else None
-    return _decided(question, _choice(question, console), by)
+    try:
+        return _asked(question, by)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(err=True)
+        return None
 
 
 def argument_of(
@@ -86,7 +87,9 @@ def _body(question: OpenQuestion, *, here: bool) -> RenderableType:
         parts += [Text(), _rows([("•", each) for each in question.evidence])]
     if question.arguments:
         parts += [Text(), Text(f"{question.action} with", style="dim")]
-        parts += [Text(f"  {each}") for each in lines_of(dict(question.arguments))]
+        parts.append(
+            _rows((f"  {key}", _shown(value)) for key, value in question.arguments.items())
+        )
     if question.consequences:
         parts += [Text(), _rows(question.consequences.items())]
     if not here:
@@ -100,9 +103,22 @@ def _rows(rows: Iterable[tuple[str, str]]) -> RenderableType:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for about, text in rows:
-        table.add_row(Text(about, style="bold"), Text(text))
+        table.add_row(Text(about, style="bold"), Text(text, overflow="fold"))
     return table
+
+
+def _shown(value: Any) -> str:  # an argument, as JSON
+    return "\n".join(lines_of(value))
+
+
+def _asked(question: OpenQuestion, by: str) -> AnswerForm | None:
+    if not question.action:
+        text = _line("Your answer (empty: later)")
+        return Resume(question.id, read_value(text), by) if text else None
+    return _decided(question, _choice(question, remarks()), by)
 
 
 def _decided(question: OpenQuestion, choice: str, by: str) -> AnswerForm | None:
@@ -111,12 +127,12 @@ def _decided(question: OpenQuestion, choice: str, by: str) -> AnswerForm | None:
             return Approve(question.id, by)
         case "edit":
             arguments = _edited(question)
-            return Edit(question.id, arguments, by) if arguments else ask_here(question, by)
+            return Edit(question.id, arguments, by) if arguments else _asked(question, by)
         case "reject":
             return Reject(question.id, _line("What should change (may be empty)"), by)
         case "respond":
             text = _line("Your words")
-            return Respond(question.id, text, by) if text else ask_here(question, by)
+            return Respond(question.id, text, by) if text else _asked(question, by)
         case _:
             return None
 
@@ -128,9 +144,7 @@ def _choice(question: OpenQuestion, console: Console) -> str:
     _forget_typed_ahead()
     while True:
         key = click.getchar().lower()
-        if key == STOP:
-            raise KeyboardInterrupt
-        if key in offered or key == "l":
+        if key in offered or key == "l" or key in STOP:
             console.print(f"→ {WORDS[offered[key]] if key in offered else 'later'}")
             return offered.get(key, "later")
 

@@ -6,14 +6,13 @@ event with `tasks`, and an event with `task` is about one of them. Everything el
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from interlock.cli.telling import KNOWN, Event, Line, Tone, fields, kept
 from interlock.cli.texts import change, clipped, counted
 
-Tone = Literal["plain", "good", "warning", "bad"]
-Event = Mapping[str, Any]  # what a graph writes to the stream mode `custom`
 TaskStatus = Literal["waiting", "working", "met", "partial", "failed", "open"]
 ENDED: Mapping[str, TaskStatus] = {
     "met": "met",
@@ -21,20 +20,6 @@ ENDED: Mapping[str, TaskStatus] = {
     "failed": "failed",
     "open": "open",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One thing that happened.
-
-    Attributes:
-        detail: worth a line of its own only where there is no live picture.
-    """
-
-    who: str
-    text: str
-    tone: Tone = "plain"
-    detail: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +58,7 @@ def after(board: Board, part: Mapping[str, Any]) -> tuple[Board, list[Line]]:
     if part["type"] == "tasks" and not part["ns"]:
         return _after_node(board, data)
     if part["type"] == "custom" and isinstance(data, Mapping) and "event" in data:
-        return _after_event(board, data)
+        return _after_any_event(board, data)
     return board, []
 
 
@@ -93,16 +78,28 @@ def _after_node(board: Board, data: Mapping[str, Any]) -> tuple[Board, list[Line
     return replace(board, running=running, finished=finished), lines
 
 
+def _after_any_event(board: Board, event: Event) -> tuple[Board, list[Line]]:
+    """Take an event as what its name says, or, where another application means something else, as it is."""
+    try:
+        return _after_event(board, event)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return board, [Line(who=str(event["event"]), text=fields(event))]
+
+
 def _after_event(board: Board, event: Event) -> tuple[Board, list[Line]]:
     name = str(event["event"])
-    known = _KNOWN.get(name)
+    known = KNOWN.get(name)
     before = board.tasks
     board = replace(_with_tasks(board, event), told=board.told or known is not None)
     fresh = [row for key, row in board.tasks.items() if key not in before]
     if name == "gather":
         return replace(board, progress=(int(event["done"]), int(event["total"]))), []
     if known is None:
-        return board, [Line(who=name, text=_fields(event))]
+        return board, [Line(who=name, text=fields(event))]
+    if name == "task":
+        about = str(event["task"])
+        row = board.tasks.get(about, TaskRow(id=about, text=about))
+        return board, [_task_ended(row, event)]
     lines = [*known(event), *(Line(who=row.id, text=row.text, detail=True) for row in fresh)]
     return replace(board, progress=None), lines
 
@@ -127,126 +124,25 @@ def _row_after(row: TaskRow, event: Event) -> TaskRow:
             return replace(row, doing=f"searches “{event['query']}”")
         case "findings":
             found = row.found + int(event["count"])
-            return replace(row, found=found, doing=_kept(int(event["count"])))
+            return replace(row, found=found, doing=kept(int(event["count"])))
         case "judged" if event.get("unmet"):
             return replace(row, doing=f"still misses: {'; '.join(event['unmet'])}")
         case "judged":
             return replace(row, doing="has what it needs")
         case _:
-            return replace(row, doing=_fields(event))
+            return replace(row, doing=fields(event))
 
 
-def _gathered(event: Event) -> list[Line]:
-    text = f"{counted(event['documents'], 'document')}, {counted(event['passages'], 'passage')}"
-    skipped = [
-        Line(who="skipped", text=f"{each['source']}: {each['reason']}", tone="warning")
-        for each in event.get("skipped") or ()
-    ]
-    return [Line(who="sources", text=text, tone="good"), *skipped]
-
-
-def _plan(event: Event) -> list[Line]:
-    return [Line(who="plan", text=counted(len(event["tasks"]), "task"), tone="good")]
-
-
-def _search(event: Event) -> list[Line]:
-    text = f"searches “{event['query']}”: {counted(event['hits'], 'new passage')}"
-    return [Line(who=str(event["task"]), text=text, detail=True)]
-
-
-def _findings(event: Event) -> list[Line]:
-    dropped = f", {event['dropped']} dropped" if event.get("dropped") else ""
-    text = f"{_kept(int(event['count']))}{dropped}"
-    return [Line(who=str(event["task"]), text=text, detail=True)]
-
-
-def _judged(event: Event) -> list[Line]:
-    unmet = event.get("unmet")
-    text = f"still misses: {'; '.join(unmet)}" if unmet else "has what it needs"
-    return [Line(who=str(event["task"]), text=text, detail=True)]
-
-
-def _task(event: Event) -> list[Line]:
+def _task_ended(row: TaskRow, event: Event) -> Line:
     tones: Mapping[str, Tone] = {"met": "good", "partial": "warning"}
     reason = f": {event['reason']}" if event.get("reason") else ""
-    text = f"{event['status']}{reason}"
-    return [
-        Line(who=str(event["task"]), text=text, tone=tones.get(event["status"], "bad"), detail=True)
-    ]
-
-
-def _supervise(event: Event) -> list[Line]:
-    missing, tasks = str(event.get("missing") or "").rstrip("."), event.get("tasks")
-    given = f"gives out {counted(len(tasks), 'task')}" if tasks else ""
-    said = "; ".join(each for each in (missing, given) if each) or "nothing is missing"
-    return [Line(who="supervisor", text=f"round {event['round']}: {said}")]
-
-
-def _draft(event: Event) -> list[Line]:
-    size = f"{counted(event['sections'], 'section')}, {counted(event['sentences'], 'sentence')}"
-    return [Line(who="writer", text=f"draft {int(event['revision']) + 1}: {size}")]
-
-
-def _verified(event: Event) -> list[Line]:
-    dropped = f", {counted(event['dropped'], 'sentence')} cut" if event.get("dropped") else ""
-    faults = event.get("faults") or ()
-    if not faults:
-        text = f"every quotation, citation and number holds{dropped}"
-        return [Line(who="verifier", text=text, tone="good")]
-    head = Line(who="verifier", text=f"{counted(len(faults), 'fault')}{dropped}", tone="warning")
-    return [head, *(Line(who="", text=str(each["reason"]), tone="warning") for each in faults)]
-
-
-def _critique(event: Event) -> list[Line]:
-    tone: Tone = "good" if event["verdict"] == "accept" else "warning"
-    head = Line(
-        who="critic", text=_VERDICTS.get(event["verdict"], str(event["verdict"])), tone=tone
-    )
-    return [head, *(Line(who="", text=str(each), tone=tone) for each in event.get("reasons") or ())]
-
-
-def _published(event: Event) -> list[Line]:
-    return [Line(who="published", text=str(event["markdown"]), tone="good")]
-
-
-def _declined(event: Event) -> list[Line]:
-    return [Line(who="declined", text=str(event["message"]), tone="warning")]
-
-
-_VERDICTS = {
-    "accept": "accepts the draft",
-    "revise": "sends the draft back to the writer",
-    "research": "asks for more research",
-}
-
-_KNOWN: Mapping[str, Callable[[Event], list[Line]]] = {
-    "gather": lambda event: [],
-    "gathered": _gathered,
-    "plan": _plan,
-    "search": _search,
-    "findings": _findings,
-    "judged": _judged,
-    "task": _task,
-    "supervise": _supervise,
-    "draft": _draft,
-    "verified": _verified,
-    "critique": _critique,
-    "published": _published,
-    "declined": _declined,
-}
-
-
-def _kept(count: int) -> str:
-    return f"keeps {counted(count, 'quotation')}" if count else "finds nothing to quote"
+    found = f", {counted(row.found, 'quotation')}" if row.found else ""
+    text = f"{row.text} {event['status']}{found}{reason}"
+    return Line(who="researcher", text=text, tone=tones.get(event["status"], "bad"))
 
 
 def _question(task: Mapping[str, Any]) -> str:  # a task of a plan
     return str(task.get("question") or task.get("title") or task.get("id"))
-
-
-def _fields(event: Event) -> str:
-    rest = {key: value for key, value in event.items() if key != "event"}
-    return clipped(", ".join(change(key, None, value) for key, value in rest.items()), 200)
 
 
 def _result(result: Any) -> str:  # a node's update

@@ -14,10 +14,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.board import Board, Line, TaskRow, Tone, after
+from interlock.cli.board import Board, TaskRow, after
 from interlock.cli.documents import notice_of
 from interlock.cli.following import say_now
 from interlock.cli.output import remarks
+from interlock.cli.telling import Line, Tone
 from interlock.cli.texts import clipped, clock, counted, short, spent
 from interlock.core.runs import Run, Usage
 
@@ -198,6 +199,7 @@ def _progress(progress: tuple[int, int], width: int) -> RenderableType:
 
 
 def _now(board: Board) -> str:
-    from interlock.cli.texts import names
+    from interlock.cli.telling import Line, Tone
+from interlock.cli.texts import names
 
     return names(list(board.running.values()))
