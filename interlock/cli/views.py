@@ -19,7 +19,7 @@ from interlock.cli.documents import notice_of
 from interlock.cli.following import say_now
 from interlock.cli.output import remarks
 from interlock.cli.telling import Line, Tone
-from interlock.cli.texts import clipped, clock, counted, short, spent
+from interlock.cli.texts import clipped, clock, counted, names, short, spent
 from interlock.core.runs import Run, Usage
 
 if TYPE_CHECKING:
@@ -199,7 +199,4 @@ def _progress(progress: tuple[int, int], width: int) -> RenderableType:
 
 
 def _now(board: Board) -> str:
-    from interlock.cli.telling import Line, Tone
-from interlock.cli.texts import names
-
     return names(list(board.running.values()))
