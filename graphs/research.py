@@ -111,13 +111,13 @@ def after_supervise(state: ResearchState) -> list[Send] | Literal["enough", "not
     return "enough" if state["findings"] else "nothing found"
 
 
-AFTER_QUERY: Ways = {"new words": "search", "out of ideas": "conclude"}
+AFTER_QUERY: Ways = {"new": "search", "repeated": "conclude"}
 
 
-def after_query(state: ResearcherState) -> Literal["new words", "out of ideas"]:
+def after_query(state: ResearcherState) -> Literal["new", "repeated"]:
     """Search in new words; the same words again would find the same."""
     *tried, now = [" ".join(each.casefold().split()) for each in state["queries"]]
-    return "out of ideas" if now in tried else "new words"
+    return "repeated" if now in tried else "new"
 
 
 AFTER_JUDGE: Ways = {"not met": "query", "done": "conclude"}
