@@ -62,3 +62,14 @@ def test_vectors_survive_storage() -> None:
 
     assert packed(vector).hex() == "0000803f000000bf"
     assert unpacked(packed(vector)) == vector
+
+
+def test_a_missing_package_is_told_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the runtime checks when it opens costs nothing."""
+    monkeypatch.setattr(embeddings, "_NEEDED", ("json", "no_such_runtime"))
+
+    with pytest.raises(ModelUnavailable, match=r"no_such_runtime is not installed.*\[embeddings\]"):
+        MiniLM.installed()
+    assert embeddings._loaded.cache_info().currsize == 0
