@@ -31,11 +31,12 @@ test: check wheel ## Check everything, build the wheel, run the tests
 test-long: setup-wire check wheel ## The same with the tests that take minutes or a local model
 	@$(BIN)/python -m pytest -m ""
 
-check: setup-dev ## Format, lint, types, and who imports whom
+check: setup-dev ## Format, lint, types, who imports whom, and prompts
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "Run 'make format'."; exit 1; }
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m interlock.core.prompts nodes/research/prompts
 
 format: setup-dev ## Format the code and sort its imports
 	@$(BIN)/ruff check --quiet --select I --fix $(CODE)
