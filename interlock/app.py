@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,12 +27,11 @@ from interlock.errors import (
     InterlockError,
     NotFound,
     ResumeRefused,
-    ThreadBusy,
     UsageError,
 )
 from interlock.execution import Execution, Part, context_for, output_of
 from interlock.history import Difference, difference, find_step, line_of, steps_of
-from interlock.inputs import check_input, check_values
+from interlock.inputs import check_input, check_thread_id, check_values
 from interlock.postgres import embedded, locks
 from interlock.postgres.checkpoints import saver_for, strict_serializer
 from interlock.postgres.corpus import PostgresCorpus
@@ -157,17 +156,15 @@ class Interlock:
 
         Raises:
             NotFound: no such graph.
-            UsageError: the input does not fit the graph's schema.
+            UsageError: the input does not fit the graph's schema, or the thread is another graph's.
             ModelUnavailable: the model cannot be built.
             ThreadBusy: the thread has a run that has not ended, or waits for an answer.
         """
         compiled = self.graph(graph)
         values = check_input(compiled, input)
-        if thread_id is not None:
-            await self._check_not_waiting(thread_id)
         new = NewRun(
             run_id=str(uuid4()),
-            thread_id=thread_id or str(uuid4()),
+            thread_id=str(uuid4()) if thread_id is None else check_thread_id(thread_id),
             graph=graph,
             kind="invoke",
             context=self._new_context(compiled, model),
@@ -175,7 +172,7 @@ class Interlock:
             title=_title(values),
         )
         await self.store.add(new)
-        return (await self.store.latest(new.thread_id)).run
+        return (await self.store.stored(new.run_id)).run
 
     async def ainvoke(
         self,
@@ -187,7 +184,7 @@ class Interlock:
     ) -> Run:
         """Run a graph until it ends or asks a person; raises as `asubmit`, and what a node raised."""
         run = await self.asubmit(graph, input, thread_id=thread_id, model=model)
-        return await _last(self._execute(await self.store.latest(run.thread_id)))
+        return await _last(self._execute(await self.store.stored(run.run_id)))
 
     async def astream(
         self,
@@ -200,8 +197,10 @@ class Interlock:
     ) -> AsyncIterator[Part]:
         """Run a graph and yield what happens; the last part is of type `end` and carries the `Run`."""
         run = await self.asubmit(graph, input, thread_id=thread_id, model=model)
-        async for part in self._execute(await self.store.latest(run.thread_id), stream_mode):
-            yield part
+        stored = await self.store.stored(run.run_id)
+        async with aclosing(self._execute(stored, stream_mode)) as parts:
+            async for part in parts:
+                yield part
 
     async def aresume(
         self, thread_id: str, answer: AnswerForm | None = None, *, model: str | None = None
@@ -232,11 +231,10 @@ class Interlock:
         else:
             await self._check_can_continue(stored)
         if model is not None:
-            stored = replace(
-                stored, context={**stored.context, "model": self._checked_model(model)}
-            )
-        async for part in self._execute(stored, stream_mode):
-            yield part
+            stored = stored.with_model(self._checked_model(model))
+        async with aclosing(self._execute(stored, stream_mode)) as parts:
+            async for part in parts:
+                yield part
 
     async def asubmit_answer(self, thread_id: str, answer: AnswerForm) -> Run:
         """Take an answer without going on with its thread; `resume` does that. Raises as `aresume`."""
@@ -335,8 +333,9 @@ class Interlock:
         stored = await self._forked(
             await self.store.full_thread_id(thread_id), at, values or {}, model
         )
-        async for part in self._execute(stored, stream_mode):
-            yield part
+        async with aclosing(self._execute(stored, stream_mode)) as parts:
+            async for part in parts:
+                yield part
 
     async def asubmit_fork(
         self,
@@ -467,7 +466,7 @@ class Interlock:
 
     async def _execute(
         self, stored: StoredRun, modes: Sequence[str] = ("updates", "custom")
-    ) -> AsyncIterator[Part]:
+    ) -> AsyncGenerator[Part]:
         graph = self._durable(stored.run.graph)
         _check_prompts(stored)
         execution = Execution(
@@ -481,8 +480,9 @@ class Interlock:
         )
         self._controls.add(execution.control)
         try:
-            async for part in execution.parts():
-                yield part
+            async with aclosing(execution.parts()) as parts:
+                async for part in parts:
+                    yield part
         finally:
             self._controls.discard(execution.control)
 
@@ -513,14 +513,7 @@ class Interlock:
         )
         by = str(value.get("by", "")) if isinstance(value, dict) else answer.by
         await self.store.add_answered(new, [question.id], {"value": value}, by)
-        return await self.store.latest(thread_id)
-
-    async def _check_not_waiting(self, thread_id: str) -> None:
-        if questions := await self.store.open_questions(thread_id):
-            raise ThreadBusy(
-                f"Thread {thread_id} waits for an answer to {', '.join(each.id for each in questions)}.",
-                hint="Answer it first, or use another thread.",
-            )
+        return await self.store.stored(new.run_id)
 
     async def _open_now(self, thread_id: str) -> str:
         questions = await self.store.open_questions(thread_id)
@@ -549,7 +542,8 @@ class Interlock:
         row = await self.store.thread(thread_id)
         compiled = self.graph(row["graph"])
         values = check_values(compiled, values)
-        step = find_step(await self.ahistory(thread_id), at)
+        steps = await self.ahistory(thread_id)
+        step = find_step(steps, at)
         context = dict(row["context"])
         if model is not None:
             context["model"] = self._checked_model(model)
@@ -562,21 +556,26 @@ class Interlock:
             input=values,
             title=_title(values) or row["title"],
             parent=(thread_id, step.checkpoint_id),
+            copied=step.checkpoint_id,
         )
-        if step.number < 0:  # before the input is applied, a changed state is a changed input
-            given = {**await self._original_input(thread_id), **values}
-            new = replace(new, kind="invoke", input=check_input(compiled, given))
+        if (
+            step.source == "input"
+        ):  # before the input is applied, a changed state is a changed input
+            before = [each.checkpoint_id for each in steps if each.number < step.number]
+            given = {**await self._input_of(compiled, step), **values}
+            new = replace(
+                new,
+                kind="invoke",
+                input=check_input(compiled, given),
+                copied=before[-1] if before else None,
+            )
         await self.store.add(new)
-        return await self.store.latest(new.thread_id)
+        return await self.store.stored(new.run_id)
 
-    async def _original_input(
-        self, thread_id: str
+    async def _input_of(
+        self, graph: Graph, step: Step
     ) -> Mapping[str, Any]:  # the graph's input schema
-        first = await self.store.first(thread_id)
-        while first.run.kind == "fork":
-            thread_id = str((await self.store.thread(thread_id))["parent_thread_id"])
-            first = await self.store.first(thread_id)
-        return dict(first.input)
+        return dict((await self.store.stored(step.run_id)).input(strict_serializer(graph)))
 
     async def _side(self, thread_id: str) -> tuple[str, list[Step], list[str]]:
         thread_id = await self.store.full_thread_id(thread_id)
@@ -623,8 +622,8 @@ def _ports(pool: Pool, settings: Settings, models: ModelSource | None) -> Ports:
         temperature=settings.temperature,
     )
     fetch = partial(web.fetch, allow_private=settings.allow_private_urls)
-    embedder = MiniLM() if settings.embeddings else None
-    corpus = PostgresCorpus(pool, fetch=fetch, embedder=embedder)
+    embedder = MiniLM.installed() if settings.embeddings else None
+    corpus = PostgresCorpus(pool, fetch=fetch, searcher=web.search_tool, embedder=embedder)
     return Ports(
         models=models or built,
         corpus=corpus,
@@ -644,10 +643,30 @@ def _answer_value(
 ) -> Any:  # what the interrupt resumes with
     if isinstance(answer, Resume):
         return answer.value
-    value = {"decisions": [answer.decision()], "digest": question.digest, "by": answer.by or user}
-    if question.action:
+    decision = answer.decision()
+    if "edited_action" in decision:
+        decision["edited_action"]["name"] = question.action
+    value = {"decisions": [decision], "digest": question.digest, "by": answer.by or user}
+    if question.digest:
         gate.read_answer(question.payload, value)
+    else:
+        _check_foreign(question, decision["type"])
     return value
+
+
+def _check_foreign(question: OpenQuestion, decision: str) -> None:
+    """Refuse what would fail inside another application's approval."""
+    count = len(question.payload.get("action_requests") or ())
+    if count > 1:
+        raise AnswerRefused(
+            f"Question {question.id} asks about {count} actions at once.",
+            hint='Answer all of them: Resume(question_id, {"decisions": [...]}).',
+        )
+    if question.decisions and decision not in question.decisions:
+        offered = ", ".join(question.decisions)
+        raise AnswerRefused(
+            f"Question {question.id} does not offer {decision!r}.", hint=f"It offers {offered}."
+        )
 
 
 def _check_prompts(stored: StoredRun) -> None:

@@ -10,7 +10,10 @@ from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapt
 
 from interlock.application import Graph
 from interlock.core.context import Context
+from interlock.core.documents.gathering import is_tool
 from interlock.errors import UsageError
+
+THREAD_ID_LENGTH = 255
 
 
 def check_input(
@@ -33,6 +36,16 @@ def check_input(
     return {key: absolute(value) if key in paths else value for key, value in checked.items()}
 
 
+def check_thread_id(thread_id: str) -> str:
+    """Return a caller's name for a thread; raises `UsageError` when it cannot be one."""
+    if not thread_id.strip() or not thread_id.isprintable() or len(thread_id) > THREAD_ID_LENGTH:
+        raise UsageError(
+            f"{thread_id[:40]!r} cannot name a thread.",
+            hint=f"Use 1 to {THREAD_ID_LENGTH} printable characters.",
+        )
+    return thread_id
+
+
 def check_values(
     graph: Graph, values: Mapping[str, Any]
 ) -> dict[str, Any]:  # part of the graph's state
@@ -52,11 +65,14 @@ def input_properties(graph: Graph) -> dict[str, dict[str, Any]]:  # JSON Schema
     }
 
 
-def absolute(value: Any) -> Any:  # a path, a URL, or a list of them
-    """Return paths as absolute ones; URLs stay."""
+def absolute(value: Any) -> Any:  # a source, or a list of them
+    """Return paths as absolute ones; URLs and search tools stay."""
     if isinstance(value, list):
         return [absolute(each) for each in value]
-    return value if "://" in str(value) else str(Path(str(value)).expanduser().absolute())
+    source = str(value)
+    if "://" in source or is_tool(source):
+        return value
+    return str(Path(source).expanduser().absolute())
 
 
 def _check_value(key: str, value: Any, hint: Any) -> Any:  # one state key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -30,9 +31,16 @@ def _boolean(value: str) -> bool:
 
 
 def _positive(value: str) -> float:
-    number = float(value)
+    number = _finite(value)
     if number <= 0:
         raise ValueError("it must be greater than 0")
+    return number
+
+
+def _finite(value: str) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("write a number")
     return number
 
 
@@ -94,10 +102,7 @@ class Settings:
         "MODEL_TIMEOUT", "Seconds that one model request may take.", _positive, 120.0
     )
     temperature: float | None = _setting(
-        "TEMPERATURE", "Sampling temperature; default: the provider's.", float
-    )
-    search: str | None = _setting(
-        "SEARCH", "A LangChain search tool to research with: a short name or package.module:Class."
+        "TEMPERATURE", "Sampling temperature; default: the provider's.", _finite
     )
     embeddings: bool = _setting(
         "EMBEDDINGS",

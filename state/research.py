@@ -133,7 +133,12 @@ class ResearchInput(TypedDict):
 
     question: Annotated[str, Field(description="What to find out.", min_length=1)]
     sources: Annotated[
-        list[str], Field(description="Folders, files or URLs to research in.", min_length=1)
+        list[str],
+        Field(
+            description="Folders, files, URLs, or search:NAME for a search tool.",
+            min_length=1,
+            json_schema_extra={"format": "path"},
+        ),
     ]
     output: NotRequired[
         Annotated[str, Field(description="Folder for the report.", default="reports")]

@@ -112,6 +112,31 @@ Fetch = Callable[[str], Awaitable[Fetched]]
 """Reads a URL, or raises `SourceError`; the core opens no socket, so it is passed in."""
 
 
+class SearchResult(NamedTuple):
+    """One page that a search tool names, and what it says of it."""
+
+    url: str
+    title: str
+    text: str
+
+
+class Searcher(Protocol):
+    """A search tool."""
+
+    async def search(self, query: str, *, limit: int = 8) -> list[SearchResult]:
+        """Ask for pages, best first; none is no error.
+
+        Raises:
+            SourceError: the tool fails, and would fail again.
+            ConnectionError: the tool fails, and may well answer a moment later.
+        """
+        ...
+
+
+Searchers = Callable[[str], Searcher]
+"""Builds a search tool by its name, or raises `UsageError`; passed in, as `Fetch` is."""
+
+
 Vector: TypeAlias = "array[float]"
 """A direction in a space of meanings: length one, single precision."""
 
@@ -139,8 +164,11 @@ class Corpus(Protocol):
     ) -> Ingested:
         """Read files, folders and URLs; only what changed is indexed again.
 
+        A source `search:NAME` is a search tool: it is built now, and asked by `search`.
+
         Raises:
             SourceError: a source is missing, or nothing readable was found in all of them.
+            UsageError: a search tool is unknown, not installed, or lacks its key.
         """
         ...
 
@@ -150,6 +178,14 @@ class Corpus(Protocol):
         `score` orders within one answer only. `coverage` is the share of the query's content
         words, weighted by how rare they are in the collection, that stand in the passage, its
         heading or its title: 0.0 to 1.0.
+
+        The collection's search tools are asked first, each query once; what they find becomes part
+        of the collection.
+
+        Raises:
+            NotFound: there is no such collection.
+            SourceError: a search tool fails, and would fail again.
+            ConnectionError: a search tool fails, and may well answer a moment later.
         """
         ...
 

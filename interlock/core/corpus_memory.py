@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
 from interlock.core.corpus import (
@@ -17,8 +18,10 @@ from interlock.core.corpus import (
     Ingested,
     Passage,
     Progress,
+    Searchers,
     Vector,
 )
+from interlock.core.documents.asking import SearchTools, asked_as
 from interlock.core.documents.chunking import Chunk, chunks
 from interlock.core.documents.gathering import Gathered, Gathering, Stamp, sources_of
 from interlock.core.documents.limits import LIMITS, Limits
@@ -40,10 +43,12 @@ class MemoryCorpus:
         self,
         *,
         fetch: Fetch | None = None,
+        searcher: Searchers | None = None,
         embedder: Embedder | None = None,
         limits: Limits = LIMITS,
     ) -> None:
         self._fetch = fetch
+        self._tools = SearchTools(searcher, limits)
         self._embedder = embedder
         self._vectors: dict[tuple[str, int], Vector] = {}
         self._limits = limits
@@ -54,8 +59,9 @@ class MemoryCorpus:
     async def ingest(
         self, sources: Sequence[str], *, progress: Callable[[Progress], None] | None = None
     ) -> Ingested:
-        """Read what changed since it was last read; raises `SourceError`."""
+        """Read what changed since it was last read; raises `SourceError` and `UsageError`."""
         given = sources_of(sources)
+        await self._tools.build(given.tools)
         gathering = await Gathering.of(given, self._limits, self._fetch)
         now: set[str] = set()
         done = 0
@@ -67,9 +73,13 @@ class MemoryCorpus:
             if progress:
                 progress(Progress(done=done, total=gathering.total, source=source))
         skipped = gathering.outcome(len(now))
-        before = self._collections.get(given.collection, _Collection((), frozenset()))
-        indexed = tuple(self._stored[one] for one in sorted(now))
-        self._collections[given.collection] = _Collection(indexed, before.ids | now)
+        before = self._collections.get(given.collection, _Collection(tools=given.tools))
+        answers = before.answers_since(time.monotonic() - self._limits.answers_seconds)
+        now |= {one for answer in answers.values() for one in answer.documents}
+        indexed = self._all_of(now)
+        self._collections[given.collection] = replace(
+            before, documents=indexed, ids=before.ids | now, answers=answers
+        )
         was = {one.document.id for one in before.documents}
         return Ingested(
             collection=given.collection,
@@ -82,11 +92,8 @@ class MemoryCorpus:
         )
 
     async def search(self, collection: str, query: str, *, limit: int = 8) -> list[Passage]:
-        """Rank passages by BM25, and the best of them by meaning where there is an embedder.
-
-        Raises:
-            NotFound: there is no such collection.
-        """
+        """Ask the search tools, rank passages by BM25, and the best by meaning with an embedder."""
+        await self._ask_tools(collection, asked_as(query))
         count = wanted(limit, at_least=LOOKED_AT if self._embedder else 0)
         best = await asyncio.to_thread(_ranked, self._collection(collection), query, count)
         if self._embedder and best:
@@ -112,6 +119,26 @@ class MemoryCorpus:
             )
             for document in sorted(documents, key=lambda document: document.source)
         ]
+
+    async def _ask_tools(self, collection: str, query: str) -> None:
+        """Take in what the collection's search tools find, unless they were asked before."""
+        async with self._tools.turn(collection, query):
+            for tool in self._collection(collection).unasked(query):
+                found = await self._tools.documents(tool, query)
+                for document in found:
+                    await self._keep(Gathered(source=tool, id=document.id, document=document))
+                held = self._collection(collection)
+                answer = _Answer(frozenset(one.id for one in found), time.monotonic())
+                now = {one.document.id for one in held.documents} | answer.documents
+                self._collections[collection] = replace(
+                    held,
+                    documents=self._all_of(now),
+                    ids=held.ids | now,
+                    answers={**held.answers, (tool, query): answer},
+                )
+
+    def _all_of(self, ids: Collection[str]) -> tuple[_Indexed, ...]:
+        return tuple(self._stored[one] for one in sorted(ids))
 
     async def _by_meaning(
         self, embedder: Embedder, query: str, best: Sequence[Passage]
@@ -157,11 +184,36 @@ class _Indexed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Collection:
-    """What is searched now, and the ids of all documents that ever belonged to it."""
+class _Answer:
+    """Which documents a search tool found, and when, by the process's clock."""
 
-    documents: tuple[_Indexed, ...]
-    ids: frozenset[str]
+    documents: frozenset[str]
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Collection:
+    """What is searched now, and what was asked.
+
+    Attributes:
+        documents: those that are searched.
+        ids: all that ever belonged to it.
+        tools: the search tools to ask.
+        answers: what they answered, by tool and query.
+    """
+
+    documents: tuple[_Indexed, ...] = ()
+    ids: frozenset[str] = frozenset()
+    tools: tuple[str, ...] = ()
+    answers: Mapping[tuple[str, str], _Answer] = field(default_factory=dict)
+
+    def unasked(self, query: str) -> list[str]:
+        """Return the tools that were not asked this yet."""
+        return [tool for tool in self.tools if query and (tool, query) not in self.answers]
+
+    def answers_since(self, moment: float) -> dict[tuple[str, str], _Answer]:
+        """Return the answers that are no older."""
+        return {asked: answer for asked, answer in self.answers.items() if answer.at >= moment}
 
 
 def _indexed(document: Document) -> _Indexed:

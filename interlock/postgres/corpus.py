@@ -18,8 +18,10 @@ from interlock.core.corpus import (
     Location,
     Passage,
     Progress,
+    Searchers,
     Skipped,
 )
+from interlock.core.documents.asking import SearchTools, asked_as
 from interlock.core.documents.chunking import Chunk, chunks
 from interlock.core.documents.gathering import Gathered, Gathering, Sources, Stamp, sources_of
 from interlock.core.documents.limits import LIMITS, Limits
@@ -61,24 +63,27 @@ class PostgresCorpus:
         pool: Pool,
         *,
         fetch: Fetch | None = None,
+        searcher: Searchers | None = None,
         embedder: Embedder | None = None,
         limits: Limits = LIMITS,
     ) -> None:
         self._pool = pool
         self._fetch = fetch
+        self._tools = SearchTools(searcher, limits)
         self._embedder = embedder
         self._limits = limits
 
     async def ingest(
         self, sources: Sequence[str], *, progress: Callable[[Progress], None] | None = None
     ) -> Ingested:
-        """Read what changed since it was last read; raises `SourceError`.
+        """Read what changed since it was last read; raises `SourceError` and `UsageError`.
 
         Each batch of documents is a transaction, and the collection changes in the last one: a
         search during an ingestion sees the collection as it was, and an ingestion that was killed
         goes on where it was when it is started again.
         """
         given = sources_of(sources)
+        await self._tools.build(given.tools)
         gathering = await Gathering.of(given, self._limits, self._fetch)
         known, members = await self._known(given, gathering.stamps)
         ids: set[str] = set()
@@ -97,11 +102,8 @@ class PostgresCorpus:
         return await self._settle(given, ids, gathering.outcome(len(ids)))
 
     async def search(self, collection: str, query: str, *, limit: int = 8) -> list[Passage]:
-        """Rank passages by full text, and the best of them by meaning where there is an embedder.
-
-        Raises:
-            NotFound: there is no such collection.
-        """
+        """Ask the search tools, rank passages by full text, and the best by meaning with an embedder."""
+        await self._ask_tools(collection, asked_as(query))
         async with self._connection() as connection:
             weighed = await _weigh(connection, collection, query)
             ranked = await _rank(connection, collection, weighed)
@@ -112,6 +114,29 @@ class PostgresCorpus:
         if self._embedder and found:
             best = await self._by_meaning(self._embedder, query, best, found)
         return distinct((_passage(found[hit.passage], hit) for hit in best), limit)
+
+    async def _ask_tools(self, collection: str, query: str) -> None:
+        """Take in what the collection's search tools find, unless they were asked before."""
+        values = {"collection": collection, "query": query}
+        async with self._tools.turn(collection, query):
+            async with self._connection() as connection:
+                unasked = await fetch(connection, SQL["unasked"], values)
+            for row in unasked:
+                found = await self._tools.documents(row["tool"], query)
+                await self._store(_Batch(documents={one.id: one for one in found}))
+                ids = sorted(one.id for one in found)
+                await self._keep_answer({**values, "tool": row["tool"], "ids": ids})
+
+    async def _keep_answer(self, values: Mapping[str, object]) -> None:
+        """Let what a tool found belong to the collection; the first of two answers counts."""
+        async with self._connection() as connection, connection.transaction():
+            await fetch(connection, SQL["lock_collection"], values)
+            if not await fetch(connection, SQL["keep_answer"], values):
+                return
+            collection = str(values["collection"])
+            added = _ids(await fetch(connection, SQL["add_members"], values))
+            await _count_lexemes(connection, collection, added, sign=1)
+            await fetch(connection, SQL["count_passages"], values)
 
     async def _by_meaning(
         self,
@@ -201,12 +226,15 @@ class PostgresCorpus:
         return _Batch()
 
     async def _settle(self, given: Sources, ids: set[str], skipped: list[Skipped]) -> Ingested:
-        """Let the collection hold exactly these documents."""
-        names = sorted([*(str(path) for path in given.paths), *given.urls])
-        values = {"collection": given.collection, "sources": names, "ids": sorted(ids)}
+        """Let the collection hold exactly these documents, and what its search tools found lately."""
+        seconds = self._limits.answers_seconds
+        values = {"collection": given.collection, "sources": given.names, "seconds": seconds}
         async with self._connection() as connection:
             async with connection.transaction():
                 await fetch(connection, SQL["open_collection"], values)
+                await fetch(connection, SQL["forget_answers"], values)
+                ids |= set(_ids(await fetch(connection, SQL["answers"], values)))
+                values["ids"] = sorted(ids)
                 removed = _ids(await fetch(connection, SQL["drop_members"], values))
                 added = _ids(await fetch(connection, SQL["add_members"], values))
                 await _count_lexemes(connection, given.collection, removed, sign=-1)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import NamedTuple
 
 from langchain_core.tools import BaseTool
 
+from interlock.core.corpus import SearchResult
+from interlock.core.models import redacted
+from interlock.core.transient import is_transient
 from interlock.errors import SourceError, UsageError
+
+SECONDS = 60.0
+"""The longest time for one answer; the tools themselves have different limits, or none."""
 
 _URL = ("url", "link", "href")
 _TITLE = ("title", "name")
 _TEXT = ("text", "content", "snippet", "body", "description", "summary", "highlights")
-
-
-class SearchResult(NamedTuple):
-    """One page that a search tool names."""
-
-    url: str
-    title: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +74,28 @@ class SearchTool:
 
         Raises:
             SourceError: the tool fails, or answers with something that names no pages.
+            ConnectionError: the tool fails, and may well answer a moment later.
         """
         try:
-            answer: object = await self.tool.ainvoke({"query": query})
+            async with asyncio.timeout(SECONDS):
+                results = _results(await self.tool.ainvoke({"query": query}))
         except Exception as error:  # a tool may raise anything
-            reason = str(error) or type(error).__name__
-            raise SourceError(f"The search tool '{self.name}' failed: {reason}.") from error
+            if _NOTHING.search(str(error)):
+                return []
+            raise self._failure(error) from error
         found: dict[str, SearchResult] = {}
-        for result in _results(self.name, answer):
+        for result in results:
             found.setdefault(result.url, result)
         return list(found.values())[:limit]
+
+    def _failure(self, error: Exception) -> Exception:
+        reason = _without_keys(str(error)).strip()[:300].rstrip(".") or type(error).__name__
+        if _may_pass(error):
+            return ConnectionError(f"The search tool '{self.name}' does not answer: {reason}.")
+        return SourceError(
+            f"The search tool '{self.name}' failed: {reason}.",
+            hint="Mend it, or leave it out of the sources; then resume the run.",
+        )
 
 
 def search_tool(name: str) -> SearchTool:
@@ -137,10 +148,39 @@ def _class(name: str, known: _Known) -> type:
     return found
 
 
-def _results(name: str, answer: object) -> list[SearchResult]:
-    entries = _entries(_parsed(answer))
+_NOTHING = re.compile(r"\bno\b.{0,30}\bresults?\b.{0,10}\bfound\b", re.IGNORECASE)
+"""How tools say that there is nothing: some as an answer, some as an error."""
+
+_LATER = re.compile(
+    r"\b(?:error|status|code)\W{0,3}(?:408|425|429|5\d\d)\b|\btimed? ?out\b|\brate ?limit",
+    re.IGNORECASE,
+)
+_TRANSPORT = frozenset({"ConnectionError", "Timeout", "ClientConnectionError"})
+"""Base classes of what requests and aiohttp raise when nothing answers."""
+
+
+def _may_pass(error: Exception) -> bool:
+    """Say whether a failure may pass: search tools hide the status that they got in their words."""
+    if is_transient(error) or _LATER.search(f"{type(error).__name__}: {error}"):
+        return True
+    return not _TRANSPORT.isdisjoint(each.__name__ for each in type(error).__mro__)
+
+
+def _without_keys(text: str) -> str:
+    for key in (os.environ.get(known.key, "") for known in KNOWN.values() if known.key):
+        text = text.replace(key, "[key]") if key else text
+    return redacted(text)
+
+
+def _results(answer: object) -> list[SearchResult]:
+    """Return the pages; raises the error that a tool put into its answer."""
+    answer = _parsed(answer)
+    error = answer.get("error") if isinstance(answer, Mapping) else None
+    if isinstance(error, Exception):
+        raise error
+    entries = _entries(answer)
     if entries is None:
-        raise SourceError(f"The search tool '{name}' named no pages: {str(answer)[:200]}")
+        raise ValueError(f"it named no pages, but said: {str(answer)[:200]}")
     return [result for entry in entries if (result := _result(entry)).url]
 
 

@@ -39,7 +39,7 @@ class Gathered(TypedDict):
 
 
 async def gather(state: ResearchInput, runtime: Runtime[Context]) -> Gathered:
-    """Read folders, files and URLs into the corpus; raises `UsageError` and `SourceError`."""
+    """Read the sources into the corpus; raises `UsageError` and `SourceError`."""
     _check(state)
     corpus = context_of(runtime).ports.corpus
     library = await corpus.ingest(state["sources"], progress=_reporting(runtime))

@@ -16,7 +16,7 @@ def test_input_schema_describes_each_field() -> None:
     fields = graph.get_input_jsonschema()["properties"]
     assert {name: field["description"] for name, field in fields.items()} == {
         "question": "What to find out.",
-        "sources": "Folders, files or URLs to research in.",
+        "sources": "Folders, files, URLs, or search:NAME for a search tool.",
         "output": "Folder for the report.",
     }
     assert graph.get_input_jsonschema()["required"] == ["question", "sources"]

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import LiteralString
 
 import pytest
 
-from interlock.core.corpus import Progress
-from interlock.errors import DatabaseUnavailable
+from interlock.core.corpus import Progress, SearchResult
+from interlock.core.documents.limits import Limits
+from interlock.errors import DatabaseUnavailable, SourceError
 from interlock.postgres.corpus import PostgresCorpus
 from interlock.postgres.pool import Pool, open_pool
 
@@ -34,6 +36,24 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+class CountingSearch:
+    """A search tool with one page that counts how often it is asked."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.asked = 0
+
+    async def search(self, query: str, *, limit: int = 8) -> list[SearchResult]:
+        """Return the page."""
+        self.asked += 1
+        return [SearchResult("https://example.org/sea", "Sea", self.text)][:limit]
+
+
+def always(tool: CountingSearch, _name: str) -> CountingSearch:
+    """Return the tool, whatever its name."""
+    return tool
 
 
 @pytest.fixture
@@ -104,6 +124,50 @@ async def test_the_counts_of_words_are_those_of_the_passages(pool: Pool, folder:
         (folder / f"{number:03}.txt").write_text("Now about ships.")
     await corpus.ingest([str(folder)])
 
+    assert await wrong_counts(pool) == 0
+
+
+async def test_what_a_search_tool_found_is_counted_like_all_else(
+    pool: Pool, tmp_path: Path
+) -> None:
+    """Also when two processes asked at the same time, and when it is forgotten again."""
+    (tmp_path / "sea.txt").write_text("The sea is salt.")
+    sources = [str(tmp_path), "search:web"]
+    tools = [CountingSearch("The moon pulls the sea."), CountingSearch("The sea pulls the moon.")]
+    corpora = [PostgresCorpus(pool, searcher=partial(always, tool)) for tool in tools]
+    collection = (await corpora[0].ingest(sources))["collection"]
+
+    await asyncio.gather(*(corpus.search(collection, "sea") for corpus in corpora))
+
+    pages = [one for one in await corpora[0].documents(collection) if one["source"] != "sea.txt"]
+    assert [tool.asked for tool in tools] == [1, 1]
+    assert len(pages) == 1
+    assert await wrong_counts(pool) == 0
+    forgetful = PostgresCorpus(
+        pool, searcher=partial(always, tools[0]), limits=Limits(answers_seconds=0)
+    )
+    assert (await forgetful.ingest(sources))["removed"] == 1
+    assert await wrong_counts(pool) == 0
+
+
+async def test_another_process_finds_the_same_pages(pool: Pool) -> None:
+    """A run that goes on elsewhere asks nothing again, and can check what was cited."""
+    tool = CountingSearch("The moon pulls the sea.")
+    first = PostgresCorpus(pool, searcher=partial(always, tool))
+    collection = (await first.ingest(["search:web"]))["collection"]
+    found = await first.search(collection, "sea")
+
+    other = PostgresCorpus(pool)
+
+    assert await other.search(collection, "sea") == found
+    assert (await other.document(collection, found[0]["document"])).text == found[0]["text"]
+    assert tool.asked == 1
+    with pytest.raises(SourceError, match="asks none"):
+        await other.search(collection, "moon")
+
+
+async def wrong_counts(pool: Pool) -> int:
+    """Count the lexemes whose kept count is not that of the passages."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
             """
@@ -115,9 +179,8 @@ async def test_the_counts_of_words_are_those_of_the_passages(pool: Pool, folder:
             where coalesce(held.passages, 0) <> coalesce(anew.passages, 0)
             """
         )
-        row = await cursor.fetchone()
-
-    assert row == {"wrong": 0}
+        rows = await cursor.fetchall()
+    return int(rows[0]["wrong"])
 
 
 async def test_a_search_during_an_ingestion_sees_the_collection_before(

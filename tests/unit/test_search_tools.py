@@ -1,3 +1,4 @@
+import asyncio
 import json
 import sys
 from types import ModuleType, SimpleNamespace
@@ -5,8 +6,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from langchain_core.tools import BaseTool
 
+from interlock.core.transient import is_transient
 from interlock.errors import SourceError, UsageError
-from interlock.web import SearchResult, search_tool
+from interlock.web import SearchResult, search_tool, searching
 
 ANSWERS: dict[str, object] = {
     "tavily": {"results": [{"url": "u", "title": "t", "content": "c", "score": 1.0}]},
@@ -18,7 +20,17 @@ ANSWERS: dict[str, object] = {
     "no address": [{"title": "t", "text": "c"}, {"url": "u", "title": "t", "text": "c"}],
     "nothing": {"results": []},
     "error": {"error": "quota"},
-    "words": "No good search result was found",
+    "words": "I found a good page for you",
+    "no result in words": "No good search result was found",
+    "tavily finds nothing": "No search results found for 'x'. Suggestions: try other words.",
+    "duckduckgo finds nothing": RuntimeError("No results found."),
+    "tavily is busy": {"error": ValueError("Error 429: Too Many Requests")},
+    "tavily refuses": {"error": ValueError("Error 401: the key tvly-secret is wrong")},
+    "brave is down": RuntimeError("HTTP error 503"),
+    "brave refuses": RuntimeError("HTTP error 422"),
+    "exa is busy": "ValueError('Request failed with status code 429: slow down')",
+    "nothing answers": type("ConnectionError", (OSError,), {})("connection refused"),
+    "too slow": TimeoutError(),
 }
 
 
@@ -29,7 +41,17 @@ class Canned(BaseTool):
     description: str = "answers what was prepared"
 
     def _run(self, query: str) -> object:
-        return ANSWERS[query]
+        answer = ANSWERS[query]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Hanging(Canned):
+    """Never answers."""
+
+    async def _arun(self, query: str) -> object:
+        return await asyncio.Event().wait()
 
 
 class Keyless(Canned):
@@ -43,7 +65,8 @@ class Keyless(Canned):
 def module(monkeypatch: pytest.MonkeyPatch) -> None:
     """Install a package with search tools."""
     module = ModuleType("canned_search")
-    module.__dict__.update({"Canned": Canned, "Keyless": Keyless, "Other": dict, "value": 1})
+    module.__dict__.update({"Canned": Canned, "Keyless": Keyless, "Hanging": Hanging})
+    module.__dict__.update({"Other": dict, "value": 1})
     monkeypatch.setitem(sys.modules, "canned_search", module)
 
 
@@ -57,12 +80,43 @@ async def test_answers_become_alike(shape: str) -> None:
     assert await tool.search(shape) == [SearchResult("u", "t", "c")]
 
 
-async def test_no_result_is_no_error() -> None:
-    """A search may find nothing."""
-    assert await search_tool("canned_search:Canned").search("nothing") == []
+@pytest.mark.parametrize(
+    "shape",
+    ["nothing", "no result in words", "tavily finds nothing", "duckduckgo finds nothing"],
+)
+async def test_no_result_is_no_error(shape: str) -> None:
+    """A search may find nothing, however a tool says so."""
+    assert await search_tool("canned_search:Canned").search(shape) == []
 
 
-@pytest.mark.parametrize("shape", ["error", "words", "unknown"])
+@pytest.mark.parametrize(
+    "shape", ["tavily is busy", "brave is down", "exa is busy", "nothing answers", "too slow"]
+)
+async def test_failures_that_may_pass_are_known(shape: str) -> None:
+    """A graph tries again after an error that names the tool, also where the status hides in words."""
+    with pytest.raises(ConnectionError, match="'canned_search:Canned' does not answer") as caught:
+        await search_tool("canned_search:Canned").search(shape)
+
+    assert is_transient(caught.value)
+
+
+async def test_a_tool_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some tools have no limit of their own."""
+    monkeypatch.setattr(searching, "SECONDS", 0.01)
+
+    with pytest.raises(ConnectionError, match="does not answer: TimeoutError"):
+        await search_tool("canned_search:Hanging").search("anything")
+
+
+async def test_keys_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that a tool puts into its error is blotted out."""
+    monkeypatch.setenv("TAVILY_API_KEY", "tvly-secret")
+
+    with pytest.raises(SourceError, match=r"the key \[key\] is wrong"):
+        await search_tool("canned_search:Canned").search("tavily refuses")
+
+
+@pytest.mark.parametrize("shape", ["error", "words", "unknown", "tavily refuses", "brave refuses"])
 async def test_failures_are_told(shape: str) -> None:
     """An answer that names no pages, and a tool that raises, are errors with the tool's name."""
     with pytest.raises(SourceError, match="search tool 'canned_search:Canned'"):

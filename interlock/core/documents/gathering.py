@@ -1,4 +1,4 @@
-"""Gather documents from what was given: files that changed, files that did not, URLs."""
+"""Gather documents from what was given: files that changed, files that did not, URLs, search tools."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from interlock.core.documents.reading import Unreadable, document_id, read
 from interlock.core.documents.scan import Found, Scan, read_bytes, reason_of, scan
 from interlock.errors import SourceError
 
+SEARCH = "search:"
+"""How a source begins that is a search tool; a file of such a name is given as `./search:…`."""
+
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 
@@ -26,12 +29,18 @@ class Sources:
 
     paths: tuple[Path, ...]
     urls: tuple[str, ...]
+    tools: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Return the absolute sources, each once, in an order that says nothing."""
+        return sorted({*(str(path) for path in self.paths), *self.urls, *self.tools})
 
     @property
     def collection(self) -> str:
         """Return a digest of the absolute sources; their order does not matter."""
-        names = sorted({*(str(path) for path in self.paths), *self.urls})
-        return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        names = "\n".join(self.names)
+        return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +64,14 @@ class Gathered:
 
 
 def sources_of(given: Sequence[str]) -> Sources:
-    """Tell paths from URLs.
+    """Tell paths, URLs and search tools apart.
 
     Raises:
         SourceError: nothing was given, or a URL of a kind that is not read.
     """
     if not any(source.strip() for source in given):
-        raise SourceError("No sources were given.", hint="Name a file, a folder or a URL.")
-    paths, urls = [], []
+        raise SourceError("No sources were given.", hint=_KINDS)
+    paths, urls, tools = [], [], []
     for source in given:
         if not source.isprintable():
             raise SourceError(
@@ -70,7 +79,9 @@ def sources_of(given: Sequence[str]) -> Sources:
                 hint="Rename the file or the folder, or give the one above it.",
             )
         scheme = _SCHEME.match(source)
-        if scheme is None:
+        if is_tool(source):
+            tools.append(source.strip())
+        elif scheme is None:
             paths.append(Path(source).expanduser().absolute())
         elif scheme[1].lower() in {"http", "https"}:
             urls.append(source.strip())
@@ -79,7 +90,12 @@ def sources_of(given: Sequence[str]) -> Sources:
                 f"The source '{source}' is of a kind that is not read.",
                 hint="Give a path, or a URL that begins with http:// or https://.",
             )
-    return Sources(paths=tuple(paths), urls=tuple(urls))
+    return Sources(paths=tuple(paths), urls=tuple(urls), tools=tuple(dict.fromkeys(tools)))
+
+
+def is_tool(source: str) -> bool:
+    """Say whether a source is a search tool."""
+    return source.strip().startswith(SEARCH)
 
 
 class Gathering:
@@ -133,9 +149,9 @@ class Gathering:
         """Return what was skipped, shortened.
 
         Raises:
-            SourceError: not one source could be read.
+            SourceError: not one source could be read, though there is something to read.
         """
-        if not read:
+        if not read and (self._sources.paths or self._sources.urls):
             raise SourceError(_nothing(self._sources, self.skipped), hint=_NOTHING_HINT)
         return _shortened(self.skipped, self._limits.listed)
 
@@ -189,6 +205,7 @@ def _stamp(file: Found) -> Stamp:
     return Stamp(source=file.source, path=str(file.path), size=file.size, mtime_ns=file.mtime_ns)
 
 
+_KINDS = "Name a file, a folder, a URL, or a search tool (search:NAME)."
 _NOTHING_HINT = "Give files or folders with text, Markdown, HTML, PDF, Word, notebooks or code."
 
 

@@ -19,6 +19,9 @@ class Limits:
         seconds: how long the pages of one document may take to read.
         files: how many files one ingestion may find.
         listed: how many skipped sources are listed one by one.
+        results: how many pages are taken from one answer of a search tool.
+        answers_seconds: how long the answers of search tools outlive an ingestion; older ones are
+            forgotten when the sources are ingested again, and asked for anew.
     """
 
     file_bytes: int = 20 * MEGABYTE
@@ -28,6 +31,8 @@ class Limits:
     seconds: float = 120.0
     files: int = 50_000
     listed: int = 200
+    results: int = 8
+    answers_seconds: float = 86_400.0
 
 
 LIMITS = Limits()

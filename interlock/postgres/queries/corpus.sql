@@ -34,6 +34,33 @@ insert into interlock.collections (collection_id, sources)
 values (%(collection)s, %(sources)s)
 on conflict (collection_id) do update set ingested_at = now();
 
+-- lock_collection: keep others from changing a collection, until the transaction ends
+select collection_id from interlock.collections where collection_id = %(collection)s for update;
+
+-- unasked: the search tools of a collection that were not asked this yet
+select given.source as tool
+from interlock.collections c cross join lateral unnest(c.sources) as given (source)
+where c.collection_id = %(collection)s and starts_with(given.source, 'search:') and %(query)s <> ''
+    and not exists (
+        select from interlock.answers a
+        where a.collection_id = c.collection_id and a.tool = given.source and a.query = %(query)s
+    )
+order by given.source;
+
+-- keep_answer: note what a search tool found, unless somebody else was faster
+insert into interlock.answers (collection_id, tool, query, document_ids)
+values (%(collection)s, %(tool)s, %(query)s, %(ids)s)
+on conflict (collection_id, tool, query) do nothing
+returning tool;
+
+-- forget_answers: forget what search tools found long ago
+delete from interlock.answers
+where collection_id = %(collection)s and answered_at < now() - make_interval(secs => %(seconds)s);
+
+-- answers: the documents that search tools found
+select distinct unnest(document_ids) as document_id from interlock.answers
+where collection_id = %(collection)s;
+
 -- add_members: let documents belong to a collection, and return those that did not
 insert into interlock.collection_documents as held (collection_id, document_id, current)
 select %(collection)s, document_id, true from unnest(%(ids)s::text[]) as new (document_id)
