@@ -165,9 +165,8 @@ def _outline(value: Any, depth: int, limits: _Limits) -> Iterator[str]:  # JSON
 
 def _entry(label: str, value: Any, depth: int, limits: _Limits) -> Iterator[str]:  # JSON
     inner = list(_outline(value, depth + 1, limits))
-    alone = len(inner) == 1 and not (
-        isinstance(value, dict | list) and value and depth < limits.depth
-    )
+    holds = isinstance(value, dict | list) and value and not _too_deep(value, depth + 1, limits)
+    alone = len(inner) == 1 and not holds
     indent = INDENT * depth
     if alone or label == "-":
         yield f"{indent}{label} {inner[0].strip()}"

@@ -87,7 +87,7 @@ def _draw(shape: Shape, marks: Marks) -> list[str]:
     labels = [_label(node, marks) for node in order]
     canvas = _Canvas()
     start = 2 * (max((each.lane for each in left), default=-1) + 1) + 2
-    width = max(len(each) for each in labels) + 4
+    width = max((len(each) for each in labels), default=0) + 4
     for number, (node, label) in enumerate(zip(order, labels, strict=True)):
         _box(canvas, 4 * number, start, label.center(width - 4), current=node.id in marks.current)
     for edge in direct:
@@ -96,7 +96,8 @@ def _draw(shape: Shape, marks: Marks) -> list[str]:
         _beside(canvas, arc, start - 1, -1)
     for arc in right:
         _beside(canvas, arc, start + width, 1)
-    _label_beside(canvas, [*left, *right], row)
+    end = max([column for _, column in canvas.joints] + [start + width - 1])
+    _label_beside(canvas, [*left, *right], row, end + 3)
     return canvas.lines()
 
 
@@ -199,9 +200,10 @@ def _beside(canvas: _Canvas, arc: _Arc, column: int, side: int) -> None:
     canvas.line(leaves, column, LEFT | RIGHT, dashed=dashed or loop)
 
 
-def _label_beside(canvas: _Canvas, arcs: Sequence[_Arc], row: Mapping[str, int]) -> None:
+def _label_beside(
+    canvas: _Canvas, arcs: Sequence[_Arc], row: Mapping[str, int], column: int
+) -> None:
     """Name the ways in lanes at the end of the row that they leave."""
-    column = max(place for _, place in canvas.joints) + 3 if canvas.joints else 0
     texts: dict[int, list[str]] = {}
     for arc in arcs:
         if arc.edge.label:
