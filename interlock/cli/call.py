@@ -106,6 +106,13 @@ class Group(click.Group):
         self.format_commands(ctx, formatter)
         write_options(self, ctx, formatter)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with the whole first sentence of each."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, each.get_short_help_str(limit=200)) for name, each in self.commands.items()]
+            )
+
 
 def write_options(
     command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
