@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,10 +72,12 @@ class Application:
             sys.path.insert(0, str(self.folder))
         try:
             found = getattr(self._module(module), variable)
-        except (ImportError, AttributeError, FileNotFoundError) as error:
-            raise UsageError(f"Graph {name!r} ({target}) cannot be imported: {error}.") from error
+        except Exception as error:  # an application's module may raise anything
+            raise UsageError(
+                f"Graph {name!r} ({target}) cannot be imported: {_told(error)}."
+            ) from error
         if callable(found) and not isinstance(found, CompiledStateGraph):
-            found = found()
+            found = _made(found, name, target)
         if not isinstance(found, CompiledStateGraph):
             raise UsageError(
                 f"{target} is a {type(found).__name__}, not a compiled graph.",
@@ -85,14 +89,48 @@ class Application:
         if not module.endswith(".py"):
             return importlib.import_module(module)
         path = (self.folder / module).resolve()
-        name = f"interlock_graph_{path.stem}_{abs(hash(str(path)))}"
+        if not path.is_file():
+            raise ImportError(f"there is no file {path}")
+        # Checkpoints name classes by module: the same file has the same name in each process, on each machine.
+        digest = hashlib.sha256(Path(module).as_posix().encode()).hexdigest()[:8]
+        name = f"interlock_graph_{path.stem}_{digest}"
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise ImportError(f"{path} is not a Python file")
         loaded = importlib.util.module_from_spec(spec)
         sys.modules[name] = loaded
-        spec.loader.exec_module(loaded)
+        try:
+            spec.loader.exec_module(loaded)
+        except BaseException:
+            del sys.modules[name]
+            raise
         return loaded
+
+
+def _made(factory: Callable[..., Any], name: str, target: str) -> Any:  # a graph, it is hoped
+    """Call a factory, which may take a configuration, as LangGraph's server does."""
+    if inspect.iscoroutinefunction(factory) or inspect.isasyncgenfunction(factory):
+        raise UsageError(
+            f"Graph {name!r} ({target}) is made by an asynchronous function.",
+            hint="Name a compiled graph, or a plain function that returns one.",
+        )
+    try:
+        return factory(*({} for _ in _needed(factory)))
+    except Exception as error:  # the application's own code
+        raise UsageError(f"Graph {name!r} ({target}) cannot be made: {_told(error)}.") from error
+
+
+def _needed(factory: Callable[..., Any]) -> list[str]:
+    return [
+        each.name
+        for each in inspect.signature(factory).parameters.values()
+        if each.default is each.empty
+        and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, ImportError | AttributeError) else repr(error)
 
 
 def _target(value: Any) -> str:  # JSON

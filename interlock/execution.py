@@ -7,7 +7,7 @@ import hashlib
 import os
 import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
@@ -20,16 +20,20 @@ from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
 from typing_extensions import TypedDict
 
 from interlock.application import Graph
+from interlock.core.actions import digest as digest_of
 from interlock.core.context import Context
 from interlock.core.runs import OpenQuestion, Run, RunStatus
 from interlock.core.usage import UsageRecorder
 from interlock.errors import AnswerRefused, InterlockError, LimitReached, ResumeRefused
+from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.locks import ThreadLocks
+from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import Ending, RunStore, StoredRun
 
 DRAINED = "drained"
 LOST = "cancelled"
+BREAKPOINT = "breakpoint"
 
 
 class Part(TypedDict):
@@ -61,8 +65,7 @@ class Execution:
     locks: ThreadLocks
     modes: Sequence[str] = ("updates", "custom")
     control: RunControl = field(default_factory=RunControl)
-    _values: Any = None
-    _interrupts: tuple[Interrupt, ...] = ()
+    _ended: Run | None = None
 
     @property
     def run(self) -> Run:
@@ -73,34 +76,36 @@ class Execution:
         """Run to the end, to a question, or to a drain; the last part carries the run as it ended.
 
         Raises:
-            ThreadBusy: another process runs this thread; nothing was changed.
+            ThreadBusy: another process runs this thread, or has taken the run over.
             ResumeRefused: this code cannot go on with the stored state; nothing was changed.
             Exception: what a node raised, after it was recorded.
         """
         async with self.locks.hold(self.run.thread_id):
-            await self.runs.start(self.run.run_id, process_name(), self.stored_context)
-            try:
-                async with aclosing(self._drive()) as parts:
-                    async for part in parts:
-                        yield part
-            except GraphDrained:
-                ending = Ending(
-                    status="queued",
-                    error="Stopped on request between two steps.",
-                    error_kind=DRAINED,
-                )
-            except (asyncio.CancelledError, GeneratorExit):
-                await asyncio.shield(
-                    self._end(Ending(status="queued", error="Stopped on request.", error_kind=LOST))
-                )
-                raise
-            except Exception as error:
-                raised = _translate(error, self.run)
-                await self._end(_failure(raised))
-                raise raised from (error if raised is not error else None)
-            else:
-                ending = await self._ending()
-            yield {"type": "end", "ns": (), "data": await self._end(ending)}
+            await self.runs.start(self.run, process_name(), self.stored_context)
+            async with aclosing(self._attempt()) as parts:
+                async for part in parts:
+                    yield part
+        # Told after the thread was let go: who answers at once must not find it busy.
+        yield {"type": "end", "ns": (), "data": self._ended}
+
+    async def _attempt(self) -> AsyncGenerator[Part]:
+        try:
+            async with aclosing(self._drive()) as parts:
+                async for part in parts:
+                    yield part
+            ending = await self._ending()
+        except GraphDrained:
+            ending = Ending(
+                status="queued", error="Stopped on request between two steps.", error_kind=DRAINED
+            )
+        except (asyncio.CancelledError, GeneratorExit):
+            await asyncio.shield(self._hand_back())
+            raise
+        except Exception as error:
+            raised = _translate(error, self.run)
+            await self._fail(raised)
+            raise raised from (error if raised is not error else None)
+        self._ended = await self._end(ending)
 
     async def _drive(self) -> AsyncGenerator[Part]:
         config = self._config()
@@ -116,11 +121,12 @@ class Execution:
             version="v2",
         )
         with translated():
-            async for part in stream:
-                if part["type"] == "values" and not part["ns"]:
-                    self._values, self._interrupts = part["data"], part.get("interrupts", ())
-                if part["type"] in self.modes:
-                    yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
+            async with aclosing(cast("AsyncGenerator[Any]", stream)) as parts:  # LangGraph's parts
+                async for part in parts:
+                    if part["type"] == "values" and not part["ns"]:
+                        await self.locks.check(self.run.thread_id)
+                    if part["type"] in self.modes:
+                        yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
 
     def _config(self) -> RunnableConfig:
         recorder = UsageRecorder(
@@ -138,7 +144,7 @@ class Execution:
         self, config: RunnableConfig
     ) -> Any:  # the graph's input, a Command, or None to go on
         if self.run.kind == "invoke" and self.run.attempts == 0:
-            return self.stored.input
+            return self._given()
         with translated():
             snapshot = await self.graph.aget_state(config)
         began = (snapshot.metadata or {}).get("run_id") == self.run.run_id
@@ -147,25 +153,47 @@ class Execution:
         if began:
             return None
         if self.run.kind == "fork":
-            return Command(update=self.stored.input) if self.stored.input else None
-        return self.stored.input
+            return Command(update=given) if (given := self._given()) else None
+        return self._given()
+
+    def _given(
+        self,
+    ) -> Any:  # the graph's input schema, or the part of its state that a fork changes
+        return self.stored.input(strict_serializer(self.graph))
 
     async def _ending(self) -> Ending:
-        if not self._interrupts:
-            return Ending(status="succeeded")
+        """Say how the thread stands now; the stream's own last word leaves out branches that still wait."""
         with translated():
             snapshot = await self.graph.aget_state(self._config())
-        return Ending(status="waiting", questions=tuple(questions_of(snapshot, self.run)))
+        if questions := tuple(questions_of(snapshot, self.run)):
+            return Ending(status="waiting", questions=questions)
+        if snapshot.next:
+            text = f"Stopped before {', '.join(snapshot.next)}, as the graph was compiled to."
+            return Ending(status="queued", error=text, error_kind=BREAKPOINT)
+        return Ending(status="succeeded", output=output_of(self.graph, snapshot.values))
 
     async def _end(self, ending: Ending) -> Run:
         await self.runs.end(self.run, ending)
-        ended = replace(
-            self.run, status=ending.status, error=ending.error, error_kind=ending.error_kind
-        )
-        output = output_of(self.graph, self._values) if ending.status == "succeeded" else None
         return replace(
-            ended, interrupts=ending.questions, output=output, attempts=self.run.attempts + 1
+            self.run,
+            status=ending.status,
+            error=ending.error,
+            error_kind=ending.error_kind,
+            interrupts=ending.questions,
+            output=ending.output,
+            attempts=self.run.attempts + 1,
         )
+
+    async def _hand_back(self) -> None:
+        # What cannot be written now stands as a run whose process was lost, and can be resumed all the same.
+        with suppress(InterlockError):
+            await self._end(Ending(status="queued", error="Stopped on request.", error_kind=LOST))
+
+    async def _fail(self, raised: Exception) -> None:
+        try:
+            await self._end(_failure(raised))
+        except InterlockError as unsaved:
+            raised.add_note(f"This failure could not be recorded: {unsaved}")
 
 
 def resume_input(
@@ -219,15 +247,12 @@ def context_for(graph: Graph, ours: Context, theirs: Any) -> Any:  # the graph's
 
 
 def _question(interrupt: Interrupt, node: str, snapshot: StateSnapshot, run: Run) -> OpenQuestion:
-    payload = interrupt.value if isinstance(interrupt.value, dict) else {"value": interrupt.value}
-    digest = (
-        str(payload.get("question", {}).get("digest", ""))
-        if isinstance(payload.get("question"), dict)
-        else ""
-    )
-    name = hashlib.sha256("\0".join((run.thread_id, interrupt.id, digest)).encode()).hexdigest()[
-        :12
-    ]
+    value = plain(interrupt.value)
+    payload = value if isinstance(value, dict) else {"value": value}
+    asked = payload.get("question")
+    digest = str(asked.get("digest", "")) if isinstance(asked, dict) else ""
+    named = (run.thread_id, interrupt.id, digest or digest_of(payload))
+    name = hashlib.sha256("\0".join(named).encode()).hexdigest()[:16]
     return OpenQuestion(
         id=name,
         thread_id=run.thread_id,

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import StateSnapshot
 
 from interlock.core.runs import Step, Usage
 from interlock.errors import NotFound, UsageError
+
+_SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,11 @@ def difference(
         a=a[0],
         b=b[0],
         common_steps=common,
-        changed={k: (last_a.get(k), last_b.get(k)) for k in keys if last_a.get(k) != last_b.get(k)},
+        changed={
+            k: (last_a.get(k), last_b.get(k))
+            for k in keys
+            if not _same(last_a.get(k), last_b.get(k))
+        },
         path_a=_path(a[1][common:]),
         path_b=_path(b[1][common:]),
         usage_a=sum((step.usage for step in a[1][common:]), Usage()),
@@ -139,7 +146,21 @@ def _step(
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(key for key in new if key not in old or old[key] != new[key])
+    return tuple(key for key in new if key not in old or not _same(old[key], new[key]))
+
+
+def _same(old: Any, new: Any) -> bool:  # values of one state key
+    try:
+        return bool(old == new)
+    except Exception:  # arrays and frames compare by element: compare what is stored of them
+        return _stored(old) == _stored(new)
+
+
+def _stored(value: Any) -> object:  # a state key's value
+    try:
+        return _SERIALIZER.dumps_typed(value)
+    except Exception:  # then not even LangGraph could have saved it: told by what it says of itself
+        return repr(value)
 
 
 def _time(snapshot: StateSnapshot) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,28 +48,39 @@ class OpenQuestion:
     @property
     def summary(self) -> str:
         """What a person can decide by."""
-        return str(self._request.get("description", "") or self.payload.get("value", ""))
+        if description := self._request.get("description"):
+            return str(description)
+        asked = self.payload.get("value", self.payload.get("question", ""))
+        return str(asked or json.dumps(self.payload, ensure_ascii=False))
 
     @property
     def evidence(self) -> list[str]:
         """What supports it, one line each."""
-        return list(self.payload.get("question", {}).get("evidence", []))
+        return [str(each) for each in self._info.get("evidence", [])]
 
     @property
     def consequences(self) -> Mapping[str, str]:
         """What each answer leads to."""
-        return dict(self.payload.get("question", {}).get("consequences", {}))
+        return dict(self._info.get("consequences", {}))
 
     @property
     def decisions(self) -> list[str]:
         """The answers that are offered."""
-        configs = self.payload.get("review_configs") or [{}]
-        return list(configs[0].get("allowed_decisions", []))
+        return [str(each) for each in self._first("review_configs").get("allowed_decisions", [])]
 
     @property
-    def _request(self) -> Mapping[str, Any]:
-        requests = self.payload.get("action_requests") or [{}]
-        return dict(requests[0])
+    def _request(self) -> Mapping[str, Any]:  # JSON
+        return self._first("action_requests")
+
+    @property
+    def _info(self) -> Mapping[str, Any]:  # JSON; another application's `question` may be anything
+        info = self.payload.get("question")
+        return info if isinstance(info, Mapping) else {}
+
+    def _first(self, key: str) -> Mapping[str, Any]:  # JSON
+        found = self.payload.get(key)
+        first = found[0] if isinstance(found, list) and found else {}
+        return first if isinstance(first, Mapping) else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ cannot be used on the next; so every synchronous call runs on the same loop, whi
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from functools import cache, wraps
@@ -71,6 +72,10 @@ def background_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="interlock-loop", daemon=True).start()
     return loop
+
+
+# A thread does not live on in a forked process: there, the next synchronous call starts a loop of its own.
+os.register_at_fork(after_in_child=background_loop.cache_clear)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

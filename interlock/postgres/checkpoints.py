@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph._internal._serde import (
     build_serde_allowlist,
 )  # not public by name; versions are pinned and a test holds it
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph.state import CompiledStateGraph
 
+from interlock.postgres.plain import clean
 from interlock.postgres.pool import Pool
 
 
-def saver_for(graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool) -> AsyncPostgresSaver:
+class Saver(AsyncPostgresSaver):
+    """LangGraph's checkpointer, which also keeps text with NUL, and numbers that JSON does not know."""
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Save a checkpoint; a plain value that jsonb refuses goes where lists and objects go."""
+        values = {key: _storable(value) for key, value in checkpoint["channel_values"].items()}
+        kept: Checkpoint = {**checkpoint, "channel_values": values}
+        return await super().aput(config, kept, metadata, new_versions)
+
+    def _dump_blobs(
+        self, thread_id: str, checkpoint_ns: str, values: dict[str, Any], versions: ChannelVersions
+    ) -> list[tuple[str, str, str, str, str, bytes | None]]:
+        bare = {
+            key: each.value if isinstance(each, _Beside) else each for key, each in values.items()
+        }
+        rows: Sequence[Any] = super()._dump_blobs(thread_id, checkpoint_ns, bare, versions)
+        return list(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """A plain value that is stored beside its checkpoint's row instead of in it."""
+
+    value: str | float
+
+
+def saver_for(graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool) -> Saver:
     """Return a checkpointer that restores only types which the graph's schemas name."""
-    return AsyncPostgresSaver(pool, serde=strict_serializer(graph))
+    return Saver(pool, serde=strict_serializer(graph))
 
 
 def strict_serializer(
@@ -25,6 +63,13 @@ def strict_serializer(
     """Return LangGraph's serializer that restores plain data and the types of a graph's schemas, nothing else."""
     allowed = _schema_types(graph) if graph is not None else None
     return JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=allowed)
+
+
+def _storable(value: Any) -> Any:  # a channel's value
+    refused = (isinstance(value, str) and clean(value) != value) or (
+        isinstance(value, float) and not math.isfinite(value)
+    )
+    return _Beside(value) if refused else value
 
 
 def _schema_types(graph: CompiledStateGraph[Any, Any, Any, Any]) -> set[tuple[str, ...]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
+from pydantic_core import to_jsonable_python
 
 from interlock.core.ledger import Entry, Intention
-from interlock.postgres.pool import Pool, execute, fetch
+from interlock.postgres.plain import jsonb
+from interlock.postgres.pool import Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 
 SQL = load("runs")
@@ -26,9 +28,9 @@ class PostgresLedger:
             "thread_id": intention.thread_id,
             "node": intention.node,
             "action": intention.action,
-            "arguments": Jsonb(intention.arguments),
+            "arguments": jsonb(intention.arguments),
         }
-        async with self._pool.connection() as connection:
+        async with connected(self._pool) as connection:
             if await fetch(connection, SQL["begin_effect"], values):
                 return Entry(standing="new")
             found = (await fetch(connection, SQL["effect"], {"key": intention.key}))[0]
@@ -36,5 +38,6 @@ class PostgresLedger:
 
     async def finish(self, key: str, result: Any) -> None:  # JSON
         """Write the result of an act."""
-        async with self._pool.connection() as connection:
-            await execute(connection, SQL["finish_effect"], {"key": key, "result": Jsonb(result)})
+        stored = Json(to_jsonable_python(result, inf_nan_mode="strings"))
+        async with connected(self._pool) as connection:
+            await execute(connection, SQL["finish_effect"], {"key": key, "result": stored})

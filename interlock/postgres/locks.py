@@ -9,13 +9,19 @@ from contextlib import asynccontextmanager
 import psycopg
 from psycopg.rows import dict_row
 
-from interlock.errors import ThreadBusy
-from interlock.postgres.pool import Connection, Pool, execute, fetch, translated
+from interlock.errors import DatabaseUnavailable, ThreadBusy
+from interlock.postgres.pool import Connection, Pool, connected, execute, fetch, translated
 from interlock.postgres.queries import load
 
 SQL = load("runs")
-SPACE = 0x1E7E
-"""The first half of every advisory lock on a thread."""
+SEED = 0x1E7E
+"""Of the hash that makes a thread's id the key of its lock: 64 bits, so that two threads do not share one."""
+
+HOLDER = "interlock threads"
+"""What a connection that holds threads calls itself, so that they can be counted."""
+
+PATIENCE = 5.0
+"""Seconds that a cancelled caller waits for a lock to be let go of."""
 
 
 class ThreadLocks:
@@ -23,18 +29,31 @@ class ThreadLocks:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._held: set[str] = set()
+        self._held: dict[str, Connection] = {}
         self._connection: Connection | None = None
         self._guard = asyncio.Lock()
 
     @asynccontextmanager
     async def hold(self, thread_id: str) -> AsyncIterator[None]:
         """Hold a thread; raises `ThreadBusy` when this or another process holds it."""
-        await self._take(thread_id)
+        # Neither half may be cut in the middle by a cancellation: the lock would stay with the connection.
+        taking = asyncio.ensure_future(self._take(thread_id))
         try:
+            await _whole(taking)
             yield
         finally:
-            await self._release(thread_id)
+            if taking.done() and not taking.cancelled() and taking.exception() is None:
+                await _whole(asyncio.ensure_future(self._release(thread_id)))
+
+    async def check(self, thread_id: str) -> None:
+        """Raise `DatabaseUnavailable` when the connection that holds a thread is gone: others may run it by now."""
+        async with self._guard:
+            if self._held.get(thread_id) is self._connection and await self._answers():
+                return
+        raise DatabaseUnavailable(
+            f"The connection that held thread {thread_id} was lost, so the run was stopped.",
+            hint=f"Go on with `interlock resume {thread_id}`.",
+        )
 
     async def close(self) -> None:
         """Close the connection, and with it let go of all threads."""
@@ -44,35 +63,47 @@ class ThreadLocks:
 
     async def _take(self, thread_id: str) -> None:
         async with self._guard:
+            connection = await self._open()
             # The same session may take the same lock twice, so our own threads are looked up first.
-            if thread_id in self._held or not await self._try(thread_id):
+            if thread_id in self._held or not await _locked(connection, thread_id):
                 raise ThreadBusy(
                     f"Thread {thread_id} is being run by another process.",
                     hint="Wait for it, or stop it; `interlock status` shows it.",
                 )
-            self._held.add(thread_id)
-
-    async def _try(self, thread_id: str) -> bool:
-        values = {"space": SPACE, "thread_id": thread_id}
-        return bool((await fetch(await self._open(), SQL["lock_thread"], values))[0]["locked"])
+            self._held[thread_id] = connection
 
     async def _release(self, thread_id: str) -> None:
-        self._held.discard(thread_id)
-        if self._connection is None or self._connection.closed:
-            return  # the lock fell with the connection
         async with self._guard:
+            connection = self._held.pop(thread_id)
+            if connection is not self._connection or connection.closed:
+                return  # the lock fell with the connection
             try:
                 await execute(
-                    self._connection, SQL["unlock_thread"], {"space": SPACE, "thread_id": thread_id}
+                    connection, SQL["unlock_thread"], {"seed": SEED, "thread_id": thread_id}
                 )
-            except psycopg.Error:
+            except DatabaseUnavailable:
                 await self.close()
 
-    async def _open(self) -> Connection:
+    async def _answers(self) -> bool:
         if self._connection is None or self._connection.closed:
+            return False
+        try:
+            await fetch(self._connection, SQL["alive"], {})
+        except DatabaseUnavailable:
+            await self.close()
+            return False
+        return True
+
+    async def _open(self) -> Connection:
+        if self._connection is None or not await self._answers():
             with translated():
                 self._connection = await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, prepare_threshold=0, row_factory=dict_row
+                    self._url,
+                    autocommit=True,
+                    prepare_threshold=0,
+                    row_factory=dict_row,
+                    connect_timeout=5,
+                    application_name=HOLDER,
                 )
         return self._connection
 
@@ -81,8 +112,21 @@ async def held(pool: Pool, thread_ids: Sequence[str]) -> set[str]:
     """Return those of the threads that a process works on now."""
     if not thread_ids:
         return set()
-    async with pool.connection() as connection:
-        rows = await fetch(
-            connection, SQL["locked_threads"], {"space": SPACE, "thread_ids": list(thread_ids)}
-        )
+    values = {"seed": SEED, "thread_ids": list(thread_ids)}
+    async with connected(pool) as connection:
+        rows = await fetch(connection, SQL["locked_threads"], values)
     return {row["thread_id"] for row in rows}
+
+
+async def _locked(connection: Connection, thread_id: str) -> bool:
+    values = {"seed": SEED, "thread_id": thread_id}
+    return bool((await fetch(connection, SQL["lock_thread"], values))[0]["locked"])
+
+
+async def _whole(task: asyncio.Future[None]) -> None:
+    """Wait for a task; a cancellation is passed on only after the task has ended."""
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=PATIENCE)
+        raise

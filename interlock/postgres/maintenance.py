@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from interlock.errors import ThreadBusy
-from interlock.postgres.locks import SPACE
+from interlock.postgres.locks import HOLDER
 from interlock.postgres.migrations import pending
 from interlock.postgres.pool import execute, fetch, translated
 from interlock.postgres.queries import load
@@ -42,7 +42,7 @@ async def look(url: str) -> DatabaseFacts:
 async def reset(url: str) -> None:
     """Remove everything that was stored; raises `ThreadBusy` while a thread is being worked on."""
     async with await _connect(url) as connection, connection.transaction():
-        threads = (await fetch(connection, SQL["worked_on"], {"space": SPACE}))[0]["threads"]
+        threads = (await fetch(connection, SQL["worked_on"], {"holder": HOLDER}))[0]["threads"]
         if threads:
             raise ThreadBusy(
                 f"{threads} thread(s) of this database are being worked on; nothing was removed.",

@@ -33,6 +33,7 @@ async def open_pool(url: str, *, size: int = 8) -> AsyncIterator[Pool]:
             "row_factory": dict_row,
             "connect_timeout": 5,
         },
+        check=AsyncConnectionPool.check_connection,  # after a restart of the server, at once new ones
         name="interlock",
     )
     try:
@@ -41,6 +42,14 @@ async def open_pool(url: str, *, size: int = 8) -> AsyncIterator[Pool]:
         yield pool
     finally:
         await pool.close()
+
+
+@asynccontextmanager
+async def connected(pool: Pool) -> AsyncIterator[Connection]:
+    """Lend a connection; raises `DatabaseUnavailable` when there is none, or when it breaks meanwhile."""
+    with translated():
+        async with pool.connection() as connection:
+            yield connection
 
 
 class translated:  # noqa: N801  # reads as a verb: `with translated():`

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg.rows import DictRow
-from psycopg.types.json import Jsonb
 
 from interlock.core.runs import OpenQuestion, Run, RunKind, RunStatus, Usage
 from interlock.core.usage import ModelCall
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy, UsageError
-from interlock.postgres.pool import Connection, Pool, execute, fetch
+from interlock.postgres.plain import clean, exact, jsonb
+from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 
 SQL = load("runs")
@@ -28,6 +28,7 @@ class NewRun:
         context: the model, the role models and the pinned prompts that it uses.
         answers: for a resume: LangGraph's interrupt id -> answer.
         parent: for a fork: the thread and checkpoint that it starts from.
+        copied: the checkpoint of the parent's thread up to which its line is copied.
     """
 
     run_id: str
@@ -39,16 +40,30 @@ class NewRun:
     answers: Mapping[str, Any] | None = None
     title: str = ""
     parent: tuple[str, str] | None = None
+    copied: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """A run as it is executed: its row, with what it was given."""
+    """A run as it is executed: its row, with what it was given.
+
+    Attributes:
+        packed: the serializer's type and bytes of the input.
+    """
 
     run: Run
     context: Mapping[str, Any]
-    input: Any = None  # the graph's input schema
+    packed: tuple[str, bytes] = ("null", b"")
     answers: Mapping[str, Any] | None = None
+
+    def input(self, serde: SerializerProtocol) -> Any:  # the graph's input schema
+        """Return the input, restored by the serializer of the run's graph, which knows its types."""
+        return serde.loads_typed(self.packed)
+
+    def with_model(self, model: str) -> StoredRun:
+        """Return the run with another model."""
+        context = {**self.context, "model": model}
+        return replace(self, context=context, run=replace(self.run, model=model))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +74,7 @@ class Ending:
     error: str = ""
     error_kind: str = ""
     questions: tuple[OpenQuestion, ...] = ()
+    output: Any = None  # the graph's output schema
 
 
 class RunStore:
@@ -72,14 +88,16 @@ class RunStore:
         """Accept a run, and make its thread if there is none; a fork's thread begins with a copy of its parent's line.
 
         Raises:
-            ThreadBusy: the thread has a run that is queued or running.
+            ThreadBusy: the thread has a run that is queued or running, or waits for an answer.
+            UsageError: the thread belongs to another graph, or the input cannot be stored.
         """
-        async with self._pool.connection() as connection, connection.transaction():
+        async with connected(self._pool) as connection, connection.transaction():
             await self._add(connection, new)
-            if new.kind == "fork" and new.parent is not None:
+            await _refuse_waiting(connection, new.thread_id)
+            if new.parent is not None and new.copied is not None:
                 values = {
                     "thread_id": new.parent[0],
-                    "checkpoint_id": new.parent[1],
+                    "checkpoint_id": new.copied,
                     "to_thread_id": new.thread_id,
                 }
                 for name in ("copy_checkpoints", "copy_blobs", "copy_writes"):
@@ -93,9 +111,10 @@ class RunStore:
         Raises:
             AnswerRefused: the question was answered before; of two simultaneous answers the second gets this.
         """
-        async with self._pool.connection() as connection, connection.transaction():
+        taken = {"answer": exact(answer, "The answer"), "answered_by": clean(by)}
+        async with connected(self._pool) as connection, connection.transaction():
             for question_id in question_ids:
-                values = {"question_id": question_id, "answer": Jsonb(answer), "answered_by": by}
+                values = {"question_id": question_id, **taken}
                 if not await fetch(connection, SQL["answer_question"], values):
                     raise AnswerRefused(
                         f"Question {question_id} is not open any more.",
@@ -103,23 +122,36 @@ class RunStore:
                     )
             await self._add(connection, new)
 
-    async def start(self, run_id: str, process: str, context: Mapping[str, Any]) -> None:
-        """Note that a process begins an attempt."""
-        await self._execute("start_run", run_id=run_id, process=process, context=Jsonb(context))
+    async def start(self, run: Run, process: str, context: Mapping[str, Any]) -> None:
+        """Note that a process begins an attempt at a run; it must hold the thread.
+
+        Raises:
+            ThreadBusy: the run went on since it was read; the number of its attempts is the fence.
+        """
+        values = {"run_id": run.run_id, "attempts": run.attempts, "process": process}
+        async with connected(self._pool) as connection:
+            if not await execute(
+                connection, SQL["start_run"], values | {"context": jsonb(context)}
+            ):
+                raise _taken_over(run)
 
     async def end(self, run: Run, ending: Ending) -> None:
-        """End an attempt: status, questions and the thread's time, in one transaction."""
-        async with self._pool.connection() as connection, connection.transaction():
-            for question in ending.questions:
-                await execute(connection, SQL["open_question"], _question_values(question))
-            if ending.error_kind in ("AnswerRefused", "ResumeRefused"):
-                await self._reopen(connection, run)
-            values = {
-                "status": ending.status,
-                "error": ending.error[:4000],
-                "error_kind": ending.error_kind,
-            }
-            await execute(connection, SQL["end_run"], {"run_id": run.run_id, **values})
+        """End an attempt: status, questions and the thread's time, in one transaction.
+
+        Raises:
+            ThreadBusy: another process has begun an attempt since; nothing was changed.
+        """
+        values = {
+            "run_id": run.run_id,
+            "attempts": run.attempts + 1,
+            "status": ending.status,
+            "error": clean(ending.error[:4000]),
+            "error_kind": ending.error_kind,
+        }
+        async with connected(self._pool) as connection, connection.transaction():
+            if not await execute(connection, SQL["end_run"], values):
+                raise _taken_over(run)
+            await self._end_questions(connection, run, ending)
             await execute(connection, SQL["touch_thread"], {"thread_id": run.thread_id})
 
     async def thread(self, thread_id: str) -> DictRow:
@@ -148,6 +180,13 @@ class RunStore:
         """Return the threads that something happened on lately, each with its latest run."""
         return await self._fetch("threads", graph=graph, limit=limit)
 
+    async def stored(self, run_id: str) -> StoredRun:
+        """Return a run that was accepted, by its whole id."""
+        rows = await self._fetch("run", run_id=run_id)
+        if not rows:
+            raise NotFound(f"There is no run {run_id!r}.")
+        return _stored(rows[0])
+
     async def latest(self, thread_id: str) -> StoredRun:
         """Return the last run of a thread; raises `NotFound`."""
         rows = await self._fetch("latest_run", thread_id=thread_id)
@@ -156,17 +195,7 @@ class RunStore:
                 f"There is no thread {thread_id!r}.",
                 hint="`interlock status` lists the latest ones.",
             )
-        return self._stored(rows[0])
-
-    async def first(self, thread_id: str) -> StoredRun:
-        """Return the first run of a thread; raises `NotFound`."""
-        rows = await self._fetch("runs", thread_id=thread_id)
-        if not rows:
-            raise NotFound(
-                f"There is no thread {thread_id!r}.",
-                hint="`interlock status` lists the latest ones.",
-            )
-        return self._stored(rows[0])
+        return _stored(rows[0])
 
     async def runs(self, thread_id: str) -> list[Run]:
         """Return all runs of a thread, oldest first."""
@@ -183,9 +212,9 @@ class RunStore:
         return _question(rows[0]), rows[0]["status"]
 
     async def open_questions(
-        self, thread_id: str | None = None, *, limit: int = 100
+        self, thread_id: str | None = None, *, limit: int | None = None
     ) -> list[OpenQuestion]:
-        """Return what waits for a person, oldest first."""
+        """Return what waits for a person, oldest first; without a limit all of it."""
         return [
             _question(row)
             for row in await self._fetch("open_questions", thread_id=thread_id, limit=limit)
@@ -228,13 +257,13 @@ class RunStore:
         return {row.pop("task_id"): Usage(**row) for row in rows}
 
     async def _add(self, connection: Connection, new: NewRun) -> None:
-        kind, blob = self._serde.dumps_typed(new.input)
+        kind, blob = self._dumped(new.input)
         parent = new.parent or (None, None)
         thread = {
             "thread_id": new.thread_id,
             "graph": new.graph,
-            "title": new.title[:200],
-            "context": Jsonb(new.context),
+            "title": clean(new.title[:200]),
+            "context": jsonb(new.context),
         }
         run = {
             "run_id": new.run_id,
@@ -245,41 +274,82 @@ class RunStore:
         given = {
             "input_type": kind,
             "input": blob,
-            "answers": None if new.answers is None else Jsonb(new.answers),
+            "answers": None if new.answers is None else exact(new.answers, "The answer"),
         }
         lineage = {"parent_thread_id": parent[0], "parent_checkpoint_id": parent[1]}
         await execute(connection, SQL["open_thread"], thread | lineage)
+        await _refuse_other_graph(connection, new)
         try:
-            await execute(connection, SQL["add_run"], run | given | {"context": Jsonb(new.context)})
+            await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
         except psycopg.errors.UniqueViolation as error:
             raise ThreadBusy(
                 f"Thread {new.thread_id} already has a run that has not ended.",
                 hint=f"Continue it with `interlock resume {new.thread_id}`, or wait for it.",
             ) from error
 
+    async def _end_questions(self, connection: Connection, run: Run, ending: Ending) -> None:
+        for question in ending.questions:
+            await execute(connection, SQL["open_question"], _question_values(question))
+        if ending.error_kind in ("AnswerRefused", "ResumeRefused"):
+            await self._reopen(connection, run)
+        elif ending.status in ("waiting", "succeeded"):
+            open_now = [question.id for question in ending.questions]
+            values = {"thread_id": run.thread_id, "open_now": open_now}
+            await execute(connection, SQL["withdraw_questions"], values)
+
     async def _reopen(self, connection: Connection, run: Run) -> None:
-        answers = (await self._stored_row(connection, run.thread_id))["answers"] or {}
-        values = {"thread_id": run.thread_id, "interrupt_ids": list(answers)}
+        row = (await fetch(connection, SQL["run"], {"run_id": run.run_id}))[0]
+        values = {"thread_id": run.thread_id, "interrupt_ids": list(row["answers"] or {})}
         await execute(connection, SQL["reopen_questions"], values)
 
-    async def _stored_row(self, connection: Connection, thread_id: str) -> DictRow:
-        return (await fetch(connection, SQL["latest_run"], {"thread_id": thread_id}))[0]
-
     async def _fetch(self, statement: str, **values: Any) -> list[DictRow]:  # SQL values
-        async with self._pool.connection() as connection:
+        async with connected(self._pool) as connection:
             return await fetch(connection, SQL[statement], values)
 
     async def _execute(self, statement: str, **values: Any) -> None:  # SQL values
-        async with self._pool.connection() as connection:
+        async with connected(self._pool) as connection:
             await execute(connection, SQL[statement], values)
 
-    def _stored(self, row: DictRow) -> StoredRun:
-        given = (
-            self._serde.loads_typed((row["input_type"], row["input"]))
-            if row["input_type"]
-            else None
+    def _dumped(self, given: Any) -> tuple[str, bytes]:  # the graph's input schema
+        try:
+            return self._serde.dumps_typed(given)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"The input cannot be saved: {error}.") from error
+
+
+def _stored(row: DictRow) -> StoredRun:
+    return StoredRun(
+        run=_run(row),
+        context=row["context"],
+        packed=(row["input_type"] or "null", row["input"] or b""),
+        answers=row["answers"],
+    )
+
+
+async def _refuse_other_graph(connection: Connection, new: NewRun) -> None:
+    found = (await fetch(connection, SQL["thread"], {"thread_id": new.thread_id}))[0]["graph"]
+    if found != new.graph:
+        raise UsageError(
+            f"Thread {new.thread_id} belongs to the graph {found!r}, not to {new.graph!r}.",
+            hint="Use another thread.",
         )
-        return StoredRun(run=_run(row), context=row["context"], input=given, answers=row["answers"])
+
+
+async def _refuse_waiting(connection: Connection, thread_id: str) -> None:
+    # Looked up after the run was added: until then a run that ends could still ask.
+    rows = await fetch(connection, SQL["open_questions"], {"thread_id": thread_id, "limit": None})
+    if rows:
+        raise ThreadBusy(
+            f"Thread {thread_id} waits for an answer to {', '.join(row['question_id'] for row in rows)}.",
+            hint="Answer it first, or use another thread.",
+        )
+
+
+def _taken_over(run: Run) -> ThreadBusy:
+    return ThreadBusy(
+        f"Run {run.run_id} of thread {run.thread_id} was taken on by another process.",
+        hint="`interlock status` shows how it stands.",
+    )
 
 
 def _run(row: DictRow) -> Run:
@@ -320,7 +390,7 @@ def _question_values(question: OpenQuestion) -> dict[str, Any]:  # SQL values
         "node": question.node,
         "interrupt_id": question.interrupt_id,
         "digest": question.digest,
-        "payload": Jsonb(question.payload),
+        "payload": jsonb(question.payload),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import resources
 
 import psycopg
@@ -10,6 +11,8 @@ from interlock.errors import DatabaseUnavailable
 
 LOCK = 0x1E7E_10C4
 """The advisory lock under which migrations run: two processes that start at once do not collide."""
+
+TURN_SECONDS = 0.05
 
 MINIMUM_SERVER = 140000
 
@@ -24,10 +27,10 @@ async def migrate(url: str) -> list[str]:
     """
     try:
         async with await psycopg.AsyncConnection.connect(
-            url, autocommit=True, prepare_threshold=None
+            url, autocommit=True, prepare_threshold=None, connect_timeout=10
         ) as connection:
             _check_server(connection)
-            await connection.execute("select pg_advisory_lock(%s)", (LOCK,))
+            await _wait_for_turn(connection)
             try:
                 return await _apply(connection)
             finally:
@@ -58,6 +61,16 @@ def scripts() -> list[tuple[str, str]]:
         key=lambda each: each.name,
     )
     return [(each.name.removesuffix(".sql"), each.read_text(encoding="utf-8")) for each in files]
+
+
+async def _wait_for_turn(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+    # Asked for again and again, not waited for inside a statement: LangGraph's setup builds indexes concurrently,
+    # which waits for every statement that is under way, and so the two would wait for each other.
+    while True:
+        cursor = await connection.execute("select pg_try_advisory_lock(%s)", (LOCK,))
+        if await cursor.fetchone() == (True,):
+            return
+        await asyncio.sleep(TURN_SECONDS)
 
 
 async def _apply(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> list[str]:

@@ -1,6 +1,6 @@
 -- worked_on: how many threads are being worked on in this database
-select count(*)::int as threads from pg_locks
-where locktype = 'advisory' and granted and classid = %(space)s::oid
+select count(*)::int as threads from pg_locks join pg_stat_activity using (pid)
+where locktype = 'advisory' and granted and objsubid = 1 and application_name = %(holder)s
     and database = (select oid from pg_database where datname = current_database());
 
 -- drop_ours: remove everything that Interlock stored

@@ -7,16 +7,16 @@ on conflict (thread_id) do nothing;
 insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers)
 values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %(input_type)s, %(input)s, %(answers)s);
 
--- start_run: a process begins an attempt
+-- start_run: a process begins an attempt; no row means that the run went on since it was read
 update interlock.runs
 set status = 'running', attempts = attempts + 1, process = %(process)s, started_at = coalesce(started_at, now()), error = '', error_kind = '',
     context = %(context)s
-where run_id = %(run_id)s and status in ('queued', 'running', 'failed');
+where run_id = %(run_id)s and attempts = %(attempts)s and status in ('queued', 'running', 'failed');
 
--- end_run: a run ends, waits, or is handed back
+-- end_run: a run ends, waits, or is handed back; no row means that another process has taken it on
 update interlock.runs
 set status = %(status)s, error = %(error)s, error_kind = %(error_kind)s, finished_at = case when %(status)s = 'queued' then null else now() end
-where run_id = %(run_id)s;
+where run_id = %(run_id)s and attempts = %(attempts)s and status = 'running';
 
 -- touch_thread: note that something happened on a thread
 update interlock.threads set updated_at = now() where thread_id = %(thread_id)s;
@@ -24,7 +24,12 @@ update interlock.threads set updated_at = now() where thread_id = %(thread_id)s;
 -- open_question: write down what a run waits for
 insert into interlock.questions (question_id, thread_id, run_id, graph, node, interrupt_id, digest, payload)
 values (%(question_id)s, %(thread_id)s, %(run_id)s, %(graph)s, %(node)s, %(interrupt_id)s, %(digest)s, %(payload)s)
-on conflict (question_id) do update set status = 'open', run_id = excluded.run_id, answer = null, answered_by = '', answered_at = null;
+on conflict (question_id) do update set status = 'open', run_id = excluded.run_id, answer = null, answered_by = '', answered_at = null
+where interlock.questions.thread_id = excluded.thread_id;
+
+-- withdraw_questions: what a thread does not wait for any more cannot be answered
+update interlock.questions set status = 'withdrawn'
+where thread_id = %(thread_id)s and status = 'open' and question_id <> all(%(open_now)s::text[]);
 
 -- answer_question: take an answer; no row means that it was answered before
 update interlock.questions
@@ -42,18 +47,23 @@ select * from interlock.threads where thread_id = %(thread_id)s;
 -- threads: the threads that something happened on lately, each with its latest run
 select t.*, r.run_id, r.kind, r.status, r.attempts, r.error, r.error_kind
 from interlock.threads t
-left join lateral (select * from interlock.runs where thread_id = t.thread_id order by created_at desc limit 1) r on true
+left join lateral (select * from interlock.runs where thread_id = t.thread_id order by number desc limit 1) r on true
 where %(graph)s::text is null or t.graph = %(graph)s
 order by t.updated_at desc limit %(limit)s;
 
--- thread_by_prefix: threads whose id starts with some characters
-select thread_id from interlock.threads where starts_with(thread_id, %(prefix)s) limit 3;
+-- thread_by_prefix: the thread of this id, or those whose id starts with it; only generated ids may be abbreviated
+select thread_id from interlock.threads
+where thread_id = %(prefix)s or (starts_with(thread_id, %(prefix)s) and thread_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
+order by thread_id <> %(prefix)s limit 3;
+
+-- run: one run
+select * from interlock.runs where run_id = %(run_id)s;
 
 -- latest_run: the last run of a thread
-select * from interlock.runs where thread_id = %(thread_id)s order by created_at desc limit 1;
+select * from interlock.runs where thread_id = %(thread_id)s order by number desc limit 1;
 
 -- runs: all runs of a thread, oldest first
-select * from interlock.runs where thread_id = %(thread_id)s order by created_at;
+select * from interlock.runs where thread_id = %(thread_id)s order by number;
 
 -- question: one question
 select * from interlock.questions where question_id = %(question_id)s;
@@ -64,7 +74,7 @@ select question_id from interlock.questions where starts_with(question_id, %(pre
 -- open_questions: what waits for a person, oldest first
 select * from interlock.questions
 where status = 'open' and (%(thread_id)s::text is null or thread_id = %(thread_id)s)
-order by asked_at limit %(limit)s;
+order by asked_at limit %(limit)s::bigint;
 
 -- questions: all questions of a thread, oldest first
 select * from interlock.questions where thread_id = %(thread_id)s order by asked_at;
@@ -125,15 +135,18 @@ join checkpoints c on c.thread_id = %(to_thread_id)s and c.checkpoint_ns = '' an
 where w.thread_id = %(thread_id)s and w.checkpoint_ns = '' and w.checkpoint_id <> %(checkpoint_id)s;
 
 -- lock_thread: try to hold a thread for as long as this session lives
-select pg_try_advisory_lock(%(space)s, hashtext(%(thread_id)s)) as locked;
+select pg_try_advisory_lock(hashtextextended(%(thread_id)s, %(seed)s)) as locked;
 
 -- unlock_thread: let go of a thread
-select pg_advisory_unlock(%(space)s, hashtext(%(thread_id)s)) as unlocked;
+select pg_advisory_unlock(hashtextextended(%(thread_id)s, %(seed)s)) as unlocked;
+
+-- alive: the session answers, so it still holds what it held
+select true as alive;
 
 -- locked_threads: which of some threads a session holds
-select thread_id from unnest(%(thread_ids)s::text[]) as t (thread_id)
+select thread_id from unnest(%(thread_ids)s::text[]) as t (thread_id), hashtextextended(t.thread_id, %(seed)s) as key
 where exists (
     select from pg_locks
     where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())
-        and classid = %(space)s::oid and objid = (hashtext(t.thread_id)::bigint & 4294967295)::oid
+        and objsubid = 1 and classid = (key >> 32 & 4294967295)::oid and objid = (key & 4294967295)::oid
 );
