@@ -215,6 +215,9 @@ async def test_pages_that_nobody_can_look_up_are_left_out(making: Making, script
 
     passages = await corpus.search(collection, "tides")
 
+    assert [each["source"] for each in await corpus.documents(collection)] == [
+        "https://example.org/odd"
+    ]
     assert [(each["title"], each["text"]) for each in passages] == [
         ("https://example.org/odd", "tides\nand")
     ]

@@ -25,6 +25,7 @@ ANSWERS: dict[str, object] = {
     "tavily finds nothing": "No search results found for 'x'. Suggestions: try other words.",
     "duckduckgo finds nothing": RuntimeError("No results found."),
     "tavily is busy": {"error": ValueError("Error 429: Too Many Requests")},
+    "tavily is cut off": {"error": type("ClientConnectionError", (OSError,), {})("no route")},
     "tavily refuses": {"error": ValueError("Error 401: the key tvly-secret is wrong")},
     "brave is down": RuntimeError("HTTP error 503"),
     "brave refuses": RuntimeError("HTTP error 422"),
@@ -90,7 +91,15 @@ async def test_no_result_is_no_error(shape: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", ["tavily is busy", "brave is down", "exa is busy", "nothing answers", "too slow"]
+    "shape",
+    [
+        "tavily is busy",
+        "tavily is cut off",
+        "brave is down",
+        "exa is busy",
+        "nothing answers",
+        "too slow",
+    ],
 )
 async def test_failures_that_may_pass_are_known(shape: str) -> None:
     """A graph tries again after an error that names the tool, also where the status hides in words."""
