@@ -94,7 +94,7 @@ async def aopen(
         pool = await stack.enter_async_context(open_pool(database))
         thread_locks = ThreadLocks(database)
         stack.push_async_callback(thread_locks.close)
-        ports = _ports(pool, settings, models)
+        ports = _ports(pool, thread_locks, settings, models)
         yield Interlock(settings, application, database, pool, thread_locks, ports)
 
 
@@ -593,7 +593,9 @@ class Interlock:
     def _durable(self, name: str) -> Graph:
         if name not in self._graphs:
             graph = self.graph(name)
-            self._graphs[name] = graph.copy({"checkpointer": saver_for(graph, self._pool)})
+            self._graphs[name] = graph.copy(
+                {"checkpointer": saver_for(graph, self._pool, self._locks.check)}
+            )
         return self._graphs[name]
 
     def _new_context(self, graph: Graph, model: str | None) -> dict[str, Any]:  # JSON
@@ -615,7 +617,9 @@ class Interlock:
         return Context(ports=self._ports, **{key: stored[key] for key in stored})
 
 
-def _ports(pool: Pool, settings: Settings, models: ModelSource | None) -> Ports:
+def _ports(
+    pool: Pool, thread_locks: ThreadLocks, settings: Settings, models: ModelSource | None
+) -> Ports:
     built = ChatModels(
         base_url=settings.base_url,
         timeout=settings.model_timeout,
@@ -627,7 +631,7 @@ def _ports(pool: Pool, settings: Settings, models: ModelSource | None) -> Ports:
     return Ports(
         models=models or built,
         corpus=corpus,
-        ledger=PostgresLedger(pool),
+        ledger=PostgresLedger(pool, thread_locks.check),
         spending=RunStore(pool, strict_serializer()),
     )
 

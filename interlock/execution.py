@@ -114,7 +114,7 @@ class Execution:
             given,
             config,
             context=self.context,
-            stream_mode=cast("list[StreamMode]", sorted({*self.modes, "values"})),
+            stream_mode=cast("list[StreamMode]", sorted(self.modes)),
             durability="sync",
             control=self.control,
             subgraphs=True,
@@ -123,10 +123,7 @@ class Execution:
         with translated():
             async with aclosing(cast("AsyncGenerator[Any]", stream)) as parts:  # LangGraph's parts
                 async for part in parts:
-                    if part["type"] == "values" and not part["ns"]:
-                        await self.locks.check(self.run.thread_id)
-                    if part["type"] in self.modes:
-                        yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
+                    yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
 
     def _config(self) -> RunnableConfig:
         recorder = UsageRecorder(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,26 @@ from langgraph._internal._serde import (
 )  # not public by name; versions are pinned and a test holds it
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph.state import CompiledStateGraph
 
 from interlock.postgres.plain import clean
 from interlock.postgres.pool import Pool
 
+Check = Callable[[str], Awaitable[None]]
+"""Raises when this process has lost its hold on a thread."""
+
 
 class Saver(AsyncPostgresSaver):
-    """LangGraph's checkpointer, which also keeps text with NUL, and numbers that JSON does not know."""
+    """LangGraph's checkpointer; it writes only on threads that this process holds.
+
+    It also keeps text with NUL, and numbers that JSON does not know.
+    """
+
+    def __init__(self, pool: Pool, serde: SerializerProtocol, check: Check) -> None:
+        super().__init__(pool, serde=serde)
+        self._check = check
 
     async def aput(
         self,
@@ -31,9 +42,21 @@ class Saver(AsyncPostgresSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Save a checkpoint; a plain value that jsonb refuses goes where lists and objects go."""
+        await self._check(config["configurable"]["thread_id"])
         values = {key: _storable(value) for key, value in checkpoint["channel_values"].items()}
         kept: Checkpoint = {**checkpoint, "channel_values": values}
         return await super().aput(config, kept, metadata, new_versions)
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Save what a task wrote."""
+        await self._check(config["configurable"]["thread_id"])
+        await super().aput_writes(config, writes, task_id, task_path)
 
     def _dump_blobs(
         self, thread_id: str, checkpoint_ns: str, values: dict[str, Any], versions: ChannelVersions
@@ -52,9 +75,9 @@ class _Beside:
     value: str | float
 
 
-def saver_for(graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool) -> Saver:
+def saver_for(graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool, check: Check) -> Saver:
     """Return a checkpointer that restores only types which the graph's schemas name."""
-    return Saver(pool, serde=strict_serializer(graph))
+    return Saver(pool, strict_serializer(graph), check)
 
 
 def strict_serializer(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from psycopg.types.json import Json
-from pydantic_core import to_jsonable_python
 
 from interlock.core.ledger import Entry, Intention
-from interlock.postgres.plain import jsonb
+from interlock.postgres.checkpoints import Check
+from interlock.postgres.plain import finite, jsonb
 from interlock.postgres.pool import Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 
@@ -18,8 +18,9 @@ SQL = load("runs")
 class PostgresLedger:
     """Effects as rows: the intention is committed before the act."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, check: Check) -> None:
         self._pool = pool
+        self._check = check
 
     async def begin(self, intention: Intention) -> Entry:
         """Write the intention, or tell how an earlier one with the same key stands."""
@@ -30,6 +31,7 @@ class PostgresLedger:
             "action": intention.action,
             "arguments": jsonb(intention.arguments),
         }
+        await self._check(intention.thread_id)
         async with connected(self._pool) as connection:
             if await fetch(connection, SQL["begin_effect"], values):
                 return Entry(standing="new")
@@ -38,6 +40,6 @@ class PostgresLedger:
 
     async def finish(self, key: str, result: Any) -> None:  # JSON
         """Write the result of an act."""
-        stored = Json(to_jsonable_python(result, inf_nan_mode="strings"))
+        stored = Json(finite(result))
         async with connected(self._pool) as connection:
             await execute(connection, SQL["finish_effect"], {"key": key, "result": stored})

@@ -46,9 +46,10 @@ class ThreadLocks:
                 await _whole(asyncio.ensure_future(self._release(thread_id)))
 
     async def check(self, thread_id: str) -> None:
-        """Raise `DatabaseUnavailable` when the connection that holds a thread is gone: others may run it by now."""
+        """Raise `DatabaseUnavailable` when a thread was held here and is not any more: others may run it by now."""
         async with self._guard:
-            if self._held.get(thread_id) is self._connection and await self._answers():
+            holder = self._held.get(thread_id)
+            if holder is None or (holder is self._connection and await self._answers()):
                 return
         raise DatabaseUnavailable(
             f"The connection that held thread {thread_id} was lost, so the run was stopped.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -21,8 +23,7 @@ def clean(text: str) -> str:
 
 def plain(value: Any) -> Any:  # anything -> JSON
     """Return a value as JSON that can be stored and shown; what has no JSON form becomes its text."""
-    cleaned = _cleaned(value)
-    return _cleaned(to_jsonable_python(cleaned, inf_nan_mode="strings", fallback=str))
+    return _cleaned(to_jsonable_python(_cleaned(value), fallback=str))
 
 
 def jsonb(value: Any) -> Jsonb:  # anything
@@ -33,16 +34,27 @@ def jsonb(value: Any) -> Jsonb:  # anything
 def exact(value: Any, what: str) -> Jsonb:  # JSON
     """Return a value to be stored as jsonb; raises `UsageError` when it has no JSON form."""
     try:
-        return Jsonb(_cleaned(to_jsonable_python(_cleaned(value), inf_nan_mode="strings")))
+        return Jsonb(_cleaned(to_jsonable_python(_cleaned(value))))
     except PydanticSerializationError as error:
         raise UsageError(f"{what} cannot be stored as JSON: {error}.") from error
 
 
+def finite(value: Any) -> Any:  # JSON
+    """Return JSON with NaN and infinities as text, which pydantic reads as the numbers they are."""
+    return _mapped(value, lambda text: text)
+
+
 def _cleaned(value: Any) -> Any:  # anything
+    return _mapped(value, clean)
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:  # anything
     if isinstance(value, str):
-        return clean(value)
+        return change(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if type(value) is dict:
-        return {_cleaned(key): _cleaned(each) for key, each in value.items()}
+        return {_mapped(key, change): _mapped(each, change) for key, each in value.items()}
     if type(value) in (list, tuple):
-        return [_cleaned(each) for each in value]
+        return [_mapped(each, change) for each in value]
     return value
