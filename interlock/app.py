@@ -674,7 +674,11 @@ def _check_foreign(question: OpenQuestion, decision: str) -> None:
 
 
 def _check_prompts(stored: StoredRun) -> None:
-    for name, version in stored.context.get("prompts", {}).items():
+    # The process that accepted the run may have known other graphs; their prompts are not this one's.
+    known = prompts.registered_groups()
+    pinned = dict(stored.context.get("prompts", {}))
+    ours = {name: pinned[name] for name in pinned if name.partition("/")[0] in known}
+    for name, version in ours.items():
         try:
             prompts.load(name, version)
         except InterlockError as error:

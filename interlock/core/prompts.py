@@ -105,6 +105,11 @@ def versions(name: str) -> list[str]:
     return sorted((version for each, version in pairs if each == short), key=_order)
 
 
+def registered_groups() -> frozenset[str]:
+    """Return the groups whose prompts are registered: those of the graphs that this process has imported."""
+    return frozenset(_FOLDERS)
+
+
 def pins(groups: set[str] | None = None) -> dict[str, str]:
     """Return the newest release of each registered prompt, to be pinned in a run."""
     return {
