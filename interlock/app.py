@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -387,7 +387,7 @@ class Interlock:
         thread_id: str | None = None,
         model: str | None = None,
         stream_mode: Sequence[str] = ("updates", "custom"),
-    ) -> Iterator[Part]:
+    ) -> Generator[Part]:
         """Run a graph and yield what happens; see `astream`."""
         return _iterate(
             self.astream(graph, input, thread_id=thread_id, model=model, stream_mode=stream_mode)
@@ -406,7 +406,7 @@ class Interlock:
         *,
         model: str | None = None,
         stream_mode: Sequence[str] = ("updates", "custom"),
-    ) -> Iterator[Part]:
+    ) -> Generator[Part]:
         """Go on with a thread and yield what happens; see `aresume_stream`."""
         return _iterate(
             self.aresume_stream(thread_id, answer, model=model, stream_mode=stream_mode)
@@ -706,7 +706,7 @@ async def _last(parts: AsyncIterator[Part]) -> Run:
     return run
 
 
-def _iterate(parts: AsyncIterator[Part]) -> Iterator[Part]:
+def _iterate(parts: AsyncIterator[Part]) -> Generator[Part]:
     iterator = aiter(parts)
     try:
         while True:

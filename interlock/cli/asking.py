@@ -140,8 +140,8 @@ def _decided(question: OpenQuestion, choice: str, by: str) -> AnswerForm | None:
 def _choice(question: OpenQuestion, console: Console) -> str:
     offered = {key: answer for key, answer in KEYS.items() if answer in question.decisions}
     words = "  ".join(f"[bold]{key}[/] {WORDS[answer]}" for key, answer in offered.items())
-    console.print(f"{words}  [bold]l[/] later  ", end="")
     _forget_typed_ahead()
+    console.print(f"{words}  [bold]l[/] later  ", end="")
     while True:
         key = click.getchar().lower()
         if key in offered or key == "l" or key in STOP:

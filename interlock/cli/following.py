@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
@@ -52,7 +52,7 @@ def follow(il: Interlock, call: Call, run: Run, *, model: str | None = None) -> 
     view = view_of(il, run)
     ended = run
     parts = il.resume_stream(run.thread_id, model=model, stream_mode=MODES)
-    with _shown(view), stopping(il, call, view) as stop:
+    with _shown(view), stopping(il, call, view) as stop, closing(parts):
         try:
             for part in parts:
                 ended = part["data"] if part["type"] == "end" else ended
