@@ -36,12 +36,12 @@ def status(graph: str | None, limit: int) -> int:
         server = _server(il)
     if call.as_json:
         found = [thread_document(each) for each in threads]
-        print_json({"server": server, "runs": counts, "threads": found})
+        print_json({"server": server, "counts": counts, "threads": found})
         return 0
     console = results()
     console.print(server, markup=False, soft_wrap=True)
     if counts:
-        console.print("runs: " + " · ".join(f"{many} {kind}" for kind, many in counts.items()))
+        console.print("threads: " + " · ".join(f"{many} {kind}" for kind, many in counts.items()))
     print_threads(threads, console)
     print_notice(console, notice_for(each.model for each in threads))
     return 0

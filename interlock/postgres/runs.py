@@ -229,7 +229,7 @@ class RunStore:
         return await self._fetch("effects", thread_id=thread_id)
 
     async def counts(self) -> dict[str, int]:
-        """Return how many runs there are in each status."""
+        """Return how many threads stand in each status, each by its latest run."""
         return {row["status"]: row["count"] for row in await self._fetch("count_by_status")}
 
     async def add_model_call(self, thread_id: str, run_id: str, call: ModelCall) -> None:

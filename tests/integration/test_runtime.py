@@ -469,3 +469,15 @@ async def test_the_database_itself_refuses_two_runs_on_a_thread(
             " values ('other', %s, 'counter', 'invoke', 'running')",
             (run.thread_id,),
         )
+
+
+async def test_counts_are_of_threads_by_their_latest_run(
+    il: Interlock, tmp_path: Path, log: Path
+) -> None:
+    """An answered question no longer counts as waiting."""
+    await il.ainvoke("counter", {"goal": 1, "log": str(log)})
+    await il.ainvoke("payment", payment(tmp_path / "one"))
+    run = await il.ainvoke("payment", payment(tmp_path / "two"))
+    await il.aresume(run.thread_id, Reject(run.interrupts[0].id))
+
+    assert await il.store.counts() == {"succeeded": 2, "waiting": 1}

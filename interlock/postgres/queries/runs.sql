@@ -102,8 +102,10 @@ select done, result from interlock.effects where key = %(key)s;
 -- finish_effect: write the result of an act
 update interlock.effects set done = true, result = %(result)s, finished_at = now() where key = %(key)s;
 
--- count_by_status: how many runs there are in each status
-select status, count(*)::int as count from interlock.runs group by status;
+-- count_by_status: how many threads stand in each status, each by its latest run
+select status, count(*)::int as count
+from (select distinct on (thread_id) status from interlock.runs order by thread_id, number desc) as latest
+group by status;
 
 -- copy_checkpoints: copy a checkpoint and its ancestors, of the root graph, to another thread
 with recursive line as (
