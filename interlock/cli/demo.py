@@ -36,10 +36,11 @@ def demo(question: str, model: str | None, yes: bool) -> int:
 
     call = this_call()
     folder = own_folder(call, "demo") / "python-reference"
-    _introduce(question, folder, write_documents(folder))
     given = {"question": question, "sources": [str(folder)], "output": str(Path.cwd() / REPORTS)}
     by_itself = yes or call.as_json or not is_conversation()
-    with call.runtime() as il:
+    _introduce(question)
+    with call.runtime() as il:  # first: a data directory is made in an empty folder
+        _say_what_is_read(folder, write_documents(folder))
         ended = follow(il, call, il.submit(GRAPH, given, model=model))
         if by_itself:
             ended = _approve_all(il, call, ended)
@@ -61,13 +62,18 @@ def command_name(invoked: str, here: Path) -> str:
     return os.path.relpath(program, here) if program.is_relative_to(here) else str(program)
 
 
-def _introduce(question: str, folder: Path, documents: int) -> None:
+def _introduce(question: str) -> None:
+    from interlock.cli.output import remarks
+
+    remarks().print("[bold]Interlock demo[/]")
+    remarks().print(f"  question   {question}", markup=False)
+
+
+def _say_what_is_read(folder: Path, documents: int) -> None:
     from interlock.cli.output import remarks
 
     console = remarks()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    console.print("[bold]Interlock demo[/]")
-    console.print(f"  question   {question}", markup=False)
     console.print(
         f"  documents  {documents} topics of the reference that comes with Python {version}"
     )
