@@ -149,3 +149,13 @@ def test_command_name(tmp_path: Path) -> None:
         tmp_path / "bin/interlock"
     )
     assert command_name("/somewhere/__main__.py", tmp_path) == "interlock"
+
+
+@pytest.mark.parametrize("name", [name for name, _ in every_command(program)])
+def test_documented(name: str) -> None:
+    """Every command stands in docs/cli.md."""
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+    assert f"| `interlock {name}" in page or any(
+        f"| `interlock {name} {inner}" in page for inner in ("list", "migrate")
+    )
