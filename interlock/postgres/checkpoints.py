@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langgraph._internal._constants import ERROR_SOURCE_NODE
 from langgraph._internal._serde import (
     build_serde_allowlist,
-)  # not public by name; versions are pinned and a test holds it
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+)  # neither is public by name; versions are pinned and a test holds it
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+)
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import ERROR
 from langgraph.graph.state import CompiledStateGraph
 
 from interlock.postgres.plain import clean
@@ -54,9 +61,9 @@ class Saver(AsyncPostgresSaver):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Save what a task wrote."""
+        """Save what a task wrote; of one that failed or was cancelled nothing but that."""
         await self._check(config["configurable"]["thread_id"])
-        await super().aput_writes(config, writes, task_id, task_path)
+        await super().aput_writes(config, _whole(writes), task_id, task_path)
 
     def _dump_blobs(
         self, thread_id: str, checkpoint_ns: str, values: dict[str, Any], versions: ChannelVersions
@@ -86,6 +93,20 @@ def strict_serializer(
     """Return LangGraph's serializer that restores plain data and the types of a graph's schemas, nothing else."""
     allowed = _schema_types(graph) if graph is not None else None
     return JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=allowed)
+
+
+def _whole(writes: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:  # channel, value
+    """Leave out what a task had written before it failed.
+
+    A task fails between its state and its router, too. LangGraph 1.2 saves the half, takes the task for finished when
+    the run is resumed, and ends the graph there as if all was well. Here such a task runs again.
+    """
+    channels = {channel for channel, _ in writes}
+    if (
+        ERROR not in channels or ERROR_SOURCE_NODE in channels
+    ):  # the latter: an error handler goes on with it
+        return writes
+    return [write for write in writes if write[0] in WRITES_IDX_MAP]
 
 
 def _storable(value: Any) -> Any:  # a channel's value

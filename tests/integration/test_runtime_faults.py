@@ -193,6 +193,19 @@ async def test_a_run_cancelled_anywhere_leaves_no_lock_and_goes_on(
             assert (await il.aresume(thread)).output == {"count": 2}
 
 
+async def test_a_router_that_failed_is_asked_again(il: Interlock, tmp_path: Path) -> None:
+    """A run whose router failed once goes on behind it when it is resumed; it does not end there as if all was well."""
+    (tmp_path / "log.trap").touch()
+    given = {"do": "nothing", "text": str(tmp_path / "log")}
+    with pytest.raises(RuntimeError, match="the router was told to fail"):
+        await il.ainvoke("routed", given, thread_id="t")
+    (tmp_path / "log.trap").unlink()
+
+    run = await il.aresume("t")
+
+    assert (run.status, run.output["said"]) == ("succeeded", ["nothing", "after"])
+
+
 async def test_a_database_that_was_restarted_is_used_again_at_once(
     il: Interlock, database_url: str, tmp_path: Path
 ) -> None:

@@ -129,6 +129,13 @@ async def deed(state: State, runtime: Runtime[Context]) -> State:
     return {"said": [text], "ratio": ratio}
 
 
+def route(state: State) -> str:
+    """Go on, unless a file says that the way cannot be found."""
+    if Path(f"{state['text']}.trap").exists():
+        raise RuntimeError("the router was told to fail")
+    return "after"
+
+
 def build() -> StateGraph[State]:
     """Return the shape of the odd graph."""
     return (
@@ -163,6 +170,14 @@ gates = (
     .add_edge(["left", "right"], "after")
     .add_edge("after", END)
     .compile(name="gates")
+)
+routed = (
+    StateGraph(State)
+    .add_node("odd", odd)
+    .add_node("after", after)
+    .add_edge(START, "odd")
+    .add_conditional_edges("odd", route, ["after"])
+    .compile(name="routed")
 )
 team = (
     StateGraph(State, output_schema=Said)
