@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ANSWERS = 5
 """How many questions the demo answers by itself before it leaves the rest to a person."""
 REPORTS = "reports"
+ALONE = "There is no person at a terminal: the demo approves it itself."
+APPROVED = "The demo approves it itself, as --yes says."
 
 
 @click.command(cls=Command)
@@ -43,7 +45,7 @@ def demo(question: str, model: str | None, yes: bool) -> int:
         _say_what_is_read(folder, write_documents(folder))
         ended = follow(il, call, il.submit(GRAPH, given, model=model))
         if by_itself:
-            ended = _approve_all(il, call, ended)
+            ended = _approve_all(il, call, ended, APPROVED if yes else ALONE)
         while (answer := answer_here(il, call, ended)) is not None:
             ended = follow(il, call, il.submit_answer(ended.thread_id, answer))
         if call.as_json:
@@ -57,8 +59,13 @@ def command_name(invoked: str, here: Path) -> str:
     """Return what a person types to call this program again from here."""
     found = shutil.which("interlock")
     program = Path(invoked).absolute()
-    if (found and Path(found).resolve() == program.resolve()) or program.name != "interlock":
+    if program.name != "interlock" or (found and Path(found).resolve() == program.resolve()):
         return "interlock"
+    return from_here(program, here)
+
+
+def from_here(program: Path, here: Path) -> str:
+    """Return a program's path as it is shortest from a folder."""
     return os.path.relpath(program, here) if program.is_relative_to(here) else str(program)
 
 
@@ -81,7 +88,7 @@ def _say_what_is_read(folder: Path, documents: int) -> None:
     console.print()
 
 
-def _approve_all(il: Interlock, call: Call, run: Run) -> Run:
+def _approve_all(il: Interlock, call: Call, run: Run, why: str) -> Run:
     """Answer the demo's questions where there is nobody to ask, and say so."""
     from interlock.cli.asking import print_question
     from interlock.cli.following import follow
@@ -92,9 +99,7 @@ def _approve_all(il: Interlock, call: Call, run: Run) -> Run:
         if run.status != "waiting" or not _can_approve(run.interrupts[0]):
             break
         print_question(run.interrupts[0], remarks(), here=True)
-        remarks().print(
-            "There is no person at a terminal: the demo approves it itself.", style="yellow"
-        )
+        remarks().print(why, style="yellow")
         answer = Approve(run.interrupts[0].id, "interlock demo", "approved by the demo itself")
         run = follow(il, call, il.submit_answer(run.thread_id, answer))
     return run
@@ -147,7 +152,9 @@ def _say_how_to_use_a_model(run: Run) -> None:
     if notice:
         console = remarks()
         console.print(f"\nThis was [yellow]{notice}[/]. With one:")
-        console.print("  [cyan]pip install langchain-openai; export OPENAI_API_KEY=…[/]")
+        python = from_here(Path(sys.executable), Path.cwd())
+        console.print(f"  [cyan]{python} -m pip install langchain-openai[/]", soft_wrap=True)
+        console.print("  [cyan]export OPENAI_API_KEY=…[/]")
         console.print(
             f"  [cyan]{command_name(sys.argv[0], Path.cwd())} demo --model openai:gpt-5[/]"
         )
