@@ -150,15 +150,17 @@ def print_difference(difference: Difference, console: Console) -> None:
         console.print("Both end with the same state.")
 
 
-def _paths(difference: Difference) -> Text:
-    common = counted(difference.common_steps, "step")
-    text = Text.assemble((f"{common} in common ─┬─ ", "dim"), ("A ", "bold green"), overflow="fold")
-    text.append(_path(difference.path_a))
-    indent = " " * (len(common) + 12)
-    text.append(f"\n{indent}╰─ ", "dim")
-    text.append("B ", "bold magenta")
-    text.append(_path(difference.path_b))
-    return text
+def _paths(difference: Difference) -> Table:
+    """Return a picture of where two threads part; a long way is wrapped under itself."""
+    common = f"{counted(difference.common_steps, 'step')} in common"
+    picture = Table.grid(padding=(0, 1))
+    picture.add_column(no_wrap=True, style="dim")
+    picture.add_column(no_wrap=True)
+    picture.add_column()
+    picture.add_row(f"{common} ─┬─", Text("A", style="bold green"), _path(difference.path_a))
+    turn = " " * (len(common) + 2) + "╰─"
+    picture.add_row(turn, Text("B", style="bold magenta"), _path(difference.path_b))
+    return picture
 
 
 def _path(path: Sequence[str]) -> str:
@@ -188,6 +190,8 @@ def _print_lines(value: Any, console: Console, *, full: bool) -> None:  # a valu
 def _brief(value: Any) -> str:  # a value of any state
     if isinstance(value, list):
         return counted(len(value), "item")
+    if isinstance(value, dict):
+        return "\n".join(clipped(line, 80) for line in lines_of(value, depth=0))
     return clipped(line_of(value) if value is not None else "—", 160)
 
 
