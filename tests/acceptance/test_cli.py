@@ -626,7 +626,7 @@ def test_status(
     """The latest threads are listed, newest first, by graph where that is wished."""
     _, document = say("status")
     assert [each["graph"] for each in document["threads"]] == ["payment", "counter"]
-    assert document["runs"] == {"waiting": 1, "succeeded": 1}
+    assert document["counts"] == {"waiting": 1, "succeeded": 1}
     assert len(say("status", "--graph", "counter")[1]["threads"]) == 1
     assert execute(["status"]) == 0
     text = capsys.readouterr().out
