@@ -18,6 +18,7 @@ from psycopg.rows import TupleRow
 
 import interlock
 from interlock import Approve, Interlock, Resume
+from interlock.core.ledger import Intention
 from interlock.core.sync import run_sync
 from interlock.errors import AnswerRefused, DatabaseUnavailable, NotFound, ThreadBusy, UsageError
 from interlock.execution import Part
@@ -119,21 +120,17 @@ async def test_a_process_that_lost_its_thread_writes_nothing_more(
 
 
 async def test_a_process_that_lost_its_thread_does_not_act(
-    il: Interlock, database_url: str, tmp_path: Path
+    il: Interlock, database_url: str
 ) -> None:
-    """The lock's connection is cut before an act: no intention is written, and nothing is done."""
-    parts = il.astream(
-        "deeds", {"text": str(tmp_path / "log")}, thread_id="t", stream_mode=["tasks"]
-    )
-    await anext(parts)
-    await cut_lock(database_url)
+    """The lock's connection is cut before an act: its intention is refused, so that nothing is done."""
+    intention = Intention(key="k", thread_id="t", node="pay", action="pay", arguments={})
+    async with il._locks.hold("t"):
+        await cut_lock(database_url)
 
-    with pytest.raises(DatabaseUnavailable, match="was lost, so the run was stopped"):
-        [part async for part in parts]
+        with pytest.raises(DatabaseUnavailable, match="was lost, so the run was stopped"):
+            await il._ports.ledger.begin(intention)
 
-    assert not (tmp_path / "log").exists()
-    assert (await il.aresume("t")).status == "succeeded"
-    assert (tmp_path / "log").read_text() == "done\n"
+    assert await il.store.effects("t") == []
 
 
 async def test_a_thread_can_be_run_at_once_after_its_end_was_told(
