@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nodes.research.offline  # noqa: F401 - registers the rules
@@ -164,6 +164,15 @@ def _texts(report: Report) -> list[str]:
         ),
         ("What do levers and signals do?", ["What do levers and signals do?"]),
         ("Levers?", ["Levers?"]),
+        (
+            "What is a lever, what does the frame lock, and how does a signal lever differ from a lever?",
+            [
+                "What is a lever?",
+                "What does the frame lock?",
+                "What is a signal lever?",
+                "How does a signal lever differ from a lever?",
+            ],
+        ),
     ],
 )
 def test_the_parts_of_a_question_become_tasks(question: str, expected: list[str]) -> None:
@@ -184,12 +193,38 @@ def test_a_comparison_needs_both_sides_first() -> None:
     assert pronoun[1].needs == [pronoun[0].id]
 
 
-@given(st.text(min_size=1, max_size=300))
+def test_a_comparison_needs_what_was_asked_before() -> None:
+    """A side of a comparison that has its own question already is needed from there."""
+    question = "What is a lever, and how does a signal lever differ from a lever?"
+    lever, signal_lever, difference = plan(PlanRequest(question=question, documents=[])).tasks
+
+    assert set(difference.needs) == {lever.id, signal_lever.id}
+
+
+THINGS = st.sampled_from(["a lever", "levers", "a signal lever", "it", "part 2", "X", "7", "Größe"])
+CLAUSES = st.one_of(
+    st.builds("what is {}".format, THINGS),
+    st.builds("{} vs {}".format, THINGS, THINGS),
+    st.builds("compare {} with {}".format, THINGS, THINGS),
+    st.builds("how does {} differ from {}".format, THINGS, THINGS),
+    st.builds("explain {}, {} and {}".format, THINGS, THINGS, THINGS),
+    st.builds("how do they lock {}".format, THINGS),
+)
+QUESTIONS = st.lists(CLAUSES, min_size=1, max_size=8).flatmap(
+    lambda clauses: st.sampled_from([", and ", "? ", "; ", ", ", " or ", "\n"]).map(
+        lambda link: link.join(clauses)
+    )
+)
+
+
+@given(st.one_of(st.text(min_size=1, max_size=300), QUESTIONS))
+@settings(max_examples=300)
 def test_any_question_has_a_plan(question: str) -> None:
     """Whatever is asked, in whatever script, the plan is valid and its criteria can be checked."""
     tasks = plan(PlanRequest(question=question, documents=[])).tasks
 
     assert 1 <= len(tasks) <= 8
+    assert len({task.question for task in tasks}) == len(tasks)
     assert all(unmet(task.criteria, []) == task.criteria for task in tasks)
 
 

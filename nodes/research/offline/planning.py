@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from interlock.core.offline import rule
 from nodes.research.offline.criteria import criteria_for
@@ -39,26 +40,27 @@ _ARTICLE = re.compile(r"^(?:a|an|the)\s+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of the question; `needs` are positions of parts that must be known before."""
+    """A part of the question; `needs` are the questions of parts that must be known before."""
 
     question: str
-    needs: tuple[int, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 @rule(PlanRequest, Plan)
 def plan(request: PlanRequest) -> Plan:
     """Split the question at its conjunctions and question words; each part is a task."""
     parts = _parts(request.question)[:MAX_TASKS]
-    names = _names(part.question for part in parts)
+    questions = [part.question for part in parts]
+    names = dict(zip(questions, _names(questions), strict=True))
     return Plan(
         tasks=[
             PlannedTask(
-                id=name,
+                id=names[part.question],
                 question=part.question,
                 criteria=criteria_for(part.question),
-                needs=[names[at] for at in part.needs],
+                needs=[names[needed] for needed in part.needs],
             )
-            for name, part in zip(names, parts, strict=True)
+            for part in parts
         ]
     )
 
@@ -76,12 +78,12 @@ def parts_of(question: str) -> list[str]:
 
 
 def _parts(question: str) -> list[_Part]:
-    parts: list[_Part] = []
+    """Return the parts, each once and after the parts that it needs."""
+    parts: dict[str, _Part] = {}
     for clause in _clauses(question):
-        for part in _split(clause, parts):
-            if part.question not in {each.question for each in parts}:
-                parts.append(part)
-    return parts or [_Part(_asked(question))]
+        for part in _split(clause, list(parts)):
+            parts.setdefault(part.question, part)
+    return list(parts.values()) or [_Part(_asked(question))]
 
 
 def _clauses(question: str) -> Iterator[str]:
@@ -91,16 +93,15 @@ def _clauses(question: str) -> Iterator[str]:
                 yield clause
 
 
-def _split(clause: str, before: Sequence[_Part]) -> list[_Part]:
-    """Return the parts of one clause; their needs count from the beginning of the plan."""
-    at = len(before)
+def _split(clause: str, before: Sequence[str]) -> list[_Part]:
+    """Return the parts of one clause that comes after other questions."""
     if compared := _compared(clause):
-        one, other = (_what_is(each) for each in compared)
-        return [_Part(one), _Part(other), _Part(_asked(clause), (at, at + 1))]
+        things = tuple(dict.fromkeys(map(_what_is, compared)))
+        return [*map(_Part, things), _Part(_asked(clause), things)]
     if items := _listed_in(clause):
         return [_Part(_what_is(item)) for item in items]
     if before and _PRONOUN.search(clause):
-        return [_Part(_asked(_resolved(clause, before[-1].question)), (at - 1,))]
+        return [_Part(_asked(_resolved(clause, before[-1])), (before[-1],))]
     return [_Part(_asked(clause))]
 
 
@@ -154,9 +155,8 @@ def _names(questions: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
     for number, question in enumerate(questions, start=1):
         words = (word.lower() for word in terms(question).values())
         plain = [word for word in words if re.fullmatch(r"[a-z0-9]{2,20}", word)][:2]
-        name = "-".join(plain)[:28].strip("-") or f"part-{number}"
-        while name in used:
-            name = f"{name[:26]}-{len(used) + 1}"
-        used.add(name)
-        names.append(name)
+        name = "-".join(plain)[:26].strip("-") or f"part-{number}"
+        numbered = (f"{name}-{again}" for again in count(2))
+        names.append(next(each for each in chain((name,), numbered) if each not in used))
+        used.add(names[-1])
     return names
