@@ -2,8 +2,8 @@
 
 usage: kill_driver.py CONFIG URL THREAD LOG [--graph NAME --input JSON] [--kill NODE:NTH] [--answer QUESTION]
 
-A line of LOG is `start NODE ID`, `finish NODE ID` or `pause NODE ID`. NODE may be inside a subgraph. The last line of
-stdout is the run as JSON.
+A line of LOG is `start NODE ID`, or `finish NODE ID` once the node's result is committed. NODE may be inside a
+subgraph. The last line of stdout is the run as JSON.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import interlock
 from interlock import Approve, Interlock
+from interlock.postgres.checkpoints import Saver
+
+NOT_RESULTS = {"__interrupt__", "__error__", "__resume__"}
+"""What is also written for a task that did not finish: a question, a failure, an answer."""
 
 
 def parts_of(il: Interlock, options: argparse.Namespace) -> AsyncIterator[Any]:
@@ -34,27 +38,62 @@ def parts_of(il: Interlock, options: argparse.Namespace) -> AsyncIterator[Any]:
 async def drive(options: argparse.Namespace) -> dict[str, Any]:
     """Drive the thread and note what happens; never returns from the task that it is told to die in."""
     victim, _, nth = options.kill.partition(":")
-    started: Counter[str] = Counter()
-    log = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = Log(options.log)
+    log.note_commits()
     async with interlock.aopen(options.url, config=options.config) as il:
         async for part in parts_of(il, options):
             if part["type"] == "end":
                 return told(part["data"])
-            task = part["data"]
-            word = word_for(task)
-            os.write(log, f"{word} {task['name']} {task['id']}\n".encode())
-            if word == "start":
-                started[task["name"]] += 1
-                if task["name"] == victim and started[victim] == int(nth or 1):
-                    os.kill(os.getpid(), signal.SIGKILL)
+            task, namespace = part["data"], "|".join(part["ns"])
+            if "input" not in task:
+                continue
+            if log.start(namespace, task["name"], task["id"]) == (victim, int(nth or 1)):
+                os.kill(os.getpid(), signal.SIGKILL)
     raise SystemExit("the stream had no end")
 
 
-def word_for(task: dict[str, Any]) -> str:
-    """A task starts, then finishes or pauses for a person; one that paused runs again when it is resumed."""
-    if "input" in task:
-        return "start"
-    return "pause" if task.get("interrupts") else "finish"
+class Log:
+    """The outside file: what started, and whose result the database has."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._open: dict[str, dict[str, str]] = {}
+        self._started: Counter[str] = Counter()
+
+    def start(self, namespace: str, name: str, task_id: str) -> tuple[str, int]:
+        """Note a start, and tell which node started and how often it has in this process."""
+        self._open.setdefault(namespace, {})[task_id] = name
+        self._started[name] += 1
+        os.write(self._file, f"start {name} {task_id}\n".encode())
+        return name, self._started[name]
+
+    def finish(self, namespace: str, task_ids: Iterable[str]) -> None:
+        """Note tasks whose result is committed, each once."""
+        for task_id in tuple(task_ids):
+            if name := self._open.get(namespace, {}).pop(task_id, ""):
+                os.write(self._file, f"finish {name} {task_id}\n".encode())
+
+    def note_commits(self) -> None:
+        """Watch the checkpointer: it commits a task's writes, or the checkpoint that holds those of a whole step."""
+        put_writes, put = Saver.aput_writes, Saver.aput
+
+        async def aput_writes(
+            saver: Saver, config: Any, writes: Any, task_id: str, task_path: str = ""
+        ) -> None:
+            await put_writes(saver, config, writes, task_id, task_path)
+            if not any(channel in NOT_RESULTS for channel, _ in writes):
+                self.finish(config["configurable"]["checkpoint_ns"], [task_id])
+
+        async def aput(
+            saver: Saver, config: Any, checkpoint: Any, metadata: Any, new_versions: Any
+        ) -> Any:
+            saved = await put(saver, config, checkpoint, metadata, new_versions)
+            namespace = config["configurable"]["checkpoint_ns"]
+            self.finish(namespace, self._open.get(namespace, {}))
+            return saved
+
+        Saver.aput_writes = aput_writes  # type: ignore[assignment, method-assign]  # this process only watches
+        Saver.aput = aput  # type: ignore[assignment, method-assign]  # same
 
 
 def told(run: Any) -> dict[str, Any]:

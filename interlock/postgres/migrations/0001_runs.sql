@@ -34,9 +34,10 @@ create table interlock.runs (
     error_kind text not null default '',
     created_at timestamptz not null default now(),
     started_at timestamptz,
-    finished_at timestamptz
+    finished_at timestamptz,
+    number bigint generated always as identity  -- the order in which runs were accepted, whatever the server's clock does
 );
-create index runs_thread on interlock.runs (thread_id, created_at);
+create index runs_thread on interlock.runs (thread_id, number);
 create index runs_status on interlock.runs (status, created_at) where status in ('queued', 'running', 'waiting');
 -- One run at a time per thread, whatever the code above forgets.
 create unique index runs_one_active on interlock.runs (thread_id) where status in ('queued', 'running');
@@ -65,7 +66,7 @@ create table interlock.effects (
     node text not null,
     action text not null,
     arguments jsonb not null,
-    result jsonb,
+    result json,  -- kept exactly: json, unlike jsonb, holds every string
     done boolean not null default false,
     intended_at timestamptz not null default now(),
     finished_at timestamptz

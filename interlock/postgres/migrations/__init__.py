@@ -23,7 +23,8 @@ async def migrate(url: str) -> list[str]:
     LangGraph's checkpoint tables are made too. Running it again does nothing.
 
     Raises:
-        DatabaseUnavailable: no server answers, it is older than Postgres 14, or the role may not create tables.
+        DatabaseUnavailable: no server answers, it is older than Postgres 14, a later Interlock has changed it, or the
+            role may not create tables.
     """
     try:
         async with await psycopg.AsyncConnection.connect(
@@ -75,6 +76,7 @@ async def _wait_for_turn(connection: psycopg.AsyncConnection[tuple[object, ...]]
 
 async def _apply(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> list[str]:
     applied = await _applied(connection)
+    _check_known(applied)
     fresh = [(name, sql) for name, sql in scripts() if name not in applied]
     if not fresh:
         return []
@@ -105,6 +107,14 @@ async def _make_checkpoint_tables(connection: psycopg.AsyncConnection[tuple[obje
         await AsyncPostgresSaver(connection).setup()  # type: ignore[arg-type]  # same
     finally:
         connection.row_factory = psycopg.rows.tuple_row
+
+
+def _check_known(applied: set[str]) -> None:
+    if unknown := sorted(applied - {name for name, _ in scripts()}):
+        raise DatabaseUnavailable(
+            f"The database was made by another version of Interlock: it has {', '.join(unknown)}.",
+            hint="Use that version or a later one, or another database or --data-dir.",
+        )
 
 
 def _check_server(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
