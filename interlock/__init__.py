@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interlock.app import Interlock, ThreadSummary, aopen, open  # noqa: A004  # `interlock.open()`
+    from interlock.app import aopen, open  # noqa: A004  # `interlock.open()`
     from interlock.core.context import Context, Ports
     from interlock.core.runs import (
         Approve,
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
         Resume,
         Run,
         Step,
+        ThreadSummary,
         Usage,
     )
     from interlock.core.sync import sync_too
     from interlock.errors import InterlockError
+    from interlock.facade import Interlock
     from interlock.settings import Settings
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "interlock.app": ("Interlock", "ThreadSummary", "aopen", "open"),
+    "interlock.app": ("aopen", "open"),
     "interlock.core.context": ("Context", "Ports"),
     "interlock.core.runs": (
         "Approve",
@@ -41,10 +43,12 @@ _HOMES = {
         "Resume",
         "Run",
         "Step",
+        "ThreadSummary",
         "Usage",
     ),
     "interlock.core.sync": ("sync_too",),
     "interlock.errors": ("InterlockError",),
+    "interlock.facade": ("Interlock",),
     "interlock.settings": ("Settings",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -20,6 +20,7 @@ from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
 from typing_extensions import TypedDict
 
 from interlock.application import Graph
+from interlock.core import prompts
 from interlock.core.actions import digest as digest_of
 from interlock.core.context import Context
 from interlock.core.runs import OpenQuestion, Run, RunStatus
@@ -233,6 +234,22 @@ def output_of(graph: Graph, values: Any) -> Any:  # the graph's state -> its out
 def process_name() -> str:
     """Return what names this process to a person: host and pid."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def check_prompts(stored: StoredRun) -> None:
+    """Raise `ResumeRefused` when a prompt that the thread was begun with is gone or was changed."""
+    # The process that accepted the run may have known other graphs; their prompts are not this one's.
+    known = prompts.registered_groups()
+    pinned = dict(stored.context.get("prompts", {}))
+    ours = {name: pinned[name] for name in pinned if name.partition("/")[0] in known}
+    for name, version in ours.items():
+        try:
+            prompts.load(name, version)
+        except InterlockError as error:
+            raise ResumeRefused(
+                f"Thread {stored.run.thread_id} was begun with prompt {name}@{version}: {error.args[0]}",
+                hint="Restore the prompt file, or fork the thread, which uses the present ones.",
+            ) from error
 
 
 def context_for(graph: Graph, ours: Context, theirs: Any) -> Any:  # the graph's context schema

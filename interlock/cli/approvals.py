@@ -12,8 +12,8 @@ from interlock.cli.call import Call, Group, this_call
 from interlock.errors import UsageError
 
 if TYPE_CHECKING:
-    from interlock.app import Interlock
     from interlock.core.runs import AnswerForm, OpenQuestion
+    from interlock.facade import Interlock
 
 Answering = Callable[["OpenQuestion", str], "AnswerForm"]  # question and who -> answer
 

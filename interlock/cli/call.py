@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from interlock.app import Interlock
+    from interlock.facade import Interlock
     from interlock.settings import Settings
 
 

@@ -14,8 +14,8 @@ from interlock.cli.call import Call, Command, this_call
 from interlock.demo import GRAPH, QUESTION, write_documents
 
 if TYPE_CHECKING:
-    from interlock.app import Interlock
     from interlock.core.runs import OpenQuestion, Run
+    from interlock.facade import Interlock
 
 ANSWERS = 5
 """How many questions the demo answers by itself before it leaves the rest to a person."""

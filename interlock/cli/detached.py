@@ -16,7 +16,7 @@ from interlock.core.runs import Run
 from interlock.errors import InterlockError, ThreadBusy
 
 if TYPE_CHECKING:
-    from interlock.app import Interlock
+    from interlock.facade import Interlock
 
 TAKEOVER_SECONDS = 60.0
 POLL_SECONDS = 0.05

@@ -10,7 +10,7 @@ from interlock.core.offline import NOTICE
 from interlock.core.runs import OpenQuestion, Run, Step, Usage
 
 if TYPE_CHECKING:
-    from interlock.app import ThreadSummary
+    from interlock.core.runs import ThreadSummary
     from interlock.history import Difference
 
 JSON = dict[str, Any]  # a JSON object

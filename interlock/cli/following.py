@@ -19,8 +19,8 @@ from interlock.core.sync import run_sync
 from interlock.errors import InterlockError
 
 if TYPE_CHECKING:
-    from interlock.app import Interlock
     from interlock.execution import Part
+    from interlock.facade import Interlock
 
 MODES = ("tasks", "custom")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

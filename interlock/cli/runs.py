@@ -11,9 +11,9 @@ from interlock.cli.call import Call, Command, Group, this_call
 from interlock.errors import InterlockError
 
 if TYPE_CHECKING:
-    from interlock.app import Interlock
     from interlock.application import Application
     from interlock.core.runs import AnswerForm, Run
+    from interlock.facade import Interlock
 
 OWN_OPTIONS = ("--model", "--thread", "--detach", "--input", "--json", "--debug", "--help")
 SHARED_OPTIONS = ("--config", "--data-dir", "--url")

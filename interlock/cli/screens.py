@@ -29,7 +29,7 @@ from interlock.cli.texts import (
 from interlock.core.runs import OpenQuestion, Step, Usage
 
 if TYPE_CHECKING:
-    from interlock.app import ThreadSummary
+    from interlock.core.runs import ThreadSummary
     from interlock.history import Difference
 
 STATUS_STYLES = {

@@ -9,7 +9,7 @@ import click
 from interlock.cli.call import Command, this_call
 
 if TYPE_CHECKING:
-    from interlock.app import Interlock
+    from interlock.facade import Interlock
 
 
 @click.command(cls=Command)

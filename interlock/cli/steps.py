@@ -10,7 +10,7 @@ from interlock.cli.call import Command, this_call
 from interlock.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
-    from interlock.app import Interlock
+    from interlock.facade import Interlock
 
 
 @click.command(cls=Command)

@@ -159,6 +159,21 @@ class Step:
     usage: Usage = Usage()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadSummary:
+    """A thread as a list shows it."""
+
+    thread_id: str
+    graph: str
+    title: str
+    status: str
+    alive: bool
+    updated_at: datetime
+    parent_thread_id: str | None
+    error: str
+    model: str
+
+
 @dataclass(frozen=True, slots=True)
 class Approve:
     """Let the action run with the arguments that were asked about."""

@@ -1,0 +1,147 @@
+"""The synchronous face of the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from typing import Any
+
+from interlock.core.runs import AnswerForm, OpenQuestion, Run, Step, ThreadSummary
+from interlock.core.sync import run_sync
+from interlock.execution import Part
+from interlock.history import Difference
+from interlock.runtime import Runtime
+
+
+class Interlock(Runtime):
+    """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
+
+    Each method has an asynchronous twin whose name starts with `a`. The synchronous ones belong to `open()`, the
+    asynchronous ones to `aopen()`.
+    """
+
+    def submit(
+        self,
+        graph: str,
+        input: Mapping[str, Any],  # noqa: A002
+        *,
+        thread_id: str | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Accept a run without working on it; see `asubmit`."""
+        return run_sync(self.asubmit(graph, input, thread_id=thread_id, model=model))
+
+    def invoke(
+        self,
+        graph: str,
+        input: Mapping[str, Any],  # noqa: A002
+        *,
+        thread_id: str | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Run a graph until it ends or asks a person; see `ainvoke`."""
+        return run_sync(self.ainvoke(graph, input, thread_id=thread_id, model=model))
+
+    def stream(
+        self,
+        graph: str,
+        input: Mapping[str, Any],  # noqa: A002
+        *,
+        thread_id: str | None = None,
+        model: str | None = None,
+        stream_mode: Sequence[str] = ("updates", "custom"),
+    ) -> Generator[Part]:
+        """Run a graph and yield what happens; see `astream`."""
+        return _iterate(
+            self.astream(graph, input, thread_id=thread_id, model=model, stream_mode=stream_mode)
+        )
+
+    def resume(
+        self, thread_id: str, answer: AnswerForm | None = None, *, model: str | None = None
+    ) -> Run:
+        """Go on with a thread; see `aresume`."""
+        return run_sync(self.aresume(thread_id, answer, model=model))
+
+    def resume_stream(
+        self,
+        thread_id: str,
+        answer: AnswerForm | None = None,
+        *,
+        model: str | None = None,
+        stream_mode: Sequence[str] = ("updates", "custom"),
+    ) -> Generator[Part]:
+        """Go on with a thread and yield what happens; see `aresume_stream`."""
+        return _iterate(
+            self.aresume_stream(thread_id, answer, model=model, stream_mode=stream_mode)
+        )
+
+    def submit_answer(self, thread_id: str, answer: AnswerForm) -> Run:
+        """Take an answer without going on with its thread; see `asubmit_answer`."""
+        return run_sync(self.asubmit_answer(thread_id, answer))
+
+    def run(self, thread_id: str) -> Run:
+        """Return the latest run of a thread; see `arun`."""
+        return run_sync(self.arun(thread_id))
+
+    def history(self, thread_id: str) -> list[Step]:
+        """Return the steps of a thread, oldest first; see `ahistory`."""
+        return run_sync(self.ahistory(thread_id))
+
+    def step(self, thread_id: str, at: int | str) -> Step:
+        """Return one step; see `astep`."""
+        return run_sync(self.astep(thread_id, at))
+
+    def diff(self, a: str, b: str) -> Difference:
+        """Compare two threads; see `adiff`."""
+        return run_sync(self.adiff(a, b))
+
+    def questions(self, thread_id: str | None = None) -> list[OpenQuestion]:
+        """Return what waits for a person; see `aquestions`."""
+        return run_sync(self.aquestions(thread_id))
+
+    def threads(self, *, graph: str | None = None, limit: int = 20) -> list[ThreadSummary]:
+        """Return the latest threads; see `athreads`."""
+        return run_sync(self.athreads(graph=graph, limit=limit))
+
+    def fork(
+        self,
+        thread_id: str,
+        *,
+        at: int | str,
+        values: Mapping[str, Any] | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Start a new thread from a step of another; see `afork`."""
+        return run_sync(self.afork(thread_id, at=at, values=values, model=model))
+
+    def submit_fork(
+        self,
+        thread_id: str,
+        *,
+        at: int | str,
+        values: Mapping[str, Any] | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Make a fork without working on it; see `asubmit_fork`."""
+        return run_sync(self.asubmit_fork(thread_id, at=at, values=values, model=model))
+
+
+def _iterate(parts: AsyncIterator[Part]) -> Generator[Part]:
+    iterator = aiter(parts)
+    try:
+        while True:
+            try:
+                yield run_sync(_next(iterator))
+            except StopAsyncIteration:
+                return
+    finally:
+        run_sync(_close(iterator))
+
+
+async def _next(iterator: AsyncIterator[Part]) -> Part:
+    return await anext(iterator)
+
+
+async def _close(iterator: AsyncIterator[Part]) -> None:
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()

@@ -1,0 +1,449 @@
+"""The durable runtime: accepts runs, takes answers, goes on, looks back, forks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, cast
+from uuid import uuid4
+
+from langgraph.runtime import RunControl
+from langgraph.types import StateSnapshot
+
+from interlock.answers import answer_value
+from interlock.application import Application, Graph
+from interlock.core import prompts
+from interlock.core.context import Context, Ports
+from interlock.core.runs import AnswerForm, OpenQuestion, Run, Step, ThreadSummary
+from interlock.errors import (
+    AnswerRefused,
+    NotFound,
+    UsageError,
+)
+from interlock.execution import Execution, Part, check_prompts, context_for, output_of
+from interlock.history import Difference, difference, find_step, line_of, steps_of
+from interlock.inputs import check_input, check_thread_id, check_values
+from interlock.postgres import locks
+from interlock.postgres.checkpoints import saver_for, strict_serializer
+from interlock.postgres.locks import ThreadLocks
+from interlock.postgres.pool import Pool, translated
+from interlock.postgres.runs import NewRun, RunStore, StoredRun
+from interlock.settings import Settings
+
+HISTORY_LIMIT = 10_000
+"""Checkpoints of one thread that are read at once."""
+
+
+class Runtime:
+    """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        application: Application,
+        url: str,
+        pool: Pool,
+        thread_locks: ThreadLocks,
+        ports: Ports,
+    ) -> None:
+        self.settings = settings
+        self.application = application
+        self.url = url
+        self.store = RunStore(pool, strict_serializer())
+        self._pool = pool
+        self._locks = thread_locks
+        self._ports = ports
+        self._graphs: dict[str, Graph] = {}
+        self._controls: set[RunControl] = set()
+
+    # --- running ---
+
+    async def asubmit(
+        self,
+        graph: str,
+        input: Mapping[str, Any],  # noqa: A002  # LangGraph's own word for it
+        *,
+        thread_id: str | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Accept a run without working on it; `resume` does that, in any process.
+
+        Raises:
+            NotFound: no such graph.
+            UsageError: the input does not fit the graph's schema, or the thread is another graph's.
+            ModelUnavailable: the model cannot be built.
+            ThreadBusy: the thread has a run that has not ended, or waits for an answer.
+        """
+        compiled = self.graph(graph)
+        values = check_input(compiled, input)
+        new = NewRun(
+            run_id=str(uuid4()),
+            thread_id=str(uuid4()) if thread_id is None else check_thread_id(thread_id),
+            graph=graph,
+            kind="invoke",
+            context=self._new_context(compiled, model),
+            input=values,
+            title=_title(values),
+        )
+        await self.store.add(new)
+        return (await self.store.stored(new.run_id)).run
+
+    async def ainvoke(
+        self,
+        graph: str,
+        input: Mapping[str, Any],  # noqa: A002
+        *,
+        thread_id: str | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Run a graph until it ends or asks a person; raises as `asubmit`, and what a node raised."""
+        run = await self.asubmit(graph, input, thread_id=thread_id, model=model)
+        return await _last(self._execute(await self.store.stored(run.run_id)))
+
+    async def astream(
+        self,
+        graph: str,
+        input: Mapping[str, Any],  # noqa: A002
+        *,
+        thread_id: str | None = None,
+        model: str | None = None,
+        stream_mode: Sequence[str] = ("updates", "custom"),
+    ) -> AsyncIterator[Part]:
+        """Run a graph and yield what happens; the last part is of type `end` and carries the `Run`."""
+        run = await self.asubmit(graph, input, thread_id=thread_id, model=model)
+        stored = await self.store.stored(run.run_id)
+        async with aclosing(self._execute(stored, stream_mode)) as parts:
+            async for part in parts:
+                yield part
+
+    async def aresume(
+        self, thread_id: str, answer: AnswerForm | None = None, *, model: str | None = None
+    ) -> Run:
+        """Go on with a thread: with an answer to its question, or after a crash, a stop or a failure.
+
+        Raises:
+            NotFound: no such thread or question.
+            AnswerRefused: the question was answered, is not this thread's, or the answer does not fit it.
+            ResumeRefused: this code cannot go on with the stored state; nothing was changed.
+            ThreadBusy: another process runs this thread.
+        """
+        return await _last(self.aresume_stream(thread_id, answer, model=model))
+
+    async def aresume_stream(
+        self,
+        thread_id: str,
+        answer: AnswerForm | None = None,
+        *,
+        model: str | None = None,
+        stream_mode: Sequence[str] = ("updates", "custom"),
+    ) -> AsyncIterator[Part]:
+        """Go on with a thread and yield what happens, as `astream`."""
+        thread_id = await self.store.full_thread_id(thread_id)
+        stored = await self.store.latest(thread_id)
+        if answer is not None:
+            stored = await self._answered(thread_id, stored, answer)
+        else:
+            await self._check_can_continue(stored)
+        if model is not None:
+            stored = stored.with_model(self._checked_model(model))
+        async with aclosing(self._execute(stored, stream_mode)) as parts:
+            async for part in parts:
+                yield part
+
+    async def asubmit_answer(self, thread_id: str, answer: AnswerForm) -> Run:
+        """Take an answer without going on with its thread; `resume` does that. Raises as `aresume`."""
+        thread_id = await self.store.full_thread_id(thread_id)
+        return (await self._answered(thread_id, await self.store.latest(thread_id), answer)).run
+
+    def drain(self, reason: str = "stopped on request") -> None:
+        """Let every run of this runtime stop after its current step; safe to call from any thread or signal handler."""
+        for control in tuple(self._controls):
+            control.request_drain(reason)
+
+    # --- looking ---
+
+    async def arun(self, thread_id: str) -> Run:
+        """Return the latest run of a thread, with its open questions and, once it succeeded, its output."""
+        thread_id = await self.store.full_thread_id(thread_id)
+        stored = await self.store.latest(thread_id)
+        questions = tuple(await self.store.open_questions(thread_id))
+        alive = bool(await locks.held(self._pool, [thread_id]))
+        run = replace(stored.run, interrupts=questions, alive=alive)
+        if run.status != "succeeded":
+            return run
+        compiled = self._durable(run.graph)
+        with translated():
+            snapshot = await compiled.aget_state({"configurable": {"thread_id": thread_id}})
+        return replace(run, output=output_of(compiled, snapshot.values))
+
+    async def ahistory(self, thread_id: str) -> list[Step]:
+        """Return the steps of a thread, oldest first; raises `NotFound`."""
+        thread_id = await self.store.full_thread_id(thread_id)
+        row = await self.store.thread(thread_id)
+        line = line_of(await self._snapshots(row["graph"], thread_id))
+        return steps_of(line, await self.store.usage(thread_id))
+
+    async def astep(self, thread_id: str, at: int | str) -> Step:
+        """Return one step, by number or checkpoint id; raises `NotFound`."""
+        return find_step(await self.ahistory(thread_id), at)
+
+    async def adiff(self, a: str, b: str) -> Difference:
+        """Compare two threads: state, path, effects, tokens and cost; raises `NotFound`."""
+        return difference(await self._side(a), await self._side(b))
+
+    async def aquestions(self, thread_id: str | None = None) -> list[OpenQuestion]:
+        """Return what waits for a person, oldest first; of one thread or of all."""
+        if thread_id is not None:
+            thread_id = await self.store.full_thread_id(thread_id)
+        return await self.store.open_questions(thread_id)
+
+    async def athreads(self, *, graph: str | None = None, limit: int = 20) -> list[ThreadSummary]:
+        """Return the threads that something happened on lately, newest first."""
+        rows = await self.store.threads(graph=graph, limit=limit)
+        working = await locks.held(self._pool, [row["thread_id"] for row in rows])
+        return [
+            ThreadSummary(
+                thread_id=row["thread_id"],
+                graph=row["graph"],
+                title=row["title"],
+                status=row["status"] or "",
+                alive=row["thread_id"] in working,
+                updated_at=row["updated_at"],
+                parent_thread_id=row["parent_thread_id"],
+                error=row["error"] or "",
+                model=str(row["context"].get("model", "")),
+            )
+            for row in rows
+        ]
+
+    # --- rewinding ---
+
+    async def afork(
+        self,
+        thread_id: str,
+        *,
+        at: int | str,
+        values: Mapping[str, Any] | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Start a new thread from a step of another, with some state changed, and run it on.
+
+        Raises:
+            NotFound: no such thread or step.
+            UsageError: a value's key or type does not fit the graph's state.
+        """
+        return await _last(self.afork_stream(thread_id, at=at, values=values, model=model))
+
+    async def afork_stream(
+        self,
+        thread_id: str,
+        *,
+        at: int | str,
+        values: Mapping[str, Any] | None = None,
+        model: str | None = None,
+        stream_mode: Sequence[str] = ("updates", "custom"),
+    ) -> AsyncIterator[Part]:
+        """Fork and yield what happens, as `astream`."""
+        stored = await self._forked(
+            await self.store.full_thread_id(thread_id), at, values or {}, model
+        )
+        async with aclosing(self._execute(stored, stream_mode)) as parts:
+            async for part in parts:
+                yield part
+
+    async def asubmit_fork(
+        self,
+        thread_id: str,
+        *,
+        at: int | str,
+        values: Mapping[str, Any] | None = None,
+        model: str | None = None,
+    ) -> Run:
+        """Make a fork without working on it; `resume` does that. Raises as `afork`."""
+        thread_id = await self.store.full_thread_id(thread_id)
+        return (await self._forked(thread_id, at, values or {}, model)).run
+
+    # --- graphs ---
+
+    def graph(self, name: str) -> Graph:
+        """Return the application's compiled graph, without a checkpointer; raises `NotFound`, `UsageError`."""
+        return self.application.graph(name)
+
+    # --- inside ---
+
+    async def _execute(
+        self, stored: StoredRun, modes: Sequence[str] = ("updates", "custom")
+    ) -> AsyncGenerator[Part]:
+        graph = self._durable(stored.run.graph)
+        check_prompts(stored)
+        execution = Execution(
+            graph=graph,
+            stored=stored,
+            context=context_for(graph, self._context(stored.context), None),
+            stored_context=stored.context,
+            runs=self.store,
+            locks=self._locks,
+            modes=modes,
+        )
+        self._controls.add(execution.control)
+        try:
+            async with aclosing(execution.parts()) as parts:
+                async for part in parts:
+                    yield part
+        finally:
+            self._controls.discard(execution.control)
+
+    async def _answered(self, thread_id: str, stored: StoredRun, answer: AnswerForm) -> StoredRun:
+        question, status = await self.store.question(
+            await self.store.full_question_id(answer.question_id)
+        )
+        if question.thread_id != thread_id:
+            raise AnswerRefused(
+                f"Question {question.id} belongs to thread {question.thread_id}, not to {thread_id}.",
+                hint="`interlock approvals` lists what is open where.",
+            )
+        if status != "open":
+            raise AnswerRefused(
+                f"Question {question.id} is {status}.", hint=await self._open_now(thread_id)
+            )
+        self.graph(
+            question.graph
+        )  # importing the graph declares its actions, which an edit is checked against
+        value = answer_value(question, answer, self.settings.user)
+        new = NewRun(
+            run_id=str(uuid4()),
+            thread_id=thread_id,
+            graph=question.graph,
+            kind="resume",
+            context=stored.context,
+            answers={question.interrupt_id: value},
+        )
+        by = str(value.get("by", "")) if isinstance(value, dict) else answer.by
+        await self.store.add_answered(new, [question.id], {"value": value}, by)
+        return await self.store.stored(new.run_id)
+
+    async def _open_now(self, thread_id: str) -> str:
+        questions = await self.store.open_questions(thread_id)
+        if not questions:
+            return "No question of this thread is open."
+        return f"Open now: {', '.join(each.id for each in questions)}."
+
+    async def _check_can_continue(self, stored: StoredRun) -> None:
+        thread_id = stored.run.thread_id
+        if stored.run.status == "waiting":
+            questions = await self.store.open_questions(thread_id)
+            names = ", ".join(each.id for each in questions)
+            raise UsageError(
+                f"Thread {thread_id} waits for an answer to {names}.",
+                hint=f"interlock approvals approve {questions[0].id if questions else 'ID'}",
+            )
+        if stored.run.status in ("succeeded", "cancelled"):
+            raise UsageError(
+                f"Thread {thread_id} has {stored.run.status}; there is nothing to resume.",
+                hint=f"`interlock fork {thread_id} --at STEP` runs it again from a step.",
+            )
+
+    async def _forked(
+        self, thread_id: str, at: int | str, values: Mapping[str, Any], model: str | None
+    ) -> StoredRun:
+        row = await self.store.thread(thread_id)
+        compiled = self.graph(row["graph"])
+        values = check_values(compiled, values)
+        steps = await self.ahistory(thread_id)
+        step = find_step(steps, at)
+        context = dict(row["context"])
+        if model is not None:
+            context["model"] = self._checked_model(model)
+        new = NewRun(
+            run_id=str(uuid4()),
+            thread_id=str(uuid4()),
+            graph=row["graph"],
+            kind="fork",
+            context=context,
+            input=values,
+            title=_title(values) or row["title"],
+            parent=(thread_id, step.checkpoint_id),
+            copied=step.checkpoint_id,
+        )
+        if (
+            step.source == "input"
+        ):  # before the input is applied, a changed state is a changed input
+            before = [each.checkpoint_id for each in steps if each.number < step.number]
+            given = {**await self._input_of(compiled, step), **values}
+            new = replace(
+                new,
+                kind="invoke",
+                input=check_input(compiled, given),
+                copied=before[-1] if before else None,
+            )
+        await self.store.add(new)
+        return await self.store.stored(new.run_id)
+
+    async def _input_of(
+        self, graph: Graph, step: Step
+    ) -> Mapping[str, Any]:  # the graph's input schema
+        return dict((await self.store.stored(step.run_id)).input(strict_serializer(graph)))
+
+    async def _side(self, thread_id: str) -> tuple[str, list[Step], list[str]]:
+        thread_id = await self.store.full_thread_id(thread_id)
+        effects = [row["action"] for row in await self.store.effects(thread_id) if row["done"]]
+        return thread_id, await self.ahistory(thread_id), effects
+
+    async def _snapshots(self, graph: str, thread_id: str) -> list[StateSnapshot]:
+        config = {"configurable": {"thread_id": thread_id}}
+        with translated():
+            history = self._durable(graph).aget_state_history(
+                cast("Any", config), limit=HISTORY_LIMIT
+            )
+            return [snapshot async for snapshot in history]
+
+    def _durable(self, name: str) -> Graph:
+        if name not in self._graphs:
+            graph = self.graph(name)
+            self._graphs[name] = graph.copy(
+                {"checkpointer": saver_for(graph, self._pool, self._locks.check)}
+            )
+        return self._graphs[name]
+
+    def _new_context(self, graph: Graph, model: str | None) -> dict[str, Any]:  # JSON
+        if not _takes_our_context(graph):
+            return {}
+        for name in (self.settings.role_models or {}).values():
+            self._checked_model(name)
+        return {
+            "model": self._checked_model(model or self.settings.model),
+            "role_models": dict(self.settings.role_models or {}),
+            "prompts": prompts.pins(),
+        }
+
+    def _checked_model(self, name: str) -> str:
+        self._ports.models.model(name)
+        return name
+
+    def _context(self, stored: Mapping[str, Any]) -> Context:
+        return Context(ports=self._ports, **{key: stored[key] for key in stored})
+
+
+def _takes_our_context(graph: Graph) -> bool:
+    schema = graph.context_schema
+    return isinstance(schema, type) and issubclass(schema, Context)
+
+
+async def _last(parts: AsyncIterator[Part]) -> Run:
+    run: Run | None = None
+    async for part in parts:
+        if part["type"] == "end":
+            run = part["data"]
+    if run is None:
+        raise NotFound(
+            "The run ended without a result.",
+            hint="This is a fault of Interlock; please report it.",
+        )
+    return run
+
+
+def _title(values: Mapping[str, Any]) -> str:
+    return next(
+        (value for value in values.values() if isinstance(value, str) and value.strip()), ""
+    )
