@@ -79,7 +79,7 @@ def action(
     """Declare an asynchronous function with annotated parameters as an action."""
 
     def declare(function: Callable[..., Awaitable[ResultT]]) -> Action[ResultT]:
-        hints = get_type_hints(function)
+        hints = get_type_hints(function, include_extras=True)
         declared = Action(
             name=name,
             touches=touches,

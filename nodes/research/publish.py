@@ -9,9 +9,11 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Annotated, Any
 
 from langgraph.runtime import Runtime
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from interlock.core.actions import act, action
@@ -52,6 +54,15 @@ def _changed(state: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | No
     return "the report is not the one that was approved"
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "it is empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+
+
 @action(
     name="publish_report",
     touches="the files of the report in its folder",
@@ -60,7 +71,9 @@ def _changed(state: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | No
     idempotent=True,
     precondition=_changed,
 )
-async def publish_report(title: str, folder: str, report_sha256: str, *, state: Press) -> Published:
+async def publish_report(
+    title: Text, folder: Text, report_sha256: str, *, state: Press
+) -> Published:
     """Write the report as Markdown and as one HTML page; doing it again writes the same files."""
     report = state["report"]
     draft: Draft = {**report["draft"], "title": title}

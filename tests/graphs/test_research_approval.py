@@ -77,6 +77,17 @@ async def test_edit_of_the_content_is_refused(team: Team) -> None:
     assert (team.ledger.begun, team.output.exists()) == ([], False)
 
 
+@pytest.mark.parametrize("key", ["title", "folder"])
+async def test_edit_to_nothing_is_refused(team: Team, key: str) -> None:
+    """A report has a title and a place; the question stays open."""
+    await team.start(*team.happy())
+    with pytest.raises(ValidationError, match=f"{key}: it is empty"):
+        await team.answer(edit(**{key: " "}))
+
+    assert (await team.state()).next == ("approve",)
+    assert (team.ledger.begun, team.output.exists()) == ([], False)
+
+
 async def test_report_that_changed_after_its_approval_is_not_published(team: Team) -> None:
     """Whatever changed the state in between, what is published is what was approved."""
     await team.start(*team.happy())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from interlock.core import actions
@@ -194,6 +195,17 @@ def test_unknown_action_is_an_error_that_names_the_known_ones() -> None:
         ActionRefused, match=r"There is no action 'fly'. Declared actions: .*unit_pay"
     ):
         find("fly")
+
+
+def test_annotated_parameter_keeps_its_bounds() -> None:
+    """What an application says of an argument beyond its type is checked before anything is done."""
+
+    @action(name="unit_lend", touches="the purse", nodes=("lend",), reversible=True)
+    async def lend(amount: Annotated[int, Field(gt=0)]) -> int:
+        return amount
+
+    with pytest.raises(ActionRefused, match="amount: Input should be greater than 0"):
+        lend.validate({"amount": 0})
 
 
 def test_parameter_without_annotation_is_refused() -> None:
