@@ -43,12 +43,13 @@ def not_covered(sources: list[str], library: Ingested, outcomes: Mapping[str, Ou
     queries = list(dict.fromkeys(q for each in outcomes.values() for q in each["queries"]))
     shown = "; ".join(f"“{query}”" for query in queries[:_SHOWN])
     more = f"; and {len(queries) - _SHOWN} more" if len(queries) > _SHOWN else ""
+    read = library["documents"]
     failed = [each["reason"] for each in outcomes.values() if not each["queries"]]
     unsearched = (
         f" {len(failed)} tasks could not be searched: {'; '.join(failed)}." if failed else ""
     )
     return (
-        f"The sources do not cover the question. Searched {library['documents']} documents of "
+        f"The sources do not cover the question. Searched {read} {'document' if read == 1 else 'documents'} of "
         f"{', '.join(sources)} for: {shown}{more}.{unsearched} "
         "Ask in the sources' own words, or give others."
     )

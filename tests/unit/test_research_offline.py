@@ -239,6 +239,16 @@ def _ask(tried: list[str], missing: list[str], strategy: Strategy = "focused") -
     return query(request).query
 
 
+@given(st.one_of(st.text(min_size=3, max_size=300), st.just("What is C?")))
+def test_any_task_has_a_query(question: str) -> None:
+    """Also a task whose only word is a letter is searched for."""
+    request = QueryRequest(
+        question=question, task=_task(question), strategy="focused", tried=[], unmet=[]
+    )
+
+    assert 2 <= len(query(request).query) <= 300
+
+
 def test_queries_go_from_the_task_to_what_is_unmet_to_the_whole_question() -> None:
     """A researcher does not repeat a query; the broad strategy begins with the widest."""
     first = _ask([], [])

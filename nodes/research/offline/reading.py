@@ -47,13 +47,18 @@ _LONGEST_QUOTE = 1_500
 _NEAR_BEST = 0.6
 _VARIETY = 0.35
 _LENGTH = 300
+_SHORTEST_QUERY = 2
 
 
 @rule(QueryRequest, Query)
 def query(request: QueryRequest) -> Query:
     """Search for the task's own words, then for what is unmet, then with the words of the question."""
     tried = {frozenset(query_lexemes(each)) for each in request.tried}
-    fresh = (each for each in _queries(request) if frozenset(query_lexemes(each)) not in tried)
+    fresh = (
+        each
+        for each in _queries(request)
+        if len(each) >= _SHORTEST_QUERY and frozenset(query_lexemes(each)) not in tried
+    )
     return Query(query=next(fresh, _own(request))[:_LENGTH])
 
 
@@ -67,7 +72,8 @@ def _queries(request: QueryRequest) -> Iterator[str]:
 
 
 def _own(request: QueryRequest) -> str:
-    return _joined(request.task["question"]) or request.task["question"]
+    own = _joined(request.task["question"])
+    return own if len(own) >= _SHORTEST_QUERY else request.task["question"]
 
 
 def _joined(*texts: str) -> str:
