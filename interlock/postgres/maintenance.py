@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from interlock.errors import ThreadBusy
 from interlock.postgres.locks import HOLDER
 from interlock.postgres.migrations import pending
-from interlock.postgres.pool import execute, fetch, translated
+from interlock.postgres.pool import check_address, execute, fetch, translated
 from interlock.postgres.queries import load
 
 SQL = load("maintenance")
@@ -53,6 +53,7 @@ async def reset(url: str) -> None:
 
 
 async def _connect(url: str) -> psycopg.AsyncConnection[dict[str, object]]:
+    check_address(url)
     with translated():
         return await psycopg.AsyncConnection.connect(
             url, autocommit=True, connect_timeout=CONNECT_SECONDS, row_factory=dict_row

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from interlock.errors import DatabaseUnavailable
+from interlock.errors import DatabaseUnavailable, UsageError
 
 Connection = psycopg.AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 CONNECT_SECONDS = 10.0
+
+# What the driver logs is also raised; without any handler Python would print it beside our one line.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 @asynccontextmanager
@@ -50,6 +55,17 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
     with translated():
         async with pool.connection() as connection:
             yield connection
+
+
+def check_address(url: str) -> None:
+    """Refuse what is no address; the driver's own words may repeat a password, so they are not told."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise UsageError(
+            "The address of the database cannot be read.",
+            hint="Write postgresql://user:password@host:port/database, with %20 for a space and so on.",
+        ) from None
 
 
 class translated:  # noqa: N801  # reads as a verb: `with translated():`

@@ -7,7 +7,8 @@ import hashlib
 import psycopg
 import pytest
 
-from interlock.errors import DatabaseUnavailable
+from interlock.errors import DatabaseUnavailable, UsageError
+from interlock.postgres.maintenance import look
 from interlock.postgres.migrations import migrate, pending, scripts
 
 RELEASED: dict[str, str] = {}
@@ -38,3 +39,18 @@ def test_released_migrations_never_change() -> None:
     assert {name: texts.get(name) for name in RELEASED} == RELEASED
     assert list(texts) == sorted(texts)
     assert len({name.split("_")[0] for name in texts}) == len(texts)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://a", "postgresql://me:my secret@h/d", "postgresql://h/d?x=1"]
+)
+async def test_what_is_no_address_is_refused_without_repeating_it(url: str) -> None:
+    """A password with a space would otherwise stand in the driver's message."""
+    for connect in (migrate, look):
+        with pytest.raises(
+            UsageError, match="The address of the database cannot be read"
+        ) as raised:
+            await connect(url)
+
+        assert "secret" not in str(raised.value)
+        assert raised.value.__suppress_context__

@@ -8,6 +8,7 @@ from importlib import resources
 import psycopg
 
 from interlock.errors import DatabaseUnavailable
+from interlock.postgres.pool import check_address
 
 LOCK = 0x1E7E_10C4
 """The advisory lock under which migrations run: two processes that start at once do not collide."""
@@ -25,7 +26,9 @@ async def migrate(url: str) -> list[str]:
     Raises:
         DatabaseUnavailable: no server answers, it is older than Postgres 14, a later Interlock has changed it, or the
             role may not create tables.
+        UsageError: the address is not one.
     """
+    check_address(url)
     try:
         async with await psycopg.AsyncConnection.connect(
             url, autocommit=True, prepare_threshold=None, connect_timeout=10
