@@ -20,6 +20,7 @@ from interlock.errors import NotFound, UsageError
 Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's state, context, input and output
 
 CONFIG_NAME = "langgraph.json"
+_SHAPE = 'It needs {"graphs": {"name": "package.module:variable"}}.'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +48,10 @@ class Application:
                 f"{path} cannot be read: {error.strerror}.",
                 hint="Pass --config, or set INTERLOCK_CONFIG.",
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            hint = 'It needs {"graphs": {"name": "package.module:variable"}}.'
-            raise UsageError(f"{path} is not a langgraph.json: {error!r}.", hint=hint) from error
+        except ValueError as error:
+            raise UsageError(f"{path} is not JSON: {error}.", hint=_SHAPE) from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{path} names no graphs.", hint=_SHAPE) from error
         return cls(folder=path.resolve().parent, targets=targets)
 
     def graph(self, name: str) -> Graph:
@@ -130,7 +132,9 @@ def _needed(factory: Callable[..., Any]) -> list[str]:
 
 
 def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, ImportError | AttributeError) else repr(error)
+    if isinstance(error, ImportError | AttributeError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _target(value: Any) -> str:  # JSON

@@ -18,7 +18,9 @@ class InterlockError(Exception):
 
     def __str__(self) -> str:
         message = str(self.args[0])
-        return f"{message} {self.hint}" if self.hint else message
+        if not self.hint:
+            return message
+        return f"{message if message.endswith(('.', '!', '?', ':')) else f'{message}.'} {self.hint}"
 
 
 class UsageError(InterlockError, ValueError):

@@ -92,13 +92,13 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A group whose commands take the shared options."""
+    """A group whose commands take the shared options; without a command it is a wrong call, told in one line."""
 
     command_class = Command
     group_class = type
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # click's signature
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"no_args_is_help": False, **kwargs})
         self.params.extend(shared_options())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

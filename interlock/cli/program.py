@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
 
 import click
 
@@ -29,11 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def execute(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 waits, 4 limit, 130 Ctrl-C."""
     call = Call.read(arguments)
+    _ready_streams()
     try:
         code = int(_dispatch(arguments, call) or 0)
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_stdout()
+        return 1
+    except OSError as error:
+        _drop_stdout()
+        click.echo(f"Error: Standard output cannot be written: {error.strerror}.", err=True)
         return 1
     return code
 
@@ -64,8 +71,18 @@ def _shows_traceback(call: Call, error: BaseException) -> bool:
     return False
 
 
+def _ready_streams() -> None:
+    """Give a stream that was closed a place to go, and write `?` for what an encoding lacks."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # to the process's end
+        elif name == "stdout" and isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def _drop_stdout() -> None:
-    """Let the interpreter flush into nothing at its end: the reader has gone."""
+    """Let the interpreter flush into nothing at its end: nobody reads it, or it is full."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

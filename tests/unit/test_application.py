@@ -46,7 +46,7 @@ def test_a_factory_may_take_a_configuration() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("broken", 'cannot be imported: ValueError("the application\'s own fault")'),
+        ("broken", "cannot be imported: ValueError: the application's own fault"),
         ("missing", "cannot be imported: there is no file"),
         ("promised", "is made by an asynchronous function"),
     ],
@@ -57,4 +57,24 @@ def test_a_graph_that_cannot_be_had_is_one_clear_error(name: str, message: str) 
         Application.find(CONFIG).graph(name)
 
     assert f"Graph '{name}'" in str(raised.value)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON: Expecting property name enclosed in double quotes: line 1 column 2"),
+        ("{}", "names no graphs. It needs"),
+        ('{"graphs": []}', "names no graphs. It needs"),
+        ("[]", "names no graphs. It needs"),
+    ],
+)
+def test_a_langgraph_json_of_another_shape(text: str, message: str, tmp_path: Path) -> None:
+    """A file that names no graphs is refused in words, not with a Python error."""
+    path = tmp_path / "langgraph.json"
+    path.write_text(text)
+
+    with pytest.raises(UsageError) as raised:
+        Application.find(path)
+
     assert message in str(raised.value)

@@ -74,7 +74,15 @@ def test_no_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nothing"], ["history"], ["history", "a", "--wrong"], ["run", "--model", "x"]]
+    "arguments",
+    [
+        ["nothing"],
+        ["history"],
+        ["history", "a", "--wrong"],
+        ["run", "--model", "x"],
+        ["run"],
+        ["db"],
+    ],
 )
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong call is one line, with a way to help, and the code 2."""
@@ -84,6 +92,41 @@ def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None
     assert captured.err.startswith("Error: ")
     assert captured.err.count("\n") == 1
     assert "--help` shows how." in captured.err
+
+
+def in_a_shell(command: str) -> tuple[int, str, str]:
+    """Run a shell command in which `interlock` is this one; return its code and what it printed."""
+    script = f'interlock() {{ "{sys.executable}" -m interlock "$@"; }}; {command}'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", ["--help", "history --json"])
+def test_full_output(arguments: str) -> None:
+    """What cannot be printed is one line, also where the failure itself was to be printed."""
+    code, _, said = in_a_shell(f"interlock {arguments} > /dev/full")
+
+    assert code == 1
+    assert "No space left on device" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams(closed: str) -> None:
+    """A stream that the caller closed is nothing to fail for."""
+    code, _, said = in_a_shell(f"interlock --help {closed}")
+
+    assert (code, said) == (0, "")
+
+
+def test_poor_encoding() -> None:
+    """What an encoding lacks is printed as a question mark."""
+    command = "export PYTHONIOENCODING=latin-1; interlock --config ł run x --json"
+    code, printed, _ = in_a_shell(command)
+
+    assert code == 2
+    assert json.loads(printed)["error"]["message"] == "? cannot be read: No such file or directory."
 
 
 def test_usage_as_json(capsys: pytest.CaptureFixture[str]) -> None:
