@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,17 +39,19 @@ def _positive(value: str) -> float:
 
 
 def _finite(value: str) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
     if not math.isfinite(number):
         raise ValueError("write a number")
     return number
 
 
 def _port(value: str) -> int:
-    port = int(value)
-    if not 0 < port < 65536:
-        raise ValueError("a port is between 1 and 65535")
-    return port
+    if not (value.isdecimal() and 0 < int(value) < 65536):
+        raise ValueError("a port is a number between 1 and 65535")
+    return int(value)
 
 
 def _database_url(value: str) -> str:
@@ -137,7 +140,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; raises `UsageError` that names each variable that is wrong or unknown."""
     known = {each.metadata["variable"]: each for each in fields(Settings)}
     faults = [
-        f"{name} is not a setting."
+        _unknown(name, known)
         for name in sorted(environment)
         if name.startswith(PREFIX) and name not in known
     ]
@@ -153,3 +156,8 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     if faults:
         raise UsageError(" ".join(faults), hint="docs/configuration.md lists all settings.")
     return Settings(**values)
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.85)
+    return f"{name} is not a setting{f'; {near[0]} is' if near else ''}."
