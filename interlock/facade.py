@@ -26,9 +26,12 @@ class Interlock(Runtime):
         *,
         thread_id: str | None = None,
         model: str | None = None,
+        context: Mapping[str, Any] | None = None,  # JSON
     ) -> Run:
         """Accept a run without working on it; see `asubmit`."""
-        return run_sync(self.asubmit(graph, input, thread_id=thread_id, model=model))
+        return run_sync(
+            self.asubmit(graph, input, thread_id=thread_id, model=model, context=context)
+        )
 
     def invoke(
         self,
@@ -37,9 +40,12 @@ class Interlock(Runtime):
         *,
         thread_id: str | None = None,
         model: str | None = None,
+        context: Mapping[str, Any] | None = None,  # JSON
     ) -> Run:
         """Run a graph until it ends or asks a person; see `ainvoke`."""
-        return run_sync(self.ainvoke(graph, input, thread_id=thread_id, model=model))
+        return run_sync(
+            self.ainvoke(graph, input, thread_id=thread_id, model=model, context=context)
+        )
 
     def stream(
         self,
@@ -48,11 +54,19 @@ class Interlock(Runtime):
         *,
         thread_id: str | None = None,
         model: str | None = None,
+        context: Mapping[str, Any] | None = None,  # JSON
         stream_mode: Sequence[str] = ("updates", "custom"),
     ) -> Generator[Part]:
         """Run a graph and yield what happens; see `astream`."""
         return _iterate(
-            self.astream(graph, input, thread_id=thread_id, model=model, stream_mode=stream_mode)
+            self.astream(
+                graph,
+                input,
+                thread_id=thread_id,
+                model=model,
+                context=context,
+                stream_mode=stream_mode,
+            )
         )
 
     def resume(

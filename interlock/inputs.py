@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -26,8 +27,7 @@ def check_input(
     Raises:
         UsageError: names each key that is missing, unknown, or of a wrong type.
     """
-    schema = graph.context_schema
-    if not (isinstance(schema, type) and issubclass(schema, Context)):
+    if not takes_our_context(graph):
         return dict(values)
     known = get_type_hints(graph.builder.input_schema, include_extras=True)
     _refuse_unknown(values, known, "input")
@@ -44,6 +44,30 @@ def check_thread_id(thread_id: str) -> str:
             hint=f"Use 1 to {THREAD_ID_LENGTH} printable characters.",
         )
     return thread_id
+
+
+def check_context(graph: Graph, given: Mapping[str, Any]) -> dict[str, Any]:  # JSON
+    """Return the context for a graph with a context schema of its own; raises `UsageError` when it does not fit."""
+    if graph.context_schema is None:
+        raise UsageError("The graph takes no context.", hint="Leave `context` out.")
+    if takes_our_context(graph):
+        raise UsageError(
+            "The graph takes Interlock's own context, which the runtime makes.",
+            hint="Pass `model`, or set it: docs/configuration.md lists all settings.",
+        )
+    _validate(TypeAdapter(graph.context_schema), dict(given), "The context")
+    try:
+        return dict(json.loads(json.dumps(dict(given), allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"The context cannot be saved: {error}.", hint="Pass plain JSON values."
+        ) from error
+
+
+def takes_our_context(graph: Graph) -> bool:
+    """Say whether a graph was built for Interlock's `Context`."""
+    schema = graph.context_schema
+    return isinstance(schema, type) and issubclass(schema, Context)
 
 
 def check_values(

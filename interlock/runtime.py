@@ -23,7 +23,13 @@ from interlock.errors import (
 )
 from interlock.execution import Execution, Part, check_prompts, context_for, output_of
 from interlock.history import Difference, difference, find_step, line_of, steps_of
-from interlock.inputs import check_input, check_thread_id, check_values
+from interlock.inputs import (
+    check_context,
+    check_input,
+    check_thread_id,
+    check_values,
+    takes_our_context,
+)
 from interlock.postgres import locks
 from interlock.postgres.checkpoints import saver_for, strict_serializer
 from interlock.postgres.locks import ThreadLocks
@@ -66,12 +72,20 @@ class Runtime:
         *,
         thread_id: str | None = None,
         model: str | None = None,
+        context: Mapping[str, Any] | None = None,  # JSON
     ) -> Run:
         """Accept a run without working on it; `resume` does that, in any process.
 
+        Args:
+            graph: its name in langgraph.json.
+            input: fits the graph's input schema.
+            thread_id: the thread to go on with; a new one unless given.
+            model: for a graph that takes Interlock's `Context`.
+            context: for a graph with a context schema of its own; it is saved, and used again by each resume.
+
         Raises:
             NotFound: no such graph.
-            UsageError: the input does not fit the graph's schema, or the thread is another graph's.
+            UsageError: the input or the context does not fit the graph's schema, or the thread is another graph's.
             ModelUnavailable: the model cannot be built.
             ThreadBusy: the thread has a run that has not ended, or waits for an answer.
         """
@@ -82,7 +96,7 @@ class Runtime:
             thread_id=str(uuid4()) if thread_id is None else check_thread_id(thread_id),
             graph=graph,
             kind="invoke",
-            context=self._new_context(compiled, model),
+            context=self._new_context(compiled, model, context),
             input=values,
             title=_title(values),
         )
@@ -96,9 +110,10 @@ class Runtime:
         *,
         thread_id: str | None = None,
         model: str | None = None,
+        context: Mapping[str, Any] | None = None,  # JSON
     ) -> Run:
         """Run a graph until it ends or asks a person; raises as `asubmit`, and what a node raised."""
-        run = await self.asubmit(graph, input, thread_id=thread_id, model=model)
+        run = await self.asubmit(graph, input, thread_id=thread_id, model=model, context=context)
         return await _last(self._execute(await self.store.stored(run.run_id)))
 
     async def astream(
@@ -108,10 +123,11 @@ class Runtime:
         *,
         thread_id: str | None = None,
         model: str | None = None,
+        context: Mapping[str, Any] | None = None,  # JSON
         stream_mode: Sequence[str] = ("updates", "custom"),
     ) -> AsyncIterator[Part]:
         """Run a graph and yield what happens; the last part is of type `end` and carries the `Run`."""
-        run = await self.asubmit(graph, input, thread_id=thread_id, model=model)
+        run = await self.asubmit(graph, input, thread_id=thread_id, model=model, context=context)
         stored = await self.store.stored(run.run_id)
         async with aclosing(self._execute(stored, stream_mode)) as parts:
             async for part in parts:
@@ -280,7 +296,7 @@ class Runtime:
         execution = Execution(
             graph=graph,
             stored=stored,
-            context=context_for(graph, self._context(stored.context), None),
+            context=context_for(graph, self._context(stored.context), stored.context.get("given")),
             stored_context=stored.context,
             runs=self.store,
             locks=self._locks,
@@ -406,8 +422,12 @@ class Runtime:
             )
         return self._graphs[name]
 
-    def _new_context(self, graph: Graph, model: str | None) -> dict[str, Any]:  # JSON
-        if not _takes_our_context(graph):
+    def _new_context(
+        self, graph: Graph, model: str | None, given: Mapping[str, Any] | None
+    ) -> dict[str, Any]:  # JSON
+        if given is not None:
+            return {"given": check_context(graph, given)}
+        if not takes_our_context(graph):
             return {}
         for name in (self.settings.role_models or {}).values():
             self._checked_model(name)
@@ -422,12 +442,7 @@ class Runtime:
         return name
 
     def _context(self, stored: Mapping[str, Any]) -> Context:
-        return Context(ports=self._ports, **{key: stored[key] for key in stored})
-
-
-def _takes_our_context(graph: Graph) -> bool:
-    schema = graph.context_schema
-    return isinstance(schema, type) and issubclass(schema, Context)
+        return Context(ports=self._ports, **{key: stored[key] for key in stored if key != "given"})
 
 
 async def _last(parts: AsyncIterator[Part]) -> Run:

@@ -163,7 +163,7 @@ async def test_a_fork_refuses_what_does_not_fit_the_state(
 @pytest.mark.parametrize(
     ("graph", "given", "error", "message"),
     [
-        ("conter", {"goal": 1, "log": "x"}, NotFound, "names: counter, foreign, payment"),
+        ("conter", {"goal": 1, "log": "x"}, NotFound, "names: counter, foreign, payment, travel"),
         ("counter", {"log": "x"}, UsageError, "goal: Field required"),
         ("counter", {"goal": -1, "log": "x"}, UsageError, "goal"),
         ("counter", {"goal": 1, "log": "x", "lag": 2}, UsageError, "has no lag"),
@@ -481,3 +481,37 @@ async def test_counts_are_of_threads_by_their_latest_run(
     await il.aresume(run.thread_id, Reject(run.interrupts[0].id))
 
     assert await il.store.counts() == {"succeeded": 2, "waiting": 1}
+
+
+async def test_a_foreign_context_is_saved_and_used_again(database_url: str) -> None:
+    """A graph with a context schema of its own gets it at the start, and after a resume in another process."""
+    async with interlock.aopen(database_url, config=CONFIG) as one:
+        run = await one.ainvoke("travel", {}, context={"city": "Rome", "nights": 2})
+    async with interlock.aopen(database_url, config=CONFIG) as two:
+        done = await two.aresume(run.thread_id, Resume(run.interrupts[0].id, "yes"))
+
+    assert run.interrupts[0].payload == {"value": "To Rome?"}
+    assert done.output == {"asked": "yes", "booked": "Rome, 3 days"}
+
+
+@pytest.mark.parametrize(
+    ("graph", "given", "context", "message"),
+    [
+        ("travel", {}, {"city": "Rome", "nights": "few"}, "The context does not fit: nights"),
+        (
+            "travel",
+            {},
+            {"city": "Rome", "nights": float("nan")},
+            "The context does not fit: nights",
+        ),
+        ("foreign", {}, {"city": "Rome"}, "takes no context"),
+        ("counter", {"goal": 1, "log": "x"}, {"model": "x"}, "takes Interlock's own context"),
+    ],
+)
+async def test_a_context_that_does_not_fit_is_refused(
+    il: Interlock, graph: str, given: dict[str, Any], context: dict[str, Any], message: str
+) -> None:
+    """Nothing is saved for a context that the graph does not take."""
+    with pytest.raises(UsageError, match=message):
+        await il.ainvoke(graph, given, context=context)
+    assert await il.athreads() == []
