@@ -89,19 +89,7 @@ class Runtime:
             ModelUnavailable: the model cannot be built.
             ThreadBusy: the thread has a run that has not ended, or waits for an answer.
         """
-        compiled = self.graph(graph)
-        values = check_input(compiled, input)
-        new = NewRun(
-            run_id=str(uuid4()),
-            thread_id=str(uuid4()) if thread_id is None else check_thread_id(thread_id),
-            graph=graph,
-            kind="invoke",
-            context=self._new_context(compiled, model, context),
-            input=values,
-            title=_title(values),
-        )
-        await self.store.add(new)
-        return (await self.store.stored(new.run_id)).run
+        return (await self._submitted(graph, input, thread_id, model, context)).run
 
     async def ainvoke(
         self,
@@ -113,8 +101,9 @@ class Runtime:
         context: Mapping[str, Any] | None = None,  # JSON
     ) -> Run:
         """Run a graph until it ends or asks a person; raises as `asubmit`, and what a node raised."""
-        run = await self.asubmit(graph, input, thread_id=thread_id, model=model, context=context)
-        return await _last(self._execute(await self.store.stored(run.run_id)))
+        return await _last(
+            self._execute(await self._submitted(graph, input, thread_id, model, context))
+        )
 
     async def astream(
         self,
@@ -127,8 +116,7 @@ class Runtime:
         stream_mode: Sequence[str] = ("updates", "custom"),
     ) -> AsyncIterator[Part]:
         """Run a graph and yield what happens; the last part is of type `end` and carries the `Run`."""
-        run = await self.asubmit(graph, input, thread_id=thread_id, model=model, context=context)
-        stored = await self.store.stored(run.run_id)
+        stored = await self._submitted(graph, input, thread_id, model, context)
         async with aclosing(self._execute(stored, stream_mode)) as parts:
             async for part in parts:
                 yield part
@@ -157,12 +145,14 @@ class Runtime:
         """Go on with a thread and yield what happens, as `astream`."""
         thread_id = await self.store.full_thread_id(thread_id)
         stored = await self.store.latest(thread_id)
+        if model is not None:  # before an answer is taken
+            self._checked_model(model)
         if answer is not None:
             stored = await self._answered(thread_id, stored, answer)
         else:
             await self._check_can_continue(stored)
         if model is not None:
-            stored = stored.with_model(self._checked_model(model))
+            stored = stored.with_model(model)
         async with aclosing(self._execute(stored, stream_mode)) as parts:
             async for part in parts:
                 yield part
@@ -287,6 +277,28 @@ class Runtime:
         return self.application.graph(name)
 
     # --- inside ---
+
+    async def _submitted(
+        self,
+        graph: str,
+        given: Mapping[str, Any],  # the graph's input schema
+        thread_id: str | None,
+        model: str | None,
+        context: Mapping[str, Any] | None,  # JSON
+    ) -> StoredRun:
+        compiled = self.graph(graph)
+        values = check_input(compiled, given)
+        new = NewRun(
+            run_id=str(uuid4()),
+            thread_id=str(uuid4()) if thread_id is None else check_thread_id(thread_id),
+            graph=graph,
+            kind="invoke",
+            context=self._new_context(compiled, model, context),
+            input=values,
+            title=_title(values),
+        )
+        await self.store.add(new)
+        return await self.store.stored(new.run_id)
 
     async def _execute(
         self, stored: StoredRun, modes: Sequence[str] = ("updates", "custom")

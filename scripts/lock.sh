@@ -12,7 +12,7 @@ compile() {
   output=$1
   shift
   "$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-    --no-header --no-annotate --no-emit-index-url --no-emit-package interlock-agents \
+    --no-header --no-annotate --no-emit-package interlock-agents \
     --output-file "requirements/$output.lock" "$@"
 }
 

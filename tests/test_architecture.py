@@ -215,3 +215,17 @@ def _locked(name: str) -> dict[str, str]:
     """Return the locked version of each package that has the same one on every platform."""
     pins = [Requirement(pin) for pin in _pins(name)]
     return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
+
+
+def test_every_named_statement_is_used() -> None:
+    """A statement that no code names is dead."""
+    folder = ROOT / "interlock" / "postgres"
+    code = "".join(path.read_text() for path in folder.rglob("*.py"))
+    named = {
+        name
+        for path in (folder / "queries").glob("*.sql")
+        for name in re.findall(r"^-- ([a-z][a-z0-9_]*): ", path.read_text(), re.MULTILINE)
+    }
+
+    assert len(named) > 30
+    assert {name for name in named if f'"{name}"' not in code} == set()

@@ -197,10 +197,6 @@ class RunStore:
             )
         return _stored(rows[0])
 
-    async def runs(self, thread_id: str) -> list[Run]:
-        """Return all runs of a thread, oldest first."""
-        return [_run(row) for row in await self._fetch("runs", thread_id=thread_id)]
-
     async def question(self, question_id: str) -> tuple[OpenQuestion, str]:
         """Return a question and its status (`open`, `answered`, `withdrawn`); raises `NotFound`."""
         rows = await self._fetch("question", question_id=question_id)

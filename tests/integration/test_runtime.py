@@ -515,3 +515,14 @@ async def test_a_context_that_does_not_fit_is_refused(
     with pytest.raises(UsageError, match=message):
         await il.ainvoke(graph, given, context=context)
     assert await il.athreads() == []
+
+
+async def test_an_answer_is_not_taken_for_a_model_that_cannot_be_built(
+    il: Interlock, tmp_path: Path
+) -> None:
+    """The model is looked at first, so the question stays open."""
+    run = await il.ainvoke("payment", payment(tmp_path / "bank"))
+
+    with pytest.raises(ModelUnavailable):
+        await il.aresume(run.thread_id, Approve(run.interrupts[0].id), model="gpt")
+    assert [each.id for each in await il.aquestions()] == [run.interrupts[0].id]

@@ -40,7 +40,7 @@ class Counting(BaseChatModel):
         return {"ls_provider": self.provider, "ls_model_name": self.model_name}
 
     def _generate(self, *_: Any, **kwargs: Any) -> ChatResult:
-        raise NotImplementedError
+        raise AssertionError("only asynchronous calls are made")
 
     async def _agenerate(
         self,

@@ -62,9 +62,6 @@ select * from interlock.runs where run_id = %(run_id)s;
 -- latest_run: the last run of a thread
 select * from interlock.runs where thread_id = %(thread_id)s order by number desc limit 1;
 
--- runs: all runs of a thread, oldest first
-select * from interlock.runs where thread_id = %(thread_id)s order by number;
-
 -- question: one question
 select * from interlock.questions where question_id = %(question_id)s;
 
