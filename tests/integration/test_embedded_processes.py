@@ -67,8 +67,8 @@ from pathlib import Path
 import psycopg
 from interlock.postgres import embedded
 server = embedded.start(Path(sys.argv[1]))
-print(server.pid, flush=True)
 try:
+    print(server.pid, flush=True)
     signal.pause()
 except KeyboardInterrupt:
     psycopg.connect(server.url).close()
