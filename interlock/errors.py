@@ -74,7 +74,70 @@ class PromptError(InterlockError):
 
 
 class ActionRefused(InterlockError):
-    """An action was not run: unknown name, wrong arguments, wrong node, failed precondition."""
+    """An action was not run: unknown name, wrong arguments or node, failed precondition, budget, policy, a rejection.
+
+    An action's own function may raise it too, to say that it did nothing.
+
+    Attributes:
+        kind: why, as one word: `unknown`, `arguments`, `node`, `precondition`, `budget`, `policy`, `rejected`,
+            `unavailable`.
+        rule: the policy's rule that said so; empty unless it was the policy.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", kind: str = "unavailable", rule: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+        self.rule = rule
+
+
+class RefusedTooOften(ActionRefused):
+    """An agent was refused so often in a row that a person, or another part of the graph, must take over."""
+
+
+class EffectInDoubt(InterlockError):
+    """Whether an act happened is not known, and nobody here may decide it."""
+
+
+class EffectTakenOver(InterlockError):
+    """An act was finished by somebody who no longer owned it; look whether it happened twice."""
+
+
+class ReplayDiverged(InterlockError):
+    """A replay came to a request that was not recorded; nothing was done and nothing was paid for.
+
+    Attributes:
+        node: the node that asked.
+        kind: `action`, `model`, `tool` or `question`.
+        requested: what it asked for, in one line.
+        recorded: the nearest that was recorded, in one line; empty when nothing was.
+        differs: what differs between the two, a line each.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        node: str,
+        kind: str,
+        requested: str,
+        recorded: str = "",
+        differs: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.node = node
+        self.kind = kind
+        self.requested = requested
+        self.recorded = recorded
+        self.differs = differs
+
+
+class PolicyInvalid(InterlockError, ValueError):
+    """A policy file cannot be read, or says something that means nothing."""
+
+    exit_code = 2
 
 
 class AnswerRefused(InterlockError):

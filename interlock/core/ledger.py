@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
-Standing = Literal["new", "done", "in_doubt"]
-"""`new`: this call wrote the intention, so act. `done`: use the recorded result. `in_doubt`: an earlier attempt
-wrote the intention and no result; whether it acted is unknown."""
+from interlock.core.lineage import Lineage
+from interlock.core.site import Site
+from interlock.errors import EffectTakenOver
+
+Standing = Literal["new", "done", "underway", "in_doubt", "asked", "unapproved"]
+"""How an intention stands for the one who wants to act on it.
+
+`new`: it is yours, so act. `done`: use the recorded result. `underway`: somebody who lives is acting. `in_doubt`: an
+earlier attempt wrote the intention and no result, and does not live; whether it acted is unknown. `asked`: a person
+was asked about it, so only the answer may open it. `unapproved`: the approval that was shown is not this act's, or
+was used.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,55 +26,208 @@ class Intention:
     """An act that is about to happen.
 
     Attributes:
-        key: names this act in all attempts; derived from thread, task, action and arguments.
-        thread_id: the thread it belongs to; empty without a checkpointer.
-        node: the node that acts.
+        key: names this act in all attempts; derived from thread, task, request and its number in the task.
+        request: SHA-256 of the action's name and arguments: equal requests ask for the same thing.
+        site: where in the run it is asked for.
         action: the action's name.
         arguments: its validated arguments, as JSON.
+        cost: the declared estimate, in US dollars.
+        reversible: whether it can be undone.
+        verdict: what the policy said, as JSON; kept for whoever looks later.
     """
 
     key: str
-    thread_id: str
-    node: str
+    request: str
+    site: Site
     action: str
-    arguments: dict[str, Any]  # JSON
+    arguments: Mapping[str, Any]  # JSON
+    cost: float = 0.0
+    reversible: bool = False
+    verdict: Mapping[str, Any] = field(default_factory=dict)  # JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """How an intention stands; `result` is JSON, and only there when it is done."""
+    """How an intention stands.
+
+    Attributes:
+        key: of the effect that this is told of: the intention's own, or the one on the parent thread.
+        attempt: how often somebody set out to act; who goes on with an effect names the attempt that was seen.
+        result: JSON, and only there when it is done.
+        error: what the last attempt raised, if it lived to tell.
+    """
 
     standing: Standing
+    key: str = ""
+    attempt: int = 1
     result: Any = None  # JSON
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parallel:
+    """What happened on the threads that this one was forked from, after the fork, by the same action.
+
+    Attributes:
+        thread_id: where.
+        arguments: with these, as JSON.
+    """
+
+    thread_id: str
+    key: str
+    arguments: Mapping[str, Any]  # JSON
 
 
 @runtime_checkable
 class Ledger(Protocol):
     """The port: in memory here, in Postgres in `interlock.postgres.ledger`."""
 
-    async def begin(self, intention: Intention) -> Entry:
-        """Write the intention, or tell how an earlier one with the same key stands."""
+    async def begin(
+        self, intention: Intention, *, permitted: bool, approval: str = ""
+    ) -> Entry:
+        """Tell how an intention stands, and write it first if it is `new` and permitted.
+
+        Args:
+            intention: what is about to happen.
+            permitted: whether it may happen now; if not, nothing is written, and `new` means that nobody did it.
+            approval: the question whose answer permits it; it permits one act only.
+        """
         ...
 
-    async def finish(self, key: str, result: Any) -> None:  # JSON
-        """Write the result of an act."""
+    async def claim(self, key: str, attempt: int) -> Entry:
+        """Take on an effect that is in doubt: `new` with the next attempt for exactly one caller."""
         ...
+
+    async def finish(self, key: str, attempt: int, result: Any) -> None:  # JSON
+        """Write the result of an act; raises `EffectTakenOver` when somebody else has taken it on."""
+        ...
+
+    async def release(self, key: str, attempt: int, error: str, *, happened: bool | None) -> None:
+        """Note that an attempt raised: `False` when it is known that nothing happened, `None` when it is not known."""
+        ...
+
+    async def wait(self, key: str) -> None:
+        """Return when an effect is no longer underway, or after a while."""
+        ...
+
+    async def parallel(self, intention: Intention) -> Parallel | None:
+        """Return an effect of the same action that a parent thread had after the fork and that this act is not."""
+        ...
+
+    async def refuse(self, intention: Intention, reason: str) -> int:
+        """Count a refusal, and return how many its agent had in a row on this thread."""
+        ...
+
+    async def spent(self, thread_id: str) -> float:
+        """Return what the actions of a thread cost by their estimates, in US dollars."""
+        ...
+
+
+@dataclass(slots=True)
+class _Effect:
+    intention: Intention
+    attempt: int = 1
+    status: Literal["intended", "done", "not_done"] = "intended"
+    underway: bool = True
+    result: Any = None  # JSON
+    error: str = ""
+    approval: str = ""
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class MemoryLedger:
     """A ledger for one process: it protects retries within the process, not from its death."""
 
-    def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+    def __init__(self, lineage: Lineage | None = None) -> None:
+        self._effects: dict[str, _Effect] = {}
+        self._refusals: dict[tuple[str, str], int] = {}
 
-    async def begin(self, intention: Intention) -> Entry:
-        """Write the intention, or tell how an earlier one with the same key stands."""
-        found = self._entries.get(intention.key)
-        if found is None:
-            self._entries[intention.key] = Entry(standing="in_doubt")
-            return Entry(standing="new")
+    async def begin(
+        self, intention: Intention, *, permitted: bool, approval: str = ""
+    ) -> Entry:
+        """Tell how an intention stands, and write it first if it is `new` and permitted."""
+        found = self._effects.get(intention.key)
+        if found is not None and found.status != "not_done":
+            return _entry(found)
+        if approval and self._used(approval, intention.key):
+            return Entry(standing="unapproved", key=intention.key)
+        if permitted:
+            attempt = found.attempt + 1 if found else 1
+            self._effects[intention.key] = _Effect(intention, attempt, approval=approval)
+            self._refusals.pop(_agent(intention), None)
+            return Entry(standing="new", key=intention.key, attempt=attempt)
+        return Entry(standing="new", key=intention.key, attempt=0)
+
+    async def claim(self, key: str, attempt: int) -> Entry:
+        """Take on an effect that is in doubt: `new` with the next attempt for exactly one caller."""
+        found = self._effects[key]
+        if found.attempt != attempt or _entry(found).standing != "in_doubt":
+            return _entry(found)
+        self._effects[key] = _Effect(found.intention, attempt + 1, approval=found.approval)
+        return Entry(standing="new", key=key, attempt=attempt + 1)
+
+    async def finish(self, key: str, attempt: int, result: Any) -> None:  # JSON
+        """Write the result of an act; raises `EffectTakenOver` when somebody else has taken it on."""
+        found = self._own(key, attempt)
+        found.status, found.result, found.underway = "done", result, False
+        found.settled.set()
+
+    async def release(self, key: str, attempt: int, error: str, *, happened: bool | None) -> None:
+        """Note that an attempt raised: `False` when it is known that nothing happened, `None` when it is not known."""
+        found = self._own(key, attempt)
+        found.status = "not_done" if happened is False else "intended"
+        found.error, found.underway = error, False
+        if happened is False:
+            found.approval = ""
+        found.settled.set()
+
+    async def wait(self, key: str) -> None:
+        """Return when an effect is no longer underway."""
+        await self._effects[key].settled.wait()
+
+    async def parallel(self, intention: Intention) -> Parallel | None:
+        """Return None: threads in memory have no forks."""
+        return None
+
+    async def refuse(self, intention: Intention, reason: str) -> int:
+        """Count a refusal, and return how many its agent had in a row on this thread."""
+        agent = _agent(intention)
+        self._refusals[agent] = self._refusals.get(agent, 0) + 1
+        return self._refusals[agent]
+
+    async def spent(self, thread_id: str) -> float:
+        """Return what the actions of a thread cost by their estimates, in US dollars."""
+        return sum(
+            each.intention.cost
+            for each in self._effects.values()
+            if each.intention.site.thread_id == thread_id and each.status != "not_done"
+        )
+
+    def _used(self, approval: str, key: str) -> bool:
+        return any(
+            each.approval == approval and other != key for other, each in self._effects.items()
+        )
+
+    def _own(self, key: str, attempt: int) -> _Effect:
+        found = self._effects[key]
+        if found.attempt != attempt:
+            raise EffectTakenOver(f"Effect {key[:12]} was taken on by somebody else.")
         return found
 
-    async def finish(self, key: str, result: Any) -> None:  # JSON
-        """Write the result of an act."""
-        self._entries[key] = Entry(standing="done", result=result)
+
+def _entry(found: _Effect) -> Entry:
+    key, standing = found.intention.key, _standing(found)
+    entry = Entry(standing=standing, key=key, attempt=found.attempt, error=found.error)
+    return replace(entry, result=found.result) if standing == "done" else entry
+
+
+def _standing(found: _Effect) -> Standing:
+    if found.status == "done":
+        return "done"
+    if found.status == "not_done":
+        return "new"
+    return "underway" if found.underway else "in_doubt"
+
+
+def _agent(intention: Intention) -> tuple[str, str]:
+    return intention.site.thread_id, intention.site.agent
