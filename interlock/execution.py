@@ -20,9 +20,9 @@ from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
 from typing_extensions import TypedDict
 
 from interlock.application import Graph
-from interlock.core import prompts
+from interlock.core import gate, prompts
 from interlock.core.actions import digest as digest_of
-from interlock.core.context import Context
+from interlock.core.context import KEY, Around, Context
 from interlock.core.runs import OpenQuestion, Run, RunStatus
 from interlock.core.usage import UsageRecorder
 from interlock.errors import AnswerRefused, InterlockError, LimitReached, ResumeRefused
@@ -55,12 +55,14 @@ class Execution:
     Attributes:
         graph: with a checkpointer.
         context: the graph's context with durable ports, or whatever another application's graph takes.
+        around: what its nodes find whatever context the graph takes.
         modes: the stream modes that the caller wants to see.
     """
 
     graph: Graph
     stored: StoredRun
     context: Any  # the graph's context schema
+    around: Around
     stored_context: Mapping[str, Any]
     runs: RunStore
     locks: ThreadLocks
@@ -131,7 +133,11 @@ class Execution:
             lambda call: self.runs.add_model_call(self.run.thread_id, self.run.run_id, call)
         )
         return {
-            "configurable": {"thread_id": self.run.thread_id, "__pregel_strict_resume": True},
+            "configurable": {
+                "thread_id": self.run.thread_id,
+                "__pregel_strict_resume": True,
+                KEY: self.around,
+            },
             "run_id": UUID(self.run.run_id),
             # A run goes on from its checkpoint in another process because the id is the same in each attempt.
             "metadata": {"run_id": self.run.run_id, "model": self.run.model},
@@ -264,11 +270,12 @@ def _question(interrupt: Interrupt, node: str, snapshot: StateSnapshot, run: Run
     value = plain(interrupt.value)
     payload = value if isinstance(value, dict) else {"value": value}
     asked = payload.get("question")
-    digest = str(asked.get("digest", "")) if isinstance(asked, dict) else ""
-    named = (run.thread_id, interrupt.id, digest or digest_of(payload))
-    name = hashlib.sha256("\0".join(named).encode()).hexdigest()[:16]
+    ours: Mapping[str, Any] = asked if gate.is_ours(asked) else {}
+    digest = str(ours.get("digest", ""))
+    named = (run.thread_id, interrupt.id, digest_of(payload))
+    name = ours.get("id") or hashlib.sha256("\0".join(named).encode()).hexdigest()[:16]
     return OpenQuestion(
-        id=name,
+        id=str(name),
         thread_id=run.thread_id,
         run_id=run.run_id,
         graph=run.graph,

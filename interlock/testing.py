@@ -197,16 +197,16 @@ class RecordingLedger(MemoryLedger):
         self.begun: list[Intention] = []
         self.done: list[str] = []
 
-    async def begin(self, intention: Intention) -> Entry:
-        """Write the intention, and note it when it is new."""
-        entry = await super().begin(intention)
-        if entry.standing == "new":
+    async def begin(self, intention: Intention, *, permitted: bool, approval: str = "") -> Entry:
+        """Tell how an intention stands, and note it when it is written."""
+        entry = await super().begin(intention, permitted=permitted, approval=approval)
+        if entry.standing == "new" and entry.attempt:
             self.begun.append(intention)
         return entry
 
-    async def finish(self, key: str, result: Any) -> None:  # JSON
+    async def finish(self, key: str, attempt: int, result: Any) -> None:  # JSON
         """Write the result of an act, and note the act."""
-        await super().finish(key, result)
+        await super().finish(key, attempt, result)
         self.done.append(next(each.action for each in self.begun if each.key == key))
 
 

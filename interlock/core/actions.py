@@ -1,58 +1,92 @@
-"""Actions: the only way in which an agent touches the world. Declared, validated, keyed, and done once."""
+"""Actions: what an agent may do to the world, declared: what it touches, how to tell whether it happened, who may."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Annotated, Any, Generic, Protocol, TypeVar, get_type_hints, overload
 
-from langgraph.config import get_config
-from langgraph.runtime import Runtime
+from langchain_core.tools import BaseTool, InjectedToolArg
+from langgraph.prebuilt import ToolRuntime
+from langgraph.types import Command
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic_core import to_jsonable_python
 
-from interlock.core.context import Context, context_of
-from interlock.core.ledger import Intention
+from interlock.core.verdict import Risk
 from interlock.errors import ActionRefused, UsageError
 
 ResultT = TypeVar("ResultT")
 State = Mapping[str, Any]  # any graph's state
+Precondition = Callable[[State, Mapping[str, Any]], str | None]
+"""Given the state and the arguments as JSON, returns why an action must not run, or None."""
 
-_ACTIONS: dict[str, Action[Any]] = {}
+_Injected = Annotated[Any, InjectedToolArg()]  # a ToolRuntime: ToolNode goes by the name `runtime`
+
+RESERVED = ("approval", "confidence", "runtime")
+"""What `act` takes itself, so that no argument of an action can have the name."""
+KEY = "idempotency_key"
+STATE = "state"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action(Generic[ResultT]):
-    """A declared act.
+@dataclass(frozen=True, slots=True)
+class Happened(Generic[ResultT]):
+    """What a probe returns when it finds that an act happened: the result that the act would have returned."""
+
+    result: ResultT
+
+
+class Action(BaseTool, Generic[ResultT]):
+    """A declared act; also a LangChain tool, for `bind_tools` and `ToolNode`.
 
     Attributes:
         name: stored with every effect: renaming an action is a migration.
         touches: what it changes, for the person who approves.
-        nodes: the nodes in which it may be called.
+        nodes: the nodes in which it may be called; empty for any.
         reversible: whether it can be undone.
-        idempotent: whether doing it again with the same arguments changes nothing; if not, an act whose outcome is
-            unknown is never repeated.
-        precondition: returns why it must not run on this state, or None.
+        undo: name of the action that undoes it; empty without one.
+        risk: its class, for the policy.
+        cost: estimates what a call costs, in US dollars, from the arguments.
+        amount: returns what the policy's `amount` is compared with, from the arguments; None without one.
+        idempotent: whether doing it again with the same arguments changes nothing, so that it may be repeated.
+        takes_key: whether the function is given the effect's key (as `idempotency_key`), and the world outside keeps
+            apart what has another key: repeated with the same key it happens once.
+        probe: tells, given an effect's key, whether it happened.
+        preconditions: each returns why it must not run on this state, or None.
         arguments: the validated form of its arguments.
         takes_state: whether the function is also given the state (as `state`), which is not an argument of the act.
+        max_refusals: after so many refusals in a row its agent's run escalates.
+        escalate_to: as a tool: the node that a run then goes to; empty: it fails with `RefusedTooOften`.
     """
 
-    name: str
+    model_config = ConfigDict(frozen=True)
+
     touches: str
     nodes: frozenset[str]
     reversible: bool
+    undo: str
+    risk: Risk
+    cost: Callable[[Mapping[str, Any]], float]  # arguments as JSON
+    amount: Callable[[Mapping[str, Any]], float | None]  # arguments as JSON
     idempotent: bool
-    function: Callable[..., Awaitable[ResultT]]
+    takes_key: bool
+    probe: Callable[[str], Awaitable[Happened[Any] | None]] | None  # the result's type
+    preconditions: tuple[Precondition, ...]
+    function: Callable[..., Any]  # the author's own signature
     arguments: type[BaseModel]
-    result: TypeAdapter[ResultT]
+    result: TypeAdapter[Any]  # the result's type
     takes_state: bool
-    precondition: Callable[[State, Mapping[str, Any]], str | None] | None = (
-        None  # arguments as JSON
-    )
+    max_refusals: int
+    escalate_to: str = ""
 
-    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:  # JSON in, JSON out
+    @property
+    def repeatable(self) -> bool:
+        """Whether an act whose outcome is unknown may simply be done again."""
+        return self.takes_key or self.idempotent
+
+    def validate_arguments(self, arguments: Mapping[str, Any]) -> dict[str, Any]:  # JSON out
         """Return the arguments in their stored form; raises `ActionRefused` that names each fault."""
         try:
             return self.arguments.model_validate(dict(arguments)).model_dump(mode="json")
@@ -60,40 +94,104 @@ class Action(Generic[ResultT]):
             faults = "; ".join(
                 f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
             )
-            raise ActionRefused(f"The arguments of {self.name} are wrong: {faults}.") from error
+            raise ActionRefused(
+                f"The arguments of {self.name} are wrong: {faults}.", kind="arguments"
+            ) from error
 
-    def schema(self) -> dict[str, Any]:
+    def argument_schema(self) -> dict[str, Any]:  # JSON Schema
         """Return the JSON Schema of the arguments."""
         return self.arguments.model_json_schema()
 
+    def request(self, arguments: Mapping[str, Any]) -> str:  # JSON
+        """Return the SHA-256 that names this action with these validated arguments."""
+        return digest({"action": self.name, "arguments": arguments})
 
-def action(
+    def escalating(self, to: str) -> Action[ResultT]:
+        """Return this action as a tool that sends the run to a node after too many refusals in a row."""
+        return self.model_copy(update={"escalate_to": to})
+
+    def _parse_input(
+        self, tool_input: str | dict[str, Any], tool_call_id: str | None
+    ) -> str | dict[str, Any]:  # LangChain's signature
+        return tool_input  # validated with everything else, so that a wrong argument counts as a refusal too
+
+    def _run(self, **kwargs: Any) -> Any:  # LangChain's signature
+        raise UsageError(
+            f"{self.name} was called as a synchronous tool.",
+            hint="Run the graph with ainvoke, or compile it with interlock.sync_too.",
+        )
+
+    async def _arun(
+        self, *, runtime: ToolRuntime[Any, Any], **arguments: Any
+    ) -> str | Command[Any]:  # LangChain's signature
+        from interlock.core.acting import act_as_tool
+
+        return await act_as_tool(self, runtime, arguments)
+
+
+class Declare(Protocol):
+    """Makes an action of a function; its result is the function's."""
+
+    @overload
+    def __call__(
+        self, function: Callable[..., Coroutine[Any, Any, ResultT]]
+    ) -> Action[ResultT]: ...
+
+    @overload
+    def __call__(self, function: Callable[..., ResultT]) -> Action[ResultT]: ...
+
+
+_ACTIONS: dict[str, Action[Any]] = {}
+
+
+def action(  # noqa: PLR0913  # a declaration has as many words as there is to declare
     *,
     name: str,
     touches: str,
-    nodes: tuple[str, ...],
-    reversible: bool,
+    reversible: bool = False,
+    undo: Action[Any] | str = "",
+    nodes: tuple[str, ...] = (),
+    risk: Risk = "medium",
+    cost: float | Callable[[Mapping[str, Any]], float] = 0.0,
+    amount: str | Callable[[Mapping[str, Any]], float | None] = "",
     idempotent: bool = False,
-    precondition: Callable[[State, Mapping[str, Any]], str | None] | None = None,
-) -> Callable[[Callable[..., Awaitable[ResultT]]], Action[ResultT]]:
-    """Declare an asynchronous function with annotated parameters as an action."""
+    probe: Callable[[str], Awaitable[Happened[Any] | None]] | None = None,  # the result's type
+    preconditions: tuple[Precondition, ...] = (),
+    max_refusals: int = 3,
+) -> Declare:
+    """Declare a function, synchronous or not, with annotated parameters and result, as an action.
 
-    def declare(function: Callable[..., Awaitable[ResultT]]) -> Action[ResultT]:
-        hints = get_type_hints(function, include_extras=True)
-        declared = Action(
+    A parameter named `idempotency_key` is given the effect's key, one named `state` the graph's state.
+
+    Raises:
+        UsageError: the function cannot be an action, or another action has the name.
+    """
+
+    def declare(function: Callable[..., Any]) -> Action[Any]:  # as `Declare` says
+        hints = _hints(name, function)
+        arguments = _arguments_model(name, function, hints)
+        declared: Action[Any] = Action(
             name=name,
+            description=inspect.getdoc(function) or touches,
+            args_schema=create_model(name, __base__=arguments, runtime=(_Injected, ...)),
             touches=touches,
             nodes=frozenset(nodes),
-            reversible=reversible,
+            reversible=reversible or bool(undo),
+            undo=undo.name if isinstance(undo, Action) else undo,
+            risk=risk,
+            cost=cost if callable(cost) else _constant(cost),
+            amount=amount if callable(amount) else _argument(name, amount, arguments),
             idempotent=idempotent,
+            takes_key=KEY in hints,
+            probe=probe,
+            preconditions=preconditions,
             function=function,
-            arguments=_arguments_model(name, function, hints),
+            arguments=arguments,
             result=TypeAdapter(hints["return"]),
-            takes_state="state" in hints,
-            precondition=precondition,
+            takes_state=STATE in hints,
+            max_refusals=max_refusals,
         )
-        _ACTIONS[name] = declared
-        return declared
+        return _register(declared)
 
     return declare
 
@@ -102,73 +200,55 @@ def find(name: str) -> Action[Any]:
     """Return the declared action of that name; raises `ActionRefused`."""
     if name not in _ACTIONS:
         known = ", ".join(sorted(_ACTIONS)) or "none"
-        raise ActionRefused(f"There is no action {name!r}.", hint=f"Declared actions: {known}.")
+        raise ActionRefused(
+            f"There is no action {name!r}.", hint=f"Declared actions: {known}.", kind="unknown"
+        )
     return _ACTIONS[name]
 
 
-async def act(
-    runtime: Runtime[Context],
-    declared: Action[ResultT],
-    arguments: Mapping[str, Any],
-    *,
-    state: State,
-) -> ResultT:
-    """Do an action once: validate, write the intention, act, write the result.
-
-    A repeated call of the same task (a retry, or a resume after a crash) returns the recorded result.
-
-    Raises:
-        ActionRefused: wrong arguments or node, a failed precondition, or an unknown outcome that must not be repeated.
-    """
-    node = str(get_config()["metadata"].get("langgraph_node", ""))
-    values = _permit(declared, arguments, node, state)
-    intention = _intention(runtime, declared, values, node)
-    ledger = context_of(runtime).ports.ledger
-    entry = await ledger.begin(intention)
-    if entry.standing == "done":
-        return declared.result.validate_python(entry.result)
-    if entry.standing == "in_doubt" and not declared.idempotent:
-        raise ActionRefused(
-            f"Whether {declared.name} already happened is unknown: an earlier attempt stopped in between.",
-            hint=f"Look at {declared.touches}, and decide (effect {intention.key[:12]}).",
-        )
-    result = await declared.function(**values, **({"state": state} if declared.takes_state else {}))
-    await ledger.finish(intention.key, declared.result.dump_python(result, mode="json"))
-    return result
-
-
-def _permit(
-    declared: Action[Any], arguments: Mapping[str, Any], node: str, state: State
-) -> dict[str, Any]:  # JSON
-    if node not in declared.nodes:
-        allowed = ", ".join(sorted(declared.nodes))
-        raise ActionRefused(
-            f"{declared.name} may not be called in node {node!r}; it may in {allowed}."
-        )
-    values = declared.validate(arguments)
-    if declared.precondition and (reason := declared.precondition(state, values)):
-        raise ActionRefused(f"{declared.name} was not run: {reason}.")
-    return values
-
-
-def _intention(
-    runtime: Runtime[Context], declared: Action[Any], values: dict[str, Any], node: str
-) -> Intention:
-    info = runtime.execution_info
-    thread, task = (info.thread_id or "", info.task_id) if info else ("", "")
-    return Intention(
-        key=digest({"thread": thread, "task": task, "action": declared.name, "arguments": values}),
-        thread_id=thread,
-        node=node,
-        action=declared.name,
-        arguments=values,
-    )
+def is_declared(name: str) -> bool:
+    """Say whether there is an action of that name."""
+    return name in _ACTIONS
 
 
 def digest(value: object) -> str:
     """Return the SHA-256 of a value's canonical JSON (sorted keys, no spaces), in hex."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    text = json.dumps(
+        to_jsonable_python(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _register(declared: Action[ResultT]) -> Action[ResultT]:
+    known = _ACTIONS.get(declared.name)
+    if known is not None and _where(known) != _where(declared):
+        raise UsageError(
+            f"Two functions declare the action {declared.name!r}: {_where(known)} and {_where(declared)}.",
+            hint="Effects are stored by name: give one of them another.",
+        )
+    _ACTIONS[declared.name] = declared
+    return declared
+
+
+def _where(declared: Action[Any]) -> str:
+    # Not by module: one file may be imported under two names.
+    code = inspect.unwrap(declared.function).__code__
+    return f"{declared.function.__qualname__} in {code.co_filename}"
+
+
+def _hints(name: str, function: Callable[..., object]) -> dict[str, Any]:  # annotations
+    hints = get_type_hints(function, include_extras=True)
+    if "return" not in hints:
+        raise UsageError(
+            f"Action {name!r} does not say what it returns.",
+            hint="Annotate its result: it is stored, and given again without a repetition.",
+        )
+    if reserved := [each for each in RESERVED if each in hints]:
+        raise UsageError(
+            f"Action {name!r} has a parameter named {reserved[0]!r}, which `act` takes itself.",
+            hint="Give it another name.",
+        )
+    return hints
 
 
 def _arguments_model(
@@ -176,10 +256,29 @@ def _arguments_model(
 ) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.name == "state":
+        if parameter.name in (STATE, KEY):
             continue
         if parameter.name not in hints:
             raise UsageError(f"Parameter {parameter.name!r} of action {name!r} has no annotation.")
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _constant(cost: float) -> Callable[[Mapping[str, Any]], float]:
+    return lambda arguments: cost
+
+
+def _argument(
+    name: str, amount: str, arguments: type[BaseModel]
+) -> Callable[[Mapping[str, Any]], float | None]:
+    if amount and amount not in arguments.model_fields:
+        raise UsageError(f"Action {name!r} has no argument {amount!r} to be its amount.")
+
+    def read(values: Mapping[str, Any]) -> float | None:  # JSON
+        try:
+            return float(values[amount]) if amount else None
+        except (TypeError, ValueError):
+            return None
+
+    return read

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
+from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from pydantic import InstanceOf
 from pydantic.json_schema import SkipJsonSchema
 
+from interlock.core.approvals import Approvals, InProcess
 from interlock.core.corpus import Corpus
 from interlock.core.corpus_memory import MemoryCorpus
 from interlock.core.ledger import Ledger, MemoryLedger
+from interlock.core.lineage import Lineage
 from interlock.core.models import ChatModels, ModelSource
+from interlock.core.policy import FixedPolicy, Policy, PolicySource
 from interlock.core.runs import Usage
+from interlock.core.trust import MemoryTrust, Trust
 from interlock.core.usage import Spending, Uncounted
 
 OFFLINE_MODEL = "offline:extractive"
@@ -28,12 +34,18 @@ class Ports:
         models: builds chat models by name.
         corpus: the documents that a run may read.
         ledger: what was done to the world, so that nothing is done twice.
+        approvals: where the answers of people stand.
+        policy: which acts may happen, and who must agree.
+        trust: what each agent has earned for each action.
         spending: what the model calls of a thread took so far.
     """
 
     models: ModelSource = field(default_factory=ChatModels)
     corpus: Corpus = field(default_factory=MemoryCorpus)
     ledger: Ledger = field(default_factory=MemoryLedger)
+    approvals: Approvals = field(default_factory=InProcess)
+    policy: PolicySource = field(default_factory=FixedPolicy)
+    trust: Trust = field(default_factory=MemoryTrust)
     spending: Spending = field(default_factory=Uncounted)
 
 
@@ -45,17 +57,61 @@ class Context:
         model: the chat model of every role, as `provider:name`.
         role_models: other models for some roles (`{"critic": "openai:gpt-5"}`).
         prompts: pinned prompt versions (`{"research/plan": "1.0.0"}`); what is not named uses the newest release.
+        tenant: on whose behalf the run acts; for the policy.
+        action_budget: US dollars that a thread's actions may cost by their estimates; None for no limit.
         ports: hidden from schemas; set by the runtime.
     """
 
     model: str = OFFLINE_MODEL
     role_models: Mapping[str, str] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
+    tenant: str = ""
+    action_budget: float | None = None
     ports: SkipJsonSchema[InstanceOf[Ports]] = field(default_factory=Ports, repr=False)
 
     def model_for(self, role: str) -> str:
         """Return the name of the model that plays a role."""
         return self.role_models.get(role, self.model)
+
+
+KEY = "__interlock"
+"""Under which the runtime hands a run's surroundings to its nodes, in LangGraph's configuration: another application's
+graph has a context of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What surrounds a running node, whatever context its graph takes.
+
+    Attributes:
+        ports: the doors to the world.
+        graph: the graph's name; empty where the runtime did not start it.
+        tenant: on whose behalf it runs.
+        action_budget: US dollars that a thread's actions may cost by their estimates; None for no limit.
+        lineage: which recorded work it may use.
+        live_tools: tools that a replay may call although they are no actions.
+    """
+
+    ports: Ports
+    graph: str = ""
+    tenant: str = ""
+    action_budget: float | None = None
+    lineage: Lineage = field(default_factory=Lineage)
+    live_tools: tuple[str, ...] = ()
+
+    def policy(self) -> Policy:
+        """Return the policy as it is now."""
+        return self.ports.policy.current()
+
+
+def around_of(runtime: Runtime[Any]) -> Around:
+    """Return what surrounds the running node: from the runtime, or else from the graph's own context."""
+    found = get_config().get("configurable", {}).get(KEY)
+    if isinstance(found, Around):
+        return found
+    given = runtime.context
+    context = given if isinstance(given, Context) else default_context()
+    return Around(ports=context.ports, tenant=context.tenant, action_budget=context.action_budget)
 
 
 def context_of(runtime: Runtime[Context]) -> Context:

@@ -2,42 +2,64 @@
 
 The payload is the `HITLRequest` of `langchain.agents.middleware`; other clients ignore the `question` beside it.
 Answers are its `{"decisions": [...]}`, or the older list of `HumanInterrupt` responses.
+
+Under the runtime an answer is looked up by the question's id, so that it can open no other gate: which value LangGraph
+would hand to which `interrupt` call does not matter. Plain LangGraph has only that value; there its digest is checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NotRequired, cast
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, NotRequired, TypeGuard, cast
 
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import TypedDict
 
 from interlock.core.actions import Action, digest, find
+from interlock.core.approvals import InProcess
+from interlock.core.context import Around, around_of
+from interlock.core.judging import as_json, judge
+from interlock.core.site import Site, here, nth
 from interlock.errors import ActionRefused, AnswerRefused
 
 DecisionType = Literal["approve", "edit", "reject", "respond"]
 ALL_DECISIONS: tuple[DecisionType, ...] = ("approve", "edit", "reject", "respond")
 
 
+Kind = Literal["approval", "in_doubt"]
+
+
 class Decision(TypedDict):
-    """What a person decided; `arguments` are what may now be done, as JSON."""
+    """What a person decided; `arguments` are what may now be done, as JSON.
+
+    With `question`, the id, it is what `act(..., approval=decision)` shows; it permits one act with these arguments.
+    """
 
     type: DecisionType
     arguments: dict[str, Any]
     message: str
     by: str
+    question: NotRequired[str]
 
 
 class QuestionInfo(TypedDict):
     """The part of the payload that is ours."""
 
+    id: str
     digest: str
+    kind: Kind
+    effect: str
     summary: str
     evidence: list[str]
     consequences: dict[str, str]
     fixed: list[str]
+    cost: float | None
+    verdict: dict[str, Any]  # a policy's verdict, as JSON
+    terms: dict[str, Any]  # a policy's terms, as JSON
+    facts: dict[str, Any]  # what the policy decided on, as JSON
 
 
 class Payload(TypedDict):
@@ -60,6 +82,12 @@ class Question:
         consequences: what each answer leads to.
         decisions: the answers that are offered.
         fixed: names of arguments that an edit may not change.
+        kind: whether it asks for permission, or what became of an act.
+        effect: key of the effect that waits for the answer; empty where a node asks of its own accord.
+        cost: an estimate, in US dollars.
+        verdict: the policy's verdict that led to the question, as JSON: it stands, whatever the policy says later.
+        terms: who must agree, how many, by when, and what follows if nobody answers: `Terms` of a policy, as JSON.
+        facts: what the policy decided on, as JSON; edited arguments are judged on the same.
     """
 
     action: Action[Any]
@@ -69,10 +97,16 @@ class Question:
     consequences: Mapping[DecisionType, str] = field(default_factory=dict)
     decisions: tuple[DecisionType, ...] = ALL_DECISIONS
     fixed: tuple[str, ...] = ()
+    kind: Kind = "approval"
+    effect: str = ""
+    cost: float | None = None
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def payload(self) -> Payload:
-        """Return the interrupt's value; raises `ActionRefused` when the arguments do not fit the action."""
-        arguments = self.action.validate(self.arguments)
+    def payload(self, name: str) -> Payload:
+        """Return the interrupt's value under an id; raises `ActionRefused` when the arguments do not fit the action."""
+        arguments = self.action.validate_arguments(self.arguments)
         return {
             "action_requests": [
                 {"name": self.action.name, "args": arguments, "description": self.summary}
@@ -81,17 +115,28 @@ class Question:
                 {
                     "action_name": self.action.name,
                     "allowed_decisions": list(self.decisions),
-                    "args_schema": self.action.schema(),
+                    "args_schema": self.action.argument_schema(),
                 }
             ],
             "question": {
-                "digest": digest({"action": self.action.name, "arguments": arguments}),
+                "id": name,
+                "digest": self.digest(),
+                "kind": self.kind,
+                "effect": self.effect,
                 "summary": self.summary,
                 "evidence": list(self.evidence),
                 "consequences": {str(each): text for each, text in self.consequences.items()},
                 "fixed": list(self.fixed),
+                "cost": self.cost,
+                "verdict": dict(self.verdict),
+                "terms": dict(self.terms),
+                "facts": dict(self.facts),
             },
         }
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the action and its arguments."""
+        return self.action.request(self.action.validate_arguments(self.arguments))
 
 
 class OneDecision(BaseModel):
@@ -128,12 +173,24 @@ class Answer(BaseModel):
         return _from_human_response(value) if older else value
 
 
-def ask_person(question: Question) -> Decision:
+async def ask_person(runtime: Runtime[Any], question: Question) -> Decision:
     """Stop the run until a person answers, and return the decision.
 
-    A node that calls this does nothing else before it: LangGraph runs a resumed node from its first line.
+    LangGraph runs a resumed node from its first line: what stands before this call runs again, and only actions and
+    recorded model calls are then answered from the ledger.
+
+    Raises:
+        ActionRefused: the arguments do not fit the action, or the policy denies it whatever a person says.
     """
-    payload = question.payload()
+    around, site = around_of(runtime), here()
+    name = _identity(question, site)
+    approvals = around.ports.approvals
+    found = await approvals.answer(name)
+    if found is not None:
+        return decide(question.payload(name), Answer.model_validate(found))
+    payload = (await _judged(question, around, site)).payload(name)
+    if isinstance(approvals, InProcess):
+        approvals.skip(site, name)
 
     def fits(answer: Answer) -> Answer:
         check(payload, answer)
@@ -141,6 +198,33 @@ def ask_person(question: Question) -> Decision:
 
     form = cast("type[Answer]", Annotated[Answer, AfterValidator(fits)])
     return decide(payload, interrupt(payload, response_schema=form))
+
+
+def _identity(question: Question, site: Site) -> str:
+    """Return a name that is the same in each attempt at the task, and no other question's."""
+    asked = question.digest()
+    number = 0 if question.effect else nth(f"question {asked}")
+    named = (site.thread_id, site.task, question.kind, question.effect, asked, number)
+    return digest(named)[:16]
+
+
+async def _judged(question: Question, around: Around, site: Site) -> Question:
+    """Return the question with the policy's verdict, unless it has one, or asks for no permission."""
+    if question.verdict or question.kind != "approval":
+        return question
+    values = question.action.validate_arguments(question.arguments)
+    facts, verdict = await judge(around, question.action, values, site)
+    if verdict.ruling == "deny":
+        raise ActionRefused(
+            f"{question.action.name} is denied: {verdict.reason}", kind="policy", rule=verdict.rule
+        )
+    terms = verdict.terms.to_json() if verdict.ruling == "ask" else {}
+    return replace(question, verdict=verdict.to_json(), terms=terms, facts=as_json(facts))
+
+
+def is_ours(question: object) -> TypeGuard[Mapping[str, Any]]:
+    """Say whether what a payload holds as `question` was asked by this gate, and not by another application."""
+    return isinstance(question, Mapping) and {"id", "digest", "kind"} <= question.keys()
 
 
 def read_answer(payload: Mapping[str, Any], value: object) -> Answer:
@@ -180,6 +264,7 @@ def decide(payload: Mapping[str, Any], answer: Answer) -> Decision:
         "arguments": _merged(payload["action_requests"][0], edited or {}),
         "message": decision.message,
         "by": answer.by,
+        "question": str(payload.get("question", {}).get("id", "")),
     }
 
 
@@ -201,7 +286,7 @@ def _check_edit(request: Mapping[str, Any], decision: OneDecision, fixed: Sequen
     if edited.get("name", request["name"]) != request["name"]:
         raise ValueError(f"an edit may change the arguments of {request['name']}, not the action")
     try:
-        find(str(request["name"])).validate(_merged(request, edited["args"]))
+        find(str(request["name"])).validate_arguments(_merged(request, edited["args"]))
     except ActionRefused as error:
         raise ValueError(str(error)) from error
 

@@ -11,13 +11,13 @@ from interlock.core.lineage import Lineage
 from interlock.core.site import Site
 from interlock.errors import EffectTakenOver
 
-Standing = Literal["new", "done", "underway", "in_doubt", "asked", "unapproved"]
+Standing = Literal["new", "done", "underway", "in_doubt", "asked", "unapproved", "refused"]
 """How an intention stands for the one who wants to act on it.
 
 `new`: it is yours, so act. `done`: use the recorded result. `underway`: somebody who lives is acting. `in_doubt`: an
 earlier attempt wrote the intention and no result, and does not live; whether it acted is unknown. `asked`: a person
 was asked about it, so only the answer may open it. `unapproved`: the approval that was shown is not this act's, or
-was used.
+was used. `refused`: a replay, and it was refused then.
 """
 
 
@@ -52,7 +52,8 @@ class Entry:
 
     Attributes:
         key: of the effect that this is told of: the intention's own, or the one on the parent thread.
-        attempt: how often somebody set out to act; who goes on with an effect names the attempt that was seen.
+        attempt: how often somebody set out to act; who goes on with an effect names the attempt that was seen. A
+            `new` entry with attempt 0 was not written: nobody may act on it yet.
         result: JSON, and only there when it is done.
         error: what the last attempt raised, if it lived to tell.
     """
@@ -78,13 +79,20 @@ class Parallel:
     arguments: Mapping[str, Any]  # JSON
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why an act was not permitted: a word, a sentence, and the policy's rule."""
+
+    kind: str
+    reason: str
+    rule: str = ""
+
+
 @runtime_checkable
 class Ledger(Protocol):
     """The port: in memory here, in Postgres in `interlock.postgres.ledger`."""
 
-    async def begin(
-        self, intention: Intention, *, permitted: bool, approval: str = ""
-    ) -> Entry:
+    async def begin(self, intention: Intention, *, permitted: bool, approval: str = "") -> Entry:
         """Tell how an intention stands, and write it first if it is `new` and permitted.
 
         Args:
@@ -106,6 +114,12 @@ class Ledger(Protocol):
         """Note that an attempt raised: `False` when it is known that nothing happened, `None` when it is not known."""
         ...
 
+    async def settle(
+        self, key: str, attempt: int, *, happened: bool, result: Any, by: str
+    ) -> Entry:  # JSON
+        """Write down what became of an effect that is in doubt, and who says so; return how it stands then."""
+        ...
+
     async def wait(self, key: str) -> None:
         """Return when an effect is no longer underway, or after a while."""
         ...
@@ -114,8 +128,8 @@ class Ledger(Protocol):
         """Return an effect of the same action that a parent thread had after the fork and that this act is not."""
         ...
 
-    async def refuse(self, intention: Intention, reason: str) -> int:
-        """Count a refusal, and return how many its agent had in a row on this thread."""
+    async def refuse(self, intention: Intention, refusal: Refusal) -> int:
+        """Note a refusal, once for each intention, and return how many its agent had in a row on this thread."""
         ...
 
     async def spent(self, thread_id: str) -> float:
@@ -140,11 +154,9 @@ class MemoryLedger:
 
     def __init__(self, lineage: Lineage | None = None) -> None:
         self._effects: dict[str, _Effect] = {}
-        self._refusals: dict[tuple[str, str], int] = {}
+        self._refusals: dict[tuple[str, str], set[str]] = {}
 
-    async def begin(
-        self, intention: Intention, *, permitted: bool, approval: str = ""
-    ) -> Entry:
+    async def begin(self, intention: Intention, *, permitted: bool, approval: str = "") -> Entry:
         """Tell how an intention stands, and write it first if it is `new` and permitted."""
         found = self._effects.get(intention.key)
         if found is not None and found.status != "not_done":
@@ -181,6 +193,15 @@ class MemoryLedger:
             found.approval = ""
         found.settled.set()
 
+    async def settle(
+        self, key: str, attempt: int, *, happened: bool, result: Any, by: str
+    ) -> Entry:  # JSON
+        """Write down what became of an effect that is in doubt, and who says so; return how it stands then."""
+        found = self._effects[key]
+        if found.attempt == attempt and _standing(found) == "in_doubt":
+            found.status, found.result = ("done", result) if happened else ("not_done", None)
+        return _entry(found)
+
     async def wait(self, key: str) -> None:
         """Return when an effect is no longer underway."""
         await self._effects[key].settled.wait()
@@ -189,11 +210,11 @@ class MemoryLedger:
         """Return None: threads in memory have no forks."""
         return None
 
-    async def refuse(self, intention: Intention, reason: str) -> int:
-        """Count a refusal, and return how many its agent had in a row on this thread."""
-        agent = _agent(intention)
-        self._refusals[agent] = self._refusals.get(agent, 0) + 1
-        return self._refusals[agent]
+    async def refuse(self, intention: Intention, refusal: Refusal) -> int:
+        """Note a refusal, once for each intention, and return how many its agent had in a row on this thread."""
+        keys = self._refusals.setdefault(_agent(intention), set())
+        keys.add(intention.key)
+        return len(keys)
 
     async def spent(self, thread_id: str) -> float:
         """Return what the actions of a thread cost by their estimates, in US dollars."""
@@ -217,7 +238,8 @@ class MemoryLedger:
 
 def _entry(found: _Effect) -> Entry:
     key, standing = found.intention.key, _standing(found)
-    entry = Entry(standing=standing, key=key, attempt=found.attempt, error=found.error)
+    attempt = 0 if standing == "new" else found.attempt
+    entry = Entry(standing=standing, key=key, attempt=attempt, error=found.error)
     return replace(entry, result=found.result) if standing == "done" else entry
 
 

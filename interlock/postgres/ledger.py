@@ -1,45 +1,227 @@
-"""The ledger in Postgres: it protects from the process's death."""
+"""The ledger in Postgres: it protects from the process's death, and from other processes."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, LiteralString
 
+import psycopg
+from psycopg.rows import DictRow
 from psycopg.types.json import Json
 
-from interlock.core.ledger import Entry, Intention
-from interlock.postgres.checkpoints import Check
-from interlock.postgres.plain import finite, jsonb
-from interlock.postgres.pool import Pool, connected, execute, fetch
+from interlock.core.ledger import Entry, Intention, Parallel, Refusal, Standing
+from interlock.core.lineage import Lineage
+from interlock.errors import DatabaseUnavailable, EffectTakenOver
+from interlock.postgres.divergence import diverged
+from interlock.postgres.locks import ThreadLocks
+from interlock.postgres.plain import clean, finite, jsonb
+from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
 
-SQL = load("runs")
+SQL = load("ledger")
+
+POLLS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0)
+"""Seconds between looks at an effect that somebody else performs; then the caller looks for itself."""
+
+PATIENCE = (0.1, 0.5, 2.0, 5.0)
+"""Seconds between attempts to write down what happened, while the database does not answer."""
 
 
 class PostgresLedger:
-    """Effects as rows: the intention is committed before the act."""
+    """Effects as rows: the intention is committed before the act.
 
-    def __init__(self, pool: Pool, check: Check) -> None:
+    One for each run: it knows what the run's thread may use of its parents' work.
+    """
+
+    def __init__(self, pool: Pool, locks: ThreadLocks, lineage: Lineage | None = None) -> None:
         self._pool = pool
-        self._check = check
+        self._locks = locks
+        self._lineage = lineage or Lineage()
 
-    async def begin(self, intention: Intention) -> Entry:
-        """Write the intention, or tell how an earlier one with the same key stands."""
+    async def begin(self, intention: Intention, *, permitted: bool, approval: str = "") -> Entry:
+        """Tell how an intention stands, and write it first if it is `new` and permitted.
+
+        Raises:
+            ReplayDiverged: this is a replay, and the request was not recorded.
+        """
+        if self._lineage.sources:
+            entry = await self._inherited(intention)
+            if entry.standing not in ("new", "asked") or not permitted:
+                return entry
+        elif not permitted:
+            return await self._standing(intention.key)
+        return await self._begun(intention, approval)
+
+    async def claim(self, key: str, attempt: int) -> Entry:
+        """Take on an effect that is in doubt: `new` with the next attempt for exactly one caller."""
+        values = {"key": key, "attempt": attempt, "owner": await self._locks.owner()}
+        rows = await self._fetch("claim", values)
+        if rows:
+            return Entry(standing="new", key=key, attempt=rows[0]["attempt"])
+        return await self._standing(key)
+
+    async def finish(self, key: str, attempt: int, result: Any) -> None:  # JSON
+        """Write the result of an act; raises `EffectTakenOver` when somebody else has taken it on."""
+        values = {"key": key, "attempt": attempt, "result": Json(finite(result))}
+        if not await _patiently(lambda: self._fetch("finish", values)):
+            raise EffectTakenOver(
+                f"Effect {key[:12]} was done here, but somebody else had taken it on.",
+                hint=f"Look whether it happened twice: `interlock effects show {key[:12]}`.",
+            )
+
+    async def release(self, key: str, attempt: int, error: str, *, happened: bool | None) -> None:
+        """Note that an attempt raised: `False` when it is known that nothing happened, `None` when it is not known."""
         values = {
-            "key": intention.key,
-            "thread_id": intention.thread_id,
-            "node": intention.node,
-            "action": intention.action,
-            "arguments": jsonb(intention.arguments),
+            "key": key,
+            "attempt": attempt,
+            "error": clean(error[:2000]),
+            "happened": happened,
         }
-        await self._check(intention.thread_id)
-        async with connected(self._pool) as connection:
-            if await fetch(connection, SQL["begin_effect"], values):
-                return Entry(standing="new")
-            found = (await fetch(connection, SQL["effect"], {"key": intention.key}))[0]
-        return Entry(standing="done" if found["done"] else "in_doubt", result=found["result"])
+        await _patiently(lambda: self._fetch("release", values))
 
-    async def finish(self, key: str, result: Any) -> None:  # JSON
-        """Write the result of an act."""
-        stored = Json(finite(result))
+    async def settle(
+        self, key: str, attempt: int, *, happened: bool, result: Any, by: str
+    ) -> Entry:  # JSON
+        """Write down what became of an effect that is in doubt, and who says so; return how it stands then."""
+        values = {
+            "key": key,
+            "attempt": attempt,
+            "happened": happened,
+            "result": Json(finite(result)),
+            "settled_by": clean(by),
+        }
+        await self._fetch("settle", values)
+        return await self._standing(key)
+
+    async def wait(self, key: str) -> None:
+        """Return when an effect is no longer underway, or after a few seconds."""
+        for seconds in POLLS:
+            await asyncio.sleep(seconds)
+            if (await self._standing(key)).standing != "underway":
+                return
+
+    async def parallel(self, intention: Intention) -> Parallel | None:
+        """Return an effect of the same action that a parent thread had after the fork and that this act is not."""
+        for row in await self._unused(intention):
+            return Parallel(thread_id=row["thread_id"], key=row["key"], arguments=row["arguments"])
+        return None
+
+    async def refuse(self, intention: Intention, refusal: Refusal) -> int:
+        """Note a refusal, once for each intention, and return how many its agent had in a row on this thread."""
+        if self._lineage.recorded_only:
+            return 0
+        values = _values(intention) | {
+            "kind": refusal.kind,
+            "reason": clean(refusal.reason[:2000]),
+            "rule": refusal.rule,
+        }
+        await self._fetch("refuse", values)
+        return int((await self._fetch("refused_in_a_row", values))[0]["count"])
+
+    async def spent(self, thread_id: str) -> float:
+        """Return what the actions of a thread cost by their estimates, in US dollars."""
+        return float((await self._fetch("spent", {"thread_id": thread_id}))[0]["cost"])
+
+    async def _begun(self, intention: Intention, approval: str) -> Entry:
+        await self._locks.check(intention.site.thread_id)
+        values = _values(intention) | {
+            "approval": approval or None,
+            "owner": await self._locks.owner(),
+        }
+        try:
+            rows = await self._fetch("begin", values)
+        except psycopg.errors.UniqueViolation:  # the approval was used by another act
+            return Entry(standing="unapproved", key=intention.key, attempt=0)
+        if rows:
+            return Entry(standing="new", key=intention.key, attempt=rows[0]["attempt"])
+        entry = await self._standing(intention.key)
+        if entry.standing in ("new", "asked") and approval:
+            return Entry(standing="unapproved", key=intention.key, attempt=0)
+        return entry
+
+    async def _standing(self, key: str) -> Entry:
+        row = (await self._fetch("standing", {"key": key}))[0]
+        if row["status"] in (None, "not_done"):
+            return Entry(standing="asked" if row["asked"] else "new", key=key, attempt=0)
+        return _entry(row)
+
+    async def _inherited(self, intention: Intention) -> Entry:
+        """Tell how a request on a fork stands: by its own row, or else by what its parents did."""
+        own = await self._standing(intention.key)
+        if own.standing not in ("new", "asked"):
+            return own
+        while True:
+            if await self._borrowed(intention):
+                return await self._standing(intention.key)
+            unused = [r for r in await self._unused(intention) if r["request"] == intention.request]
+            if not unused:
+                break
+            if unused[0]["status"] == "intended":
+                return _entry(unused[0])
+        return await self._unrecorded(intention) if self._lineage.recorded_only else own
+
+    async def _borrowed(self, intention: Intention) -> bool:
+        try:
+            return bool(await self._fetch("borrow", _values(intention) | self._sources()))
+        except psycopg.errors.UniqueViolation:  # a parallel branch has just used that one
+            return False
+
+    async def _unrecorded(self, intention: Intention) -> Entry:
+        rows = await self._fetch("refused_there", _values(intention) | self._sources())
+        if rows:
+            return Entry(standing="refused", key=intention.key, error=rows[0]["reason"])
+        raise diverged(intention, await self._unused(intention))
+
+    async def _unused(self, intention: Intention) -> list[DictRow]:
+        return await self._fetch("unused", _values(intention) | self._sources())
+
+    def _sources(self) -> dict[str, list[str]]:
+        sources = self._lineage.sources
+        return {
+            "threads": [each.thread_id for each in sources],
+            "since": [each.since for each in sources],
+            "before": [each.before for each in sources],
+        }
+
+    async def _fetch(self, statement: str, values: dict[str, Any]) -> list[DictRow]:  # SQL values
+        text: LiteralString = SQL[statement]
         async with connected(self._pool) as connection:
-            await execute(connection, SQL["finish_effect"], {"key": key, "result": stored})
+            return await fetch(connection, text, values)
+
+
+def _values(intention: Intention) -> dict[str, Any]:  # SQL values
+    site = intention.site
+    return {
+        "key": intention.key,
+        "thread_id": site.thread_id,
+        "run_id": site.run_id,
+        "node": site.node,
+        "agent": site.agent,
+        "task": site.task,
+        "checkpoint_id": site.checkpoint_id,
+        "action": intention.action,
+        "request": intention.request,
+        "arguments": jsonb(intention.arguments),
+        "cost": intention.cost,
+        "reversible": intention.reversible,
+        "verdict": jsonb(intention.verdict),
+    }
+
+
+def _entry(row: DictRow) -> Entry:
+    key, attempt = row["key"], row["attempt"]
+    if row["status"] == "done":
+        return Entry(standing="done", key=key, attempt=attempt, result=row["result"])
+    standing: Standing = "underway" if row["underway"] else "in_doubt"
+    return Entry(standing=standing, key=key, attempt=attempt, error=row["error"])
+
+
+async def _patiently(write: Callable[[], Awaitable[list[DictRow]]]) -> list[DictRow]:
+    """Write what must not be lost; while the database does not answer, try again for some seconds."""
+    for seconds in PATIENCE:
+        try:
+            return await write()
+        except DatabaseUnavailable:
+            await asyncio.sleep(seconds)
+    return await write()

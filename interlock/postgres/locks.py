@@ -6,6 +6,7 @@ import asyncio
 import select
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import psycopg
 from psycopg.rows import dict_row
@@ -17,6 +18,9 @@ from interlock.postgres.queries import load
 SQL = load("runs")
 SEED = 0x1E7E
 """Of the hash that makes a thread's id the key of its lock: 64 bits, so that two threads do not share one."""
+
+OWNER_SEED = 7919
+"""The same for the lock of a session's own name; `interlock.lives` in the database knows it."""
 
 HOLDER = "interlock threads"
 """What a connection that holds threads calls itself, so that they can be counted."""
@@ -32,6 +36,7 @@ class ThreadLocks:
         self._url = url
         self._held: dict[str, Connection] = {}
         self._connection: Connection | None = None
+        self._owner = ""
         self._guard = asyncio.Lock()
 
     @asynccontextmanager
@@ -58,6 +63,17 @@ class ThreadLocks:
             f"The connection that held thread {thread_id} was lost, so the run was stopped.",
             hint=f"Go on with `interlock resume {thread_id}`.",
         )
+
+    async def owner(self) -> str:
+        """Return the name of this process's present session, whose lock falls when the session ends.
+
+        It stands beside each act that is underway, so that others can tell whether its performer lives.
+        """
+        connection = self._connection
+        if connection is None or not quiet(connection):
+            async with self._guard:
+                await self._open()
+        return self._owner
 
     async def close(self) -> None:
         """Close the connection, and with it let go of all threads."""
@@ -109,6 +125,9 @@ class ThreadLocks:
                     connect_timeout=5,
                     application_name=HOLDER,
                 )
+            self._owner = uuid4().hex
+            values = {"seed": OWNER_SEED, "thread_id": self._owner}
+            await fetch(self._connection, SQL["lock_thread"], values)
         return self._connection
 
 

@@ -35,7 +35,7 @@ class Decided(TypedDict, total=False):
 
 async def approve(state: ResearchState, runtime: Runtime[Context]) -> Decided:
     """Wait for a person's decision on this very report."""
-    decision = ask_person(question(state, in_words(await spent(runtime))))
+    decision = await ask_person(runtime, question(state, in_words(await spent(runtime))))
     if decision["type"] in ("approve", "edit"):
         return {"approval": decision}
     wish, rejections = decision["message"].strip(), state["rejections"] + 1

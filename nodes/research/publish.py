@@ -16,7 +16,8 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from interlock.core.actions import act, action
+from interlock.core.acting import act
+from interlock.core.actions import action
 from interlock.core.context import Context, spent
 from interlock.core.usage import in_words
 from interlock.errors import ActionRefused
@@ -68,8 +69,9 @@ Text = Annotated[str, AfterValidator(_not_blank)]
     touches="the files of the report in its folder",
     nodes=("publish",),
     reversible=True,
+    risk="low",
     idempotent=True,
-    precondition=_changed,
+    preconditions=(_changed,),
 )
 async def publish_report(
     title: Text, folder: Text, report_sha256: str, *, state: Press
@@ -90,7 +92,10 @@ async def publish(state: ResearchState, runtime: Runtime[Context]) -> Ended:
     """Publish what was approved, with the arguments that were approved."""
     spending = in_words(await spent(runtime))
     press = Press(report=state, sha256=approved_sha256(state), spending=spending)
-    published = await act(runtime, publish_report, state["approval"]["arguments"], state=press)
+    approval = state["approval"]
+    published: Published = await act(
+        runtime, publish_report, state=press, approval=approval, **approval["arguments"]
+    )
     tell(
         runtime,
         {

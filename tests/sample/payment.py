@@ -11,7 +11,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from interlock.core.actions import act, action
+from interlock.core.acting import act
+from interlock.core.actions import action
 from interlock.core.context import Context
 from interlock.core.gate import Decision, Question, ask_person
 from interlock.core.sync import sync_too
@@ -47,20 +48,20 @@ async def pay_action(payee: str, amount: int, ledger: str) -> str:
     return f"{payee} has {amount}"
 
 
-async def ask(state: PaymentState) -> PaymentState:
+async def ask(state: PaymentState, runtime: Runtime[Context]) -> PaymentState:
     """Ask whether to pay."""
     arguments = {"payee": state["payee"], "amount": state["amount"], "ledger": state["ledger"]}
-    return {
-        "decision": ask_person(Question(action=pay_action, arguments=arguments, summary="Pay?"))
-    }
+    question = Question(action=pay_action, arguments=arguments, summary="Pay?")
+    return {"decision": await ask_person(runtime, question)}
 
 
 async def pay(state: PaymentState, runtime: Runtime[Context]) -> PaymentState:
     """Pay what was agreed."""
-    return {"paid": await act(runtime, pay_action, state["decision"]["arguments"], state=state)}
+    agreed = state["decision"]
+    return {"paid": await act(runtime, pay_action, approval=agreed, **agreed["arguments"])}
 
 
-async def confirm(state: PaymentState) -> PaymentState:
+async def confirm(state: PaymentState, runtime: Runtime[Context]) -> PaymentState:
     """Ask whether the receipt may go out."""
     arguments = {"payee": state["payee"], "amount": 0, "ledger": state["ledger"]}
     question = Question(
@@ -69,7 +70,7 @@ async def confirm(state: PaymentState) -> PaymentState:
         summary="Send the receipt?",
         decisions=("approve", "reject"),
     )
-    return {"receipt": ask_person(question)}
+    return {"receipt": await ask_person(runtime, question)}
 
 
 def after_ask(state: PaymentState) -> Literal["pay", "__end__"]:

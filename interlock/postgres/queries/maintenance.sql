@@ -1,5 +1,5 @@
--- worked_on: how many threads are being worked on in this database
-select count(*)::int as threads from pg_locks join pg_stat_activity using (pid)
+-- worked_on: how many threads are being worked on in this database; each session also holds the lock of its own name
+select (count(*) - count(distinct pid))::int as threads from pg_locks join pg_stat_activity using (pid)
 where locktype = 'advisory' and granted and objsubid = 1 and application_name = %(holder)s
     and database = (select oid from pg_database where datname = current_database());
 

@@ -16,7 +16,8 @@ from langgraph.types import Send, interrupt
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from interlock.core.actions import act, action
+from interlock.core.acting import act
+from interlock.core.actions import action
 from interlock.core.context import Context
 from interlock.core.sync import sync_too
 
@@ -113,7 +114,7 @@ def send(state: State) -> list[Send]:
     return [Send("team", {"name": name}) for name in ("ann", "bob")]
 
 
-@action(name="odd_deed", touches="a file", nodes=("deed",), reversible=False)
+@action(name="odd_deed", touches="a file", nodes=("deed",), reversible=True)
 async def odd_deed(log: str) -> tuple[str, float]:
     """Note the deed in a file."""
     with Path(log).open("a") as file:
@@ -123,7 +124,7 @@ async def odd_deed(log: str) -> tuple[str, float]:
 
 async def deed(state: State, runtime: Runtime[Context]) -> State:
     """Act; then fail as long as a file is there."""
-    text, ratio = await act(runtime, odd_deed, {"log": state["text"]}, state=state)
+    text, ratio = await act(runtime, odd_deed, log=state["text"])
     if Path(f"{state['text']}.trap").exists():
         raise RuntimeError("the node was told to fail")
     return {"said": [text], "ratio": ratio}

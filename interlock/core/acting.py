@@ -1,0 +1,386 @@
+"""Acting: validate, ask the policy and, if it says so, a person; write the intention, act once, write the result."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Any, TypeVar
+
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import ToolException
+from langgraph.prebuilt import ToolRuntime
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+from pydantic_core import to_jsonable_python
+
+from interlock.core.actions import KEY, RESERVED, STATE, Action, State, digest
+from interlock.core.context import Around, around_of
+from interlock.core.doubt import settle
+from interlock.core.gate import Decision, ask_person
+from interlock.core.judging import as_json, judge, with_arguments
+from interlock.core.ledger import Entry, Intention, Parallel, Refusal
+from interlock.core.proposing import proposal
+from interlock.core.site import here, nth, state_here
+from interlock.core.verdict import Facts, Verdict
+from interlock.errors import ActionRefused, RefusedTooOften
+
+ResultT = TypeVar("ResultT")
+
+
+async def act(
+    runtime: Runtime[Any],
+    declared: Action[ResultT],
+    /,
+    *,
+    state: State | None = None,
+    approval: Decision | None = None,
+    confidence: float | None = None,
+    **arguments: Any,  # the action's own
+) -> ResultT:
+    """Do an action once, if it may be done.
+
+    What was done before in another attempt at the same task is not done again: its recorded result is returned. Where
+    the policy demands it, a person is asked: the run stops here, and goes on here with the answer.
+
+    Args:
+        runtime: the node's.
+        declared: what to do.
+        state: for preconditions and functions that take it; by default the state of the node's graph.
+        approval: what `ask_person` returned for this action with these arguments, if a node asked of its own accord.
+        confidence: how sure the agent is, from 0 to 1; for the policy.
+        **arguments: of the action.
+
+    Raises:
+        ActionRefused: it was not done; an agent may be told why, and correct itself.
+        RefusedTooOften: it was not done, and the agent was refused too often in a row.
+        EffectInDoubt: an earlier attempt may have done it, and nothing more may be tried now.
+        ReplayDiverged: this is a replay, and it was not recorded.
+    """
+    around = around_of(runtime)
+    intention, fault = _intention(declared, arguments)
+    try:
+        if fault is not None:
+            raise fault
+        acting = await _prepared(runtime, around, declared, intention, confidence)
+        acting.state, acting.approval = state, approval
+        result: ResultT = await acting.done()
+    except ActionRefused as refusal:
+        await _count(around, declared, intention, refusal)
+        raise
+    return result
+
+
+async def act_as_tool(
+    declared: Action[Any], runtime: ToolRuntime[Any, Any], arguments: Mapping[str, Any]
+) -> str | Command[Any]:
+    """Do an action that a model called as a tool; a refusal is what the model reads then.
+
+    Raises:
+        ToolException: the refusal, as JSON, which LangChain turns into a message with the status `error`.
+    """
+    state = runtime.state if isinstance(runtime.state, Mapping) else None
+    # No name that a model makes up may reach `act` itself: it would approve what it asks for.
+    unknown = [each for each in arguments if each in (*RESERVED, STATE)]
+    try:
+        if unknown:
+            raise ActionRefused(
+                f"{declared.name} has no argument {unknown[0]!r}.", kind="arguments"
+            )
+        given: Runtime[Any] = Runtime(context=runtime.context)
+        result = await act(given, declared, state=state, **arguments)
+    except ActionRefused as refusal:
+        raise ToolException(json.dumps(told(refusal), ensure_ascii=False)) from refusal
+    except RefusedTooOften as refusal:
+        if not declared.escalate_to:
+            raise
+        message = ToolMessage(str(refusal), tool_call_id=runtime.tool_call_id or "", status="error")
+        return Command(goto=declared.escalate_to, update={"messages": [message]})
+    return json.dumps(declared.result.dump_python(result, mode="json"), ensure_ascii=False)
+
+
+def told(refusal: ActionRefused) -> dict[str, str]:
+    """Return a refusal as an agent reads it: why in a word, what it says, and the policy's rule."""
+    return {"refused": refusal.kind, "reason": str(refusal), "rule": refusal.rule}
+
+
+def escalating(
+    node: Callable[..., Awaitable[Any]], *, to: str
+) -> Callable[..., Awaitable[Any]]:  # any node's own signature
+    """Return a node that sends the run to another node when its agent was refused too often in a row.
+
+    Declare the edge too: `builder.add_node("pay", escalating(pay, to="person"), destinations=("person",))`.
+    """
+
+    @wraps(node)
+    async def run(*args: Any, **kwargs: Any) -> Any:  # any node's own signature
+        try:
+            return await node(*args, **kwargs)
+        except RefusedTooOften:
+            return Command(goto=to)
+
+    return run
+
+
+@dataclass(slots=True, kw_only=True)
+class _Acting:
+    """One call of `act`, from what the ledger knows to a result."""
+
+    runtime: Runtime[Any]
+    around: Around
+    declared: Action[Any]
+    intention: Intention
+    facts: Facts
+    verdict: Verdict
+    state: State | None = None
+    approval: Decision | None = None
+    _fault: ActionRefused | None = None
+
+    async def done(self) -> Any:  # the result's type
+        """Return the result: recorded, or of an act that happens now."""
+        self._fault = await self._refusal()
+        entry = await self._begin()
+        while True:
+            match entry.standing:
+                case "done":
+                    return self.declared.result.validate_python(entry.result)
+                case "underway":
+                    await self.around.ports.ledger.wait(entry.key)
+                    entry = await self._look()
+                case "in_doubt":
+                    entry = await settle(
+                        self.runtime,
+                        self.around,
+                        self.declared,
+                        self.intention,
+                        entry,
+                        may_act=self._fault is None,
+                    )
+                case "new" if entry.attempt:
+                    return await self._perform(entry)
+                case _:
+                    entry = await self._permitted(entry)
+
+    async def _refusal(self) -> ActionRefused | None:
+        """Return why it must not happen whatever a person says; it is raised only when it did not happen before."""
+        if fault := _misplaced(self.declared, self.intention.site.node):
+            return fault
+        if self.declared.preconditions or self.declared.takes_state:
+            self.state = state_here() if self.state is None else self.state
+        for holds in self.declared.preconditions:
+            if reason := holds(self.state or {}, self.intention.arguments):
+                return ActionRefused(
+                    f"{self.declared.name} was not run: {reason}.", kind="precondition"
+                )
+        if self.verdict.ruling == "deny":
+            return _denied(self.declared, self.verdict)
+        return await self._over_budget()
+
+    async def _over_budget(self) -> ActionRefused | None:
+        limit, cost = self.around.action_budget, self.intention.cost
+        if limit is None or not cost:
+            return None
+        spent = await self.around.ports.ledger.spent(self.intention.site.thread_id)
+        if spent + cost <= limit:
+            return None
+        return ActionRefused(
+            f"{self.declared.name} costs about ${cost:,.2f}; of ${limit:,.2f} for this thread's actions "
+            f"${max(0.0, limit - spent):,.2f} are left.",
+            kind="budget",
+        )
+
+    async def _begin(self) -> Entry:
+        """Tell how it stands; where nothing stands against it, the same round trip writes the intention."""
+        shown = self._shown()
+        if self._fault or self._repeats() or not (shown or self.verdict.ruling == "allow"):
+            return await self._look()
+        return await self.around.ports.ledger.begin(self.intention, permitted=True, approval=shown)
+
+    async def _look(self) -> Entry:
+        return await self.around.ports.ledger.begin(self.intention, permitted=False)
+
+    async def _permitted(self, entry: Entry) -> Entry:
+        """Get permission for what nobody did, and write the intention; raises `ActionRefused`."""
+        if entry.standing == "refused":
+            raise ActionRefused(entry.error, kind="recorded")
+        if self._fault is not None:
+            raise self._fault
+        ledger, shown = self.around.ports.ledger, self._shown()
+        done = await ledger.parallel(self.intention) if self._repeats() else None
+        if entry.standing == "new" and done is None and (shown or self.verdict.ruling == "allow"):
+            return await ledger.begin(self.intention, permitted=True, approval=shown)
+        return await self._asked(done)
+
+    async def _asked(self, done: Parallel | None) -> Entry:
+        """Ask a person, and write the intention with the arguments that were agreed to."""
+        asked = proposal(self.declared, self.intention, self.verdict, as_json(self.facts), done)
+        decision = await ask_person(self.runtime, asked)
+        await self._learn(decision)
+        if decision["type"] not in ("approve", "edit"):
+            raise _rejected(self.declared, decision)
+        self._agree(decision)
+        approval = decision.get("question", "")
+        entry = await self.around.ports.ledger.begin(
+            self.intention, permitted=True, approval=approval
+        )
+        if entry.standing in ("unapproved", "asked"):
+            raise ActionRefused(
+                f"{self.declared.name} was not done: its approval was used before, or is for other arguments.",
+                kind="rejected",
+            )
+        return entry
+
+    def _agree(self, decision: Decision) -> None:
+        """Go on with the arguments that a person agreed to; raises `ActionRefused` when the policy denies them."""
+        agreed = self.declared.validate_arguments(decision["arguments"])
+        self.facts = with_arguments(as_json(self.facts), self.declared, agreed)
+        verdict = self.around.policy().decide(self.facts)
+        if verdict.ruling == "deny":
+            raise _denied(self.declared, verdict)
+        self.intention = replace(
+            self.intention, arguments=agreed, request=self.declared.request(agreed)
+        )
+
+    async def _learn(self, decision: Decision) -> None:
+        """Let trust move with what a person said of the agent's proposal."""
+        if not self.around.policy().uses_trust or decision["type"] == "respond":
+            return
+        await self.around.ports.trust.judge(
+            self.intention.site.agent,
+            self.declared.name,
+            right=decision["type"] == "approve",
+            about=decision.get("question", "") or self.intention.key,
+            reason=decision["message"],
+        )
+
+    async def _perform(self, entry: Entry) -> Any:  # the result's type
+        """Act, and write what came of it."""
+        ledger = self.around.ports.ledger
+        try:
+            result = await _invoke(self.declared, self.intention, entry.key, self.state)
+            stored = self.declared.result.dump_python(result, mode="json")
+        except ActionRefused as error:  # the function says that it did nothing
+            await ledger.release(entry.key, entry.attempt, str(error), happened=False)
+            raise
+        except BaseException as error:  # a cancellation too: whether it happened is not known
+            text = f"{type(error).__name__}: {error}"
+            await asyncio.shield(ledger.release(entry.key, entry.attempt, text, happened=None))
+            raise
+        await asyncio.shield(ledger.finish(entry.key, entry.attempt, stored))
+        return result
+
+    def _shown(self) -> str:
+        """Return the question whose approval the caller shows, if it is one for this action with these arguments."""
+        shown = self.approval
+        if shown is None or shown["type"] not in ("approve", "edit"):
+            return ""
+        agreed = self.declared.validate_arguments(shown["arguments"])
+        same = self.declared.request(agreed) == self.intention.request
+        return shown.get("question", "") if same else ""
+
+    def _repeats(self) -> bool:
+        """Say whether the act might repeat on a fork what its parent did and nobody can undo."""
+        return bool(self.around.lineage.sources) and not self.declared.reversible
+
+
+def _intention(
+    declared: Action[Any], arguments: Mapping[str, Any]
+) -> tuple[Intention, ActionRefused | None]:
+    """Return what is asked for, named so that each attempt at the task gives it the same key."""
+    site, fault = here(), None
+    try:
+        values = declared.validate_arguments(arguments)
+    except ActionRefused as error:
+        values, fault = to_jsonable_python(dict(arguments), fallback=str), error
+    request = declared.request(values)
+    intention = Intention(
+        key=digest((site.thread_id, site.task, request, nth(request))),
+        request=request,
+        site=site,
+        action=declared.name,
+        arguments=values,
+        reversible=declared.reversible,
+    )
+    return intention, fault
+
+
+async def _prepared(
+    runtime: Runtime[Any],
+    around: Around,
+    declared: Action[Any],
+    intention: Intention,
+    confidence: float | None,
+) -> _Acting:
+    facts, verdict = await judge(
+        around,
+        declared,
+        intention.arguments,
+        intention.site,
+        key=intention.key,
+        confidence=confidence,
+    )
+    return _Acting(
+        runtime=runtime,
+        around=around,
+        declared=declared,
+        intention=replace(intention, cost=facts.cost, verdict=verdict.to_json()),
+        facts=facts,
+        verdict=verdict,
+    )
+
+
+async def _count(
+    around: Around, declared: Action[Any], intention: Intention, refusal: ActionRefused
+) -> None:
+    """Note a refusal; raises `RefusedTooOften` when it was one too many."""
+    noted = Refusal(kind=refusal.kind, reason=str(refusal), rule=refusal.rule)
+    in_a_row = await around.ports.ledger.refuse(intention, noted)
+    if in_a_row >= declared.max_refusals:
+        raise RefusedTooOften(
+            f"{intention.site.agent} was refused {in_a_row} times in a row, the last time: {refusal}",
+            hint="A person, or another part of the graph, should take over.",
+        ) from refusal
+
+
+async def _invoke(
+    declared: Action[Any], intention: Intention, key: str, state: State | None
+) -> Any:  # the result's type
+    """Call the author's function with the arguments in their declared types."""
+    model = declared.arguments.model_validate(intention.arguments)
+    given: dict[str, Any] = {name: getattr(model, name) for name in declared.arguments.model_fields}
+    if declared.takes_key:
+        given[KEY] = key
+    if declared.takes_state:
+        given[STATE] = state
+    if inspect.iscoroutinefunction(declared.function):
+        return await declared.function(**given)
+    return await asyncio.to_thread(declared.function, **given)
+
+
+def _misplaced(declared: Action[Any], node: str) -> ActionRefused | None:
+    if not declared.nodes or node in declared.nodes:
+        return None
+    allowed = ", ".join(sorted(declared.nodes))
+    return ActionRefused(
+        f"{declared.name} may not be called in node {node!r}; it may in {allowed}.", kind="node"
+    )
+
+
+def _denied(declared: Action[Any], verdict: Verdict) -> ActionRefused:
+    kind = "shadow" if verdict.shadow else "policy"
+    return ActionRefused(
+        f"{declared.name} is denied: {verdict.reason}", kind=kind, rule=verdict.rule
+    )
+
+
+def _rejected(declared: Action[Any], decision: Decision) -> ActionRefused:
+    who, said = decision["by"] or "a person", decision["message"].strip()
+    if decision["type"] == "respond":
+        return ActionRefused(
+            f"{declared.name} was not done; {who} answers: {said}", kind="answered"
+        )
+    because = f", because: {said}" if said else ""
+    return ActionRefused(f"{declared.name} was rejected by {who}{because}", kind="rejected")

@@ -1,0 +1,145 @@
+"""In doubt: an intention without a result. It is repeated, probed, or a person is asked; it is never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.runtime import Runtime
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from interlock.core.actions import Action, action, find
+from interlock.core.context import Around
+from interlock.core.gate import DecisionType, Question, ask_person
+from interlock.core.ledger import Entry, Intention
+from interlock.errors import EffectInDoubt
+
+
+class _Arguments(BaseModel):
+    """What a person is told of the effect, and tells of it; the result must be one that the action can return."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    effect: str
+    attempt: int
+    action: str
+    arguments: dict[str, Any]  # JSON
+    result: Any = None  # JSON
+
+    @model_validator(mode="after")
+    def _fits(self) -> _Arguments:
+        if self.result is not None:
+            try:
+                find(self.action).result.validate_python(self.result)
+            except ValidationError as error:
+                raise PydanticCustomError(
+                    "result", "it is not what {action} returns", {"action": self.action}
+                ) from error
+        return self
+
+
+@action(name="did_it_happen", touches="the ledger alone", reversible=True)
+async def _did_it_happen(
+    effect: str,
+    attempt: int,
+    action: str,  # the name that a person reads
+    arguments: dict[str, Any],  # JSON
+    result: Any = None,  # JSON
+) -> None:
+    """Say whether an act happened whose outcome is unknown."""
+
+
+DID_IT_HAPPEN: Action[None] = _did_it_happen.model_copy(update={"arguments": _Arguments})
+
+
+async def settle(
+    runtime: Runtime[Any],
+    around: Around,
+    declared: Action[Any],
+    intention: Intention,
+    entry: Entry,
+    *,
+    may_act: bool,
+) -> Entry:
+    """Find out what became of an earlier attempt, and return how the effect stands then.
+
+    Args:
+        runtime: the node's.
+        around: the run's.
+        declared: the action.
+        intention: what was about to happen.
+        entry: in doubt.
+        may_act: whether it may be done again; without that it is only found out.
+
+    Raises:
+        EffectInDoubt: only doing it again would tell, and that may not be.
+    """
+    ledger = around.ports.ledger
+    if declared.repeatable:
+        if not may_act:
+            raise EffectInDoubt(
+                f"Whether {declared.name} happened is not known, and it may not be repeated now.",
+                hint=f"Look at {declared.touches}, then `interlock effects resolve {entry.key[:12]}`.",
+            )
+        return await ledger.claim(entry.key, entry.attempt)
+    if declared.probe is not None:
+        found = await declared.probe(entry.key)
+        result = None if found is None else declared.result.dump_python(found.result, mode="json")
+        return await ledger.settle(
+            entry.key, entry.attempt, happened=found is not None, result=result, by="probe"
+        )
+    decision = await ask_person(runtime, _question(declared, intention, entry))
+    happened = decision["type"] in ("approve", "edit")
+    result = decision["arguments"].get("result") if happened else None
+    return await ledger.settle(
+        entry.key, entry.attempt, happened=happened, result=result, by=decision["by"] or "a person"
+    )
+
+
+def accepts_nothing(declared: Action[Any]) -> bool:
+    """Say whether an action may return None, so that "it happened" says all there is to say."""
+    try:
+        declared.result.validate_python(None)
+    except ValidationError:
+        return False
+    return True
+
+
+def _question(declared: Action[Any], intention: Intention, entry: Entry) -> Question:
+    decisions: tuple[DecisionType, ...] = ("approve", "edit", "reject")
+    return Question(
+        action=DID_IT_HAPPEN,
+        arguments={
+            "effect": entry.key,
+            "attempt": entry.attempt,
+            "action": declared.name,
+            "arguments": dict(intention.arguments),
+        },
+        summary=f"Did {declared.name} happen? An earlier attempt stopped before its outcome was known.",
+        evidence=tuple(_evidence(declared, intention, entry)),
+        consequences=_CONSEQUENCES,
+        decisions=decisions if accepts_nothing(declared) else decisions[1:],
+        fixed=("effect", "attempt", "action", "arguments"),
+        kind="in_doubt",
+        effect=entry.key,
+        terms={"who": list(intention.verdict.get("terms", {}).get("who", ()))},
+    )
+
+
+_CONSEQUENCES: Mapping[DecisionType, str] = {
+    "approve": "It is written down as having happened, and is not done again.",
+    "edit": "The same, with what it returned: --set result=…",
+    "reject": "It is written down as not having happened; it is done now, if it still may be.",
+}
+
+
+def _evidence(declared: Action[Any], intention: Intention, entry: Entry) -> list[str]:
+    lines = [
+        f"look at: {declared.touches}",
+        f"key given to the outside: none; key of the effect: {entry.key}",
+        f"attempt {entry.attempt} in node {intention.site.node} of thread {intention.site.thread_id}",
+    ]
+    if entry.error:
+        lines.append(f"that attempt raised {entry.error}")
+    return lines if declared.reversible else [*lines, "it cannot be undone"]

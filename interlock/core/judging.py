@@ -1,0 +1,55 @@
+"""What the policy is told about an act, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from interlock.core.actions import Action
+from interlock.core.context import Around
+from interlock.core.site import Site
+from interlock.core.verdict import Facts, Verdict
+
+
+async def judge(
+    around: Around,
+    declared: Action[Any],
+    arguments: Mapping[str, Any],  # JSON
+    site: Site,
+    *,
+    key: str = "",
+    confidence: float | None = None,
+) -> tuple[Facts, Verdict]:
+    """Return what the policy says of an act now, and the facts that it decided on."""
+    policy = around.policy()
+    stage = None
+    if policy.uses_trust:
+        stage = (await around.ports.trust.standing(site.agent, declared.name)).stage
+    facts = Facts(
+        action=declared.name,
+        risk=declared.risk,
+        reversible=declared.reversible,
+        amount=declared.amount(arguments),
+        cost=declared.cost(arguments),
+        confidence=confidence,
+        tenant=around.tenant,
+        graph=around.graph,
+        agent=site.agent,
+        trust=stage,
+        key=key,
+    )
+    return facts, policy.decide(facts)
+
+
+def with_arguments(
+    facts: Mapping[str, Any], declared: Action[Any], arguments: Mapping[str, Any]
+) -> Facts:  # JSON
+    """Return the facts that a question was asked on, with other arguments."""
+    changed = {"amount": declared.amount(arguments), "cost": declared.cost(arguments)}
+    return Facts(**{**facts, **changed})
+
+
+def as_json(facts: Facts) -> dict[str, Any]:  # JSON
+    """Return facts as they are stored with a question."""
+    return asdict(facts)

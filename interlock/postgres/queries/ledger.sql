@@ -1,0 +1,117 @@
+-- begin: write an intention that nothing stands against; no row means that something does
+insert into interlock.effects as held (
+    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, arguments, cost, reversible, verdict, approval, owner
+)
+select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, %(action)s, %(request)s,
+    %(arguments)s, %(cost)s, %(reversible)s, %(verdict)s, %(approval)s, %(owner)s
+where not exists (
+    select from interlock.questions q
+    where q.effect = %(key)s and q.kind = 'approval' and q.status <> 'withdrawn' and q.question_id is distinct from %(approval)s
+) and (
+    %(approval)s::text is null
+    or exists (
+        select from interlock.questions q
+        where q.question_id = %(approval)s and q.thread_id = %(thread_id)s and q.status = 'answered' and q.granted = %(request)s
+    )
+)
+on conflict (key) do update set
+    status = 'intended', attempt = held.attempt + 1, owner = excluded.owner, error = '', request = excluded.request,
+    arguments = excluded.arguments, cost = excluded.cost, verdict = excluded.verdict, approval = excluded.approval,
+    run_id = excluded.run_id, settled_by = '', intended_at = now()
+where held.status = 'not_done'
+returning attempt;
+
+-- standing: how an effect stands, whether its performer lives, and whether a person was asked about it
+select e.key, e.status, e.attempt, e.result, e.error,
+    e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway,
+    exists (
+        select from interlock.questions q
+        where q.effect = given.key and q.kind = 'approval' and q.status <> 'withdrawn'
+    ) as asked
+from (values (%(key)s::text)) as given (key)
+left join interlock.effects e on e.key = given.key;
+
+-- borrow: answer a request on a fork with the first equal effect of its parents that it has not used yet
+insert into interlock.effects as held (
+    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, arguments, cost, reversible, verdict,
+    status, result, source, finished_at
+)
+select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, e.action, e.request, e.arguments,
+    0, e.reversible, e.verdict, 'done', e.result, e.key, now()
+from interlock.effects e
+join unnest(%(threads)s::text[], %(since)s::text[], %(before)s::text[]) as s (thread_id, since, before)
+    on e.thread_id = s.thread_id and e.checkpoint_id >= s.since and (s.before = '' or e.checkpoint_id < s.before)
+where e.request = %(request)s and e.status = 'done'
+    and not exists (select from interlock.effects used where used.thread_id = %(thread_id)s and used.source = e.key)
+order by e.number
+limit 1
+on conflict (key) do update set status = 'done', result = excluded.result, source = excluded.source, owner = '', finished_at = now()
+where held.status = 'not_done'
+returning source;
+
+-- unused: what the parents of a fork did after it, with an action or a request, that the fork has not used
+select e.key, e.thread_id, e.node, e.action, e.request, e.arguments, e.status, e.attempt, e.error,
+    e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway
+from interlock.effects e
+join unnest(%(threads)s::text[], %(since)s::text[], %(before)s::text[]) as s (thread_id, since, before)
+    on e.thread_id = s.thread_id and e.checkpoint_id >= s.since and (s.before = '' or e.checkpoint_id < s.before)
+where e.action = %(action)s and e.status <> 'not_done'
+    and not exists (select from interlock.effects used where used.thread_id = %(thread_id)s and used.source = e.key)
+order by e.number;
+
+-- refused_there: how a parent of a fork was refused the same request
+select r.reason
+from interlock.refusals r
+join unnest(%(threads)s::text[]) as s (thread_id) on r.thread_id = s.thread_id
+where r.request = %(request)s
+order by r.number
+limit 1;
+
+-- claim: take on an effect whose performer is gone; no row means that somebody else did, or that it is settled
+update interlock.effects set attempt = attempt + 1, owner = %(owner)s, error = ''
+where key = %(key)s and attempt = %(attempt)s and status = 'intended' and (owner = '' or not interlock.lives(owner))
+returning attempt;
+
+-- finish: write the result of an act; no row means that somebody else has taken it on
+update interlock.effects set status = 'done', result = %(result)s, owner = '', finished_at = now()
+where key = %(key)s and attempt = %(attempt)s and status = 'intended'
+returning key;
+
+-- release: an attempt raised; nothing happened, or it is not known
+update interlock.effects set owner = '', error = %(error)s, status = case when %(happened)s::boolean is false then 'not_done' else status end
+where key = %(key)s and attempt = %(attempt)s and status = 'intended'
+returning key;
+
+-- settle: write down what became of an effect in doubt
+update interlock.effects set
+    status = case when %(happened)s then 'done' else 'not_done' end, result = %(result)s, owner = '',
+    settled_by = %(settled_by)s, finished_at = now()
+where key = %(key)s and attempt = %(attempt)s and status = 'intended' and (owner = '' or not interlock.lives(owner))
+returning key;
+
+-- refuse: note a refusal
+insert into interlock.refusals (key, thread_id, run_id, node, agent, action, request, arguments, kind, reason, rule)
+values (%(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(action)s, %(request)s, %(arguments)s, %(kind)s, %(reason)s, %(rule)s)
+on conflict (key) do update set reason = excluded.reason, kind = excluded.kind, rule = excluded.rule, refused_at = now();
+
+-- refused_in_a_row: how often an agent was refused since it was last permitted something
+select count(*)::int as count from interlock.refusals r
+where r.thread_id = %(thread_id)s and r.agent = %(agent)s and r.refused_at > coalesce((
+    select max(e.intended_at) from interlock.effects e where e.thread_id = %(thread_id)s and e.agent = %(agent)s
+), '-infinity');
+
+-- spent: what the acts of a thread cost by their estimates
+select coalesce(sum(cost), 0) as cost from interlock.effects where thread_id = %(thread_id)s and status <> 'not_done';
+
+-- effects: what was done, or was about to be, newest last
+select e.*, e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway
+from interlock.effects e
+where (%(thread_id)s::text is null or e.thread_id = %(thread_id)s) and (not %(in_doubt)s or e.status = 'intended')
+order by e.number desc limit %(limit)s::bigint;
+
+-- effects_by_prefix: effects whose key starts with some characters
+select e.*, e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway
+from interlock.effects e where starts_with(e.key, %(prefix)s) limit 3;
+
+-- refusals: what was refused on a thread, oldest first
+select * from interlock.refusals where %(thread_id)s::text is null or thread_id = %(thread_id)s order by number desc limit %(limit)s::bigint;
