@@ -1,34 +1,163 @@
-"""Answers of people: what an interrupt is resumed with, and what is refused before it gets there."""
+"""Answers of people: checked against their questions, judged again where they change what is done, and handed in."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from interlock.core import gate
-from interlock.core.runs import AnswerForm, OpenQuestion, Resume
-from interlock.errors import AnswerRefused
+from interlock.core import gate, voting
+from interlock.core.actions import find
+from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
+from interlock.core.voting import Ballot
+from interlock.errors import ActionRefused, AnswerRefused, UsageError
+from interlock.postgres.approvals import PostgresApprovals, open_now
+
+Rejudge = Callable[[OpenQuestion, Mapping[str, Any]], Awaitable[str | None]]
+"""Returns why a policy refuses a question's act with edited arguments (JSON), or None when it does not."""
 
 
-def answer_value(
-    question: OpenQuestion, answer: AnswerForm, user: str
-) -> Any:  # what the interrupt resumes with
-    """Return what an interrupt is resumed with; raises `AnswerRefused` when the answer does not fit its question."""
+async def never(question: OpenQuestion, arguments: Mapping[str, Any]) -> str | None:  # JSON
+    """Refuse no edit: the judgement where there is no policy."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Takes answers to the questions of a thread.
+
+    Attributes:
+        user: who answers where nobody is named.
+    """
+
+    approvals: PostgresApprovals
+    rejudge: Rejudge = never
+    user: str = ""
+
+    async def take(self, thread_id: str, answers: Sequence[AnswerForm]) -> str | None:
+        """Take answers, all or none; return the run that goes on with them, None while more people must agree.
+
+        The thread's graph must have been imported: that declares the actions which edits are checked against.
+
+        Raises:
+            NotFound: there is no such question.
+            UsageError: no answer, or two to one question.
+            AnswerRefused: one of them does not fit its question, which is named with what is open now.
+            ThreadBusy: the thread has a run that has not ended.
+        """
+        try:
+            ballots = [await self._ballot(thread_id, each) for each in answers]
+        except AnswerRefused as error:
+            error.hint = error.hint or open_now(await self.approvals.open_questions(thread_id))
+            raise
+        _check_distinct(ballots)
+        return await self.approvals.take(thread_id, ballots)
+
+    async def _ballot(self, thread_id: str, answer: AnswerForm) -> Ballot:
+        full = await self.approvals.full_question_id(answer.question_id)
+        question = await self.approvals.question(full)
+        if question.thread_id != thread_id:
+            raise AnswerRefused(
+                f"Question {question.id} belongs to thread {question.thread_id}, not to {thread_id}.",
+                hint="`interlock approvals` lists what is open where.",
+            )
+        voting.check_open(question)
+        ballot = ballot_of(question, answer, self.user)
+        if ballot.arguments is not None:
+            await self._judge(question, ballot.arguments)
+        return ballot
+
+    async def _judge(self, question: OpenQuestion, arguments: Mapping[str, Any]) -> None:
+        if reason := await self.rejudge(question, arguments):
+            raise AnswerRefused(
+                f"The policy refuses {question.action} with these arguments: {reason}."
+            )
+
+
+def ballot_of(question: OpenQuestion, answer: AnswerForm, user: str = "") -> Ballot:
+    """Return an answer as it is counted; raises `AnswerRefused` when it does not fit its question."""
+    by = answer.by or user
     if isinstance(answer, Resume):
-        return answer.value
+        return _plain(question, answer, by)
     decision = answer.decision()
-    if "edited_action" in decision:
-        decision["edited_action"]["name"] = question.action
-    value = {"decisions": [decision], "digest": question.digest, "by": answer.by or user}
+    arguments = _edited(question, answer) if isinstance(answer, Edit) else None
+    if isinstance(answer, Edit):
+        args = decision["edited_action"]["args"] if arguments is None else arguments
+        decision["edited_action"] = {"name": question.action, "args": dict(args)}
+    value = {"decisions": [decision], "digest": question.digest, "by": by}
     if question.digest:
         gate.read_answer(question.payload, value)
     else:
         _check_foreign(question, decision["type"])
-    return value
+    return Ballot(
+        question_id=question.id,
+        decision=decision["type"],
+        value=value,
+        by=by,
+        message=answer.message,
+        seen=question.request,
+        named=answer.digest,
+        arguments=arguments,
+    )
+
+
+def answer_form(question: OpenQuestion, value: object, by: str = "") -> AnswerForm:
+    """Return the answer that another client's value means: a `HITLResponse`, or the older list of `HumanInterrupt`.
+
+    Raises:
+        AnswerRefused: an approval was given something else.
+    """
+    if not question.digest:
+        return Resume(question.id, value, by)
+    answer = gate.read_answer(question.payload, value)
+    decision, who = answer.decisions[0], answer.by or by
+    match decision.type:
+        case "approve":
+            return Approve(question.id, who, decision.message)
+        case "reject":
+            return Reject(question.id, decision.message, who)
+        case "respond":
+            return Respond(question.id, decision.message, who)
+        case "edit":
+            arguments = (decision.edited_action or {})["args"]
+            return Edit(question.id, arguments, who, decision.message)
+
+
+def _plain(question: OpenQuestion, answer: Resume, by: str) -> Ballot:
+    if question.digest:
+        raise AnswerRefused(
+            f"Question {question.id} is an approval, which no plain value answers.",
+            hint=f"Answer it with {', '.join(question.decisions)}.",
+        )
+    return Ballot(question_id=question.id, decision="", value=answer.value, by=by)
+
+
+def _edited(question: OpenQuestion, answer: Edit) -> dict[str, Any] | None:  # JSON
+    """Return all arguments after an edit in their stored form; None for another application's action."""
+    if not question.digest:
+        return None
+    try:
+        return find(question.action).validate({**question.arguments, **answer.arguments})
+    except ActionRefused as error:
+        raise AnswerRefused(f"The answer does not fit the question: {error}") from error
+
+
+def _check_distinct(ballots: Sequence[Ballot]) -> None:
+    if not ballots:
+        raise UsageError("There is no answer to take.")
+    names = [each.question_id for each in ballots]
+    if len(set(names)) < len(names):
+        raise UsageError("Two answers are to one question.", hint="Give one answer a question.")
 
 
 def _check_foreign(question: OpenQuestion, decision: str) -> None:
     """Refuse what would fail inside another application's approval."""
     count = len(question.payload.get("action_requests") or ())
+    if count == 0:
+        raise AnswerRefused(
+            f"Question {question.id} is no approval.",
+            hint="Answer it with a value: Resume(question_id, value).",
+        )
     if count > 1:
         raise AnswerRefused(
             f"Question {question.id} asks about {count} actions at once.",
@@ -39,4 +168,3 @@ def _check_foreign(question: OpenQuestion, decision: str) -> None:
         raise AnswerRefused(
             f"Question {question.id} does not offer {decision!r}.", hint=f"It offers {offered}."
         )
-    """Return what the interrupt is resumed with; raises `AnswerRefused` when the answer does not fit the question."""

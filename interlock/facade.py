@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from typing import Any
 
-from interlock.core.runs import AnswerForm, OpenQuestion, Run, Step, ThreadSummary
+from interlock.core.runs import (
+    AnswerForm,
+    Answers,
+    OpenQuestion,
+    QuestionEvent,
+    Run,
+    Step,
+    Swept,
+    ThreadSummary,
+)
 from interlock.core.sync import run_sync
 from interlock.execution import Part
 from interlock.history import Difference
@@ -70,7 +79,7 @@ class Interlock(Runtime):
         )
 
     def resume(
-        self, thread_id: str, answer: AnswerForm | None = None, *, model: str | None = None
+        self, thread_id: str, answer: Answers | None = None, *, model: str | None = None
     ) -> Run:
         """Go on with a thread; see `aresume`."""
         return run_sync(self.aresume(thread_id, answer, model=model))
@@ -78,7 +87,7 @@ class Interlock(Runtime):
     def resume_stream(
         self,
         thread_id: str,
-        answer: AnswerForm | None = None,
+        answer: Answers | None = None,
         *,
         model: str | None = None,
         stream_mode: Sequence[str] = ("updates", "custom"),
@@ -91,6 +100,14 @@ class Interlock(Runtime):
     def submit_answer(self, thread_id: str, answer: AnswerForm) -> Run:
         """Take an answer without going on with its thread; see `asubmit_answer`."""
         return run_sync(self.asubmit_answer(thread_id, answer))
+
+    def submit_answers(self, thread_id: str, answers: Answers) -> Run:
+        """Take answers to several questions, all or none; see `asubmit_answers`."""
+        return run_sync(self.asubmit_answers(thread_id, answers))
+
+    def sweep(self) -> list[Swept]:
+        """Let time take its steps with the open questions; see `asweep`."""
+        return run_sync(self.asweep())
 
     def run(self, thread_id: str) -> Run:
         """Return the latest run of a thread; see `arun`."""
@@ -111,6 +128,10 @@ class Interlock(Runtime):
     def questions(self, thread_id: str | None = None) -> list[OpenQuestion]:
         """Return what waits for a person; see `aquestions`."""
         return run_sync(self.aquestions(thread_id))
+
+    def question(self, question_id: str) -> tuple[OpenQuestion, list[QuestionEvent]]:
+        """Return a question and its history; see `aquestion`."""
+        return run_sync(self.aquestion(question_id))
 
     def threads(self, *, graph: str | None = None, limit: int = 20) -> list[ThreadSummary]:
         """Return the latest threads; see `athreads`."""

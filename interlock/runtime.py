@@ -11,16 +11,21 @@ from uuid import uuid4
 from langgraph.runtime import RunControl
 from langgraph.types import StateSnapshot
 
-from interlock.answers import answer_value
+from interlock.answers import Desk, Rejudge, never
 from interlock.application import Application, Graph
 from interlock.core import prompts
 from interlock.core.context import Context, Ports
-from interlock.core.runs import AnswerForm, OpenQuestion, Run, Step, ThreadSummary
-from interlock.errors import (
-    AnswerRefused,
-    NotFound,
-    UsageError,
+from interlock.core.runs import (
+    AnswerForm,
+    Answers,
+    OpenQuestion,
+    QuestionEvent,
+    Run,
+    Step,
+    Swept,
+    ThreadSummary,
 )
+from interlock.errors import NotFound, UsageError
 from interlock.execution import Execution, Part, check_prompts, context_for, output_of
 from interlock.history import Difference, difference, find_step, line_of, steps_of
 from interlock.inputs import (
@@ -31,6 +36,7 @@ from interlock.inputs import (
     takes_our_context,
 )
 from interlock.postgres import locks
+from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpoints import saver_for, strict_serializer
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import Pool, translated
@@ -57,6 +63,8 @@ class Runtime:
         self.application = application
         self.url = url
         self.store = RunStore(pool, strict_serializer())
+        self.approvals = PostgresApprovals(pool)
+        self.rejudge: Rejudge = never
         self._pool = pool
         self._locks = thread_locks
         self._ports = ports
@@ -122,9 +130,11 @@ class Runtime:
                 yield part
 
     async def aresume(
-        self, thread_id: str, answer: AnswerForm | None = None, *, model: str | None = None
+        self, thread_id: str, answer: Answers | None = None, *, model: str | None = None
     ) -> Run:
         """Go on with a thread: with an answer to its question, or after a crash, a stop or a failure.
+
+        Several answers are taken together or not at all. While more people must agree, the run is returned as it waits.
 
         Raises:
             NotFound: no such thread or question.
@@ -137,7 +147,7 @@ class Runtime:
     async def aresume_stream(
         self,
         thread_id: str,
-        answer: AnswerForm | None = None,
+        answer: Answers | None = None,
         *,
         model: str | None = None,
         stream_mode: Sequence[str] = ("updates", "custom"),
@@ -147,10 +157,13 @@ class Runtime:
         stored = await self.store.latest(thread_id)
         if model is not None:  # before an answer is taken
             self._checked_model(model)
-        if answer is not None:
-            stored = await self._answered(thread_id, stored, answer)
-        else:
+        if answer is None:
             await self._check_can_continue(stored)
+        elif (run_id := await self._answered(stored, answer)) is None:
+            yield {"type": "end", "ns": (), "data": await self.arun(thread_id)}
+            return
+        else:
+            stored = await self.store.stored(run_id)
         if model is not None:
             stored = stored.with_model(model)
         async with aclosing(self._execute(stored, stream_mode)) as parts:
@@ -159,8 +172,21 @@ class Runtime:
 
     async def asubmit_answer(self, thread_id: str, answer: AnswerForm) -> Run:
         """Take an answer without going on with its thread; `resume` does that. Raises as `aresume`."""
+        return await self.asubmit_answers(thread_id, [answer])
+
+    async def asubmit_answers(self, thread_id: str, answers: Answers) -> Run:
+        """Take answers to several questions of a thread, all or none, without going on. Raises as `aresume`."""
         thread_id = await self.store.full_thread_id(thread_id)
-        return (await self._answered(thread_id, await self.store.latest(thread_id), answer)).run
+        await self._answered(await self.store.latest(thread_id), answers)
+        return await self.arun(thread_id)
+
+    async def asweep(self) -> list[Swept]:
+        """Remind of questions, escalate them, and answer by their default those whose deadline has passed.
+
+        The database's clock decides. Any number of processes may do this; each step is taken once. A thread whose
+        question was answered has a run to go on with: `aresume` does that.
+        """
+        return await self.approvals.sweep()
 
     def drain(self, reason: str = "stopped on request") -> None:
         """Let every run of this runtime stop after its current step; safe to call from any thread or signal handler."""
@@ -173,7 +199,7 @@ class Runtime:
         """Return the latest run of a thread, with its open questions and, once it succeeded, its output."""
         thread_id = await self.store.full_thread_id(thread_id)
         stored = await self.store.latest(thread_id)
-        questions = tuple(await self.store.open_questions(thread_id))
+        questions = tuple(await self.approvals.open_questions(thread_id))
         alive = bool(await locks.held(self._pool, [thread_id]))
         run = replace(stored.run, interrupts=questions, alive=alive)
         if run.status != "succeeded":
@@ -202,7 +228,12 @@ class Runtime:
         """Return what waits for a person, oldest first; of one thread or of all."""
         if thread_id is not None:
             thread_id = await self.store.full_thread_id(thread_id)
-        return await self.store.open_questions(thread_id)
+        return await self.approvals.open_questions(thread_id)
+
+    async def aquestion(self, question_id: str) -> tuple[OpenQuestion, list[QuestionEvent]]:
+        """Return a question, open or not, with everything that happened to it; raises `NotFound`."""
+        full = await self.approvals.full_question_id(question_id)
+        return await self.approvals.question(full), await self.approvals.events(full)
 
     async def athreads(self, *, graph: str | None = None, limit: int = 20) -> list[ThreadSummary]:
         """Return the threads that something happened on lately, newest first."""
@@ -322,45 +353,18 @@ class Runtime:
         finally:
             self._controls.discard(execution.control)
 
-    async def _answered(self, thread_id: str, stored: StoredRun, answer: AnswerForm) -> StoredRun:
-        question, status = await self.store.question(
-            await self.store.full_question_id(answer.question_id)
-        )
-        if question.thread_id != thread_id:
-            raise AnswerRefused(
-                f"Question {question.id} belongs to thread {question.thread_id}, not to {thread_id}.",
-                hint="`interlock approvals` lists what is open where.",
-            )
-        if status != "open":
-            raise AnswerRefused(
-                f"Question {question.id} is {status}.", hint=await self._open_now(thread_id)
-            )
+    async def _answered(self, stored: StoredRun, answers: Answers) -> str | None:
         self.graph(
-            question.graph
-        )  # importing the graph declares its actions, which an edit is checked against
-        value = answer_value(question, answer, self.settings.user)
-        new = NewRun(
-            run_id=str(uuid4()),
-            thread_id=thread_id,
-            graph=question.graph,
-            kind="resume",
-            context=stored.context,
-            answers={question.interrupt_id: value},
-        )
-        by = str(value.get("by", "")) if isinstance(value, dict) else answer.by
-        await self.store.add_answered(new, [question.id], {"value": value}, by)
-        return await self.store.stored(new.run_id)
-
-    async def _open_now(self, thread_id: str) -> str:
-        questions = await self.store.open_questions(thread_id)
-        if not questions:
-            return "No question of this thread is open."
-        return f"Open now: {', '.join(each.id for each in questions)}."
+            stored.run.graph
+        )  # importing it declares its actions, which edits are checked against
+        given = answers if isinstance(answers, Sequence) else [answers]
+        desk = Desk(approvals=self.approvals, rejudge=self.rejudge, user=self.settings.user)
+        return await desk.take(stored.run.thread_id, given)
 
     async def _check_can_continue(self, stored: StoredRun) -> None:
         thread_id = stored.run.thread_id
         if stored.run.status == "waiting":
-            questions = await self.store.open_questions(thread_id)
+            questions = await self.approvals.open_questions(thread_id)
             names = ", ".join(each.id for each in questions)
             raise UsageError(
                 f"Thread {thread_id} waits for an answer to {names}.",

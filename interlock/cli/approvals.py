@@ -191,9 +191,8 @@ def _question(il: Interlock, identifier: str) -> tuple[OpenQuestion, str, str]:
     """Return a question, its status and the model of its thread."""
     from interlock.core.sync import run_sync
 
-    full = run_sync(il.store.full_question_id(identifier))
-    question, status = run_sync(il.store.question(full))
-    return question, status, il.run(question.thread_id).model
+    question = run_sync(il.aquestion(identifier))[0]
+    return question, question.status, il.run(question.thread_id).model
 
 
 def _list(thread: str | None) -> int:

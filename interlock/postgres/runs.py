@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,10 +12,12 @@ from psycopg.rows import DictRow
 
 from interlock.core.runs import OpenQuestion, Run, RunKind, RunStatus, Usage
 from interlock.core.usage import ModelCall
-from interlock.errors import AnswerRefused, NotFound, ThreadBusy, UsageError
+from interlock.errors import NotFound, ThreadBusy, UsageError
+from interlock.postgres import questions
 from interlock.postgres.plain import clean, exact, jsonb
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
+from interlock.postgres.questions import only
 
 SQL = load("runs")
 
@@ -92,7 +94,7 @@ class RunStore:
             UsageError: the thread belongs to another graph, or the input cannot be stored.
         """
         async with connected(self._pool) as connection, connection.transaction():
-            await self._add(connection, new)
+            await add_run(connection, new, self._dumped(new.input))
             await _refuse_waiting(connection, new.thread_id)
             if new.parent is not None and new.copied is not None:
                 values = {
@@ -102,25 +104,6 @@ class RunStore:
                 }
                 for name in ("copy_checkpoints", "copy_blobs", "copy_writes"):
                     await execute(connection, SQL[name], values)
-
-    async def add_answered(
-        self, new: NewRun, question_ids: Sequence[str], answer: Mapping[str, Any], by: str
-    ) -> None:
-        """Take an answer and accept the run that goes on with it, both or neither.
-
-        Raises:
-            AnswerRefused: the question was answered before; of two simultaneous answers the second gets this.
-        """
-        taken = {"answer": exact(answer, "The answer"), "answered_by": clean(by)}
-        async with connected(self._pool) as connection, connection.transaction():
-            for question_id in question_ids:
-                values = {"question_id": question_id, **taken}
-                if not await fetch(connection, SQL["answer_question"], values):
-                    raise AnswerRefused(
-                        f"Question {question_id} is not open any more.",
-                        hint="`interlock approvals` lists the open ones.",
-                    )
-            await self._add(connection, new)
 
     async def start(self, run: Run, process: str, context: Mapping[str, Any]) -> None:
         """Note that a process begins an attempt at a run; it must hold the thread.
@@ -149,10 +132,11 @@ class RunStore:
             "error_kind": ending.error_kind,
         }
         async with connected(self._pool) as connection, connection.transaction():
+            # First the thread, which whoever takes an answer holds too: otherwise each could wait for the other.
+            await execute(connection, SQL["touch_thread"], {"thread_id": run.thread_id})
             if not await execute(connection, SQL["end_run"], values):
                 raise _taken_over(run)
-            await self._end_questions(connection, run, ending)
-            await execute(connection, SQL["touch_thread"], {"thread_id": run.thread_id})
+            await _end_questions(connection, run, ending)
 
     async def thread(self, thread_id: str) -> DictRow:
         """Return a thread's row; raises `NotFound`."""
@@ -167,14 +151,7 @@ class RunStore:
     async def full_thread_id(self, prefix: str) -> str:
         """Return the thread whose id is, or starts with, these characters; raises `NotFound` or `UsageError`."""
         found = [row["thread_id"] for row in await self._fetch("thread_by_prefix", prefix=prefix)]
-        return _only(found, prefix, "thread", "`interlock status` lists the latest ones.")
-
-    async def full_question_id(self, prefix: str) -> str:
-        """Return the question whose id is, or starts with, these characters; raises `NotFound` or `UsageError`."""
-        found = [
-            row["question_id"] for row in await self._fetch("question_by_prefix", prefix=prefix)
-        ]
-        return _only(found, prefix, "question", "`interlock approvals` lists the open ones.")
+        return only(found, prefix, "thread", "`interlock status` lists the latest ones.")
 
     async def threads(self, *, graph: str | None = None, limit: int = 20) -> list[DictRow]:
         """Return the threads that something happened on lately, each with its latest run."""
@@ -189,36 +166,8 @@ class RunStore:
 
     async def latest(self, thread_id: str) -> StoredRun:
         """Return the last run of a thread; raises `NotFound`."""
-        rows = await self._fetch("latest_run", thread_id=thread_id)
-        if not rows:
-            raise NotFound(
-                f"There is no thread {thread_id!r}.",
-                hint="`interlock status` lists the latest ones.",
-            )
-        return _stored(rows[0])
-
-    async def question(self, question_id: str) -> tuple[OpenQuestion, str]:
-        """Return a question and its status (`open`, `answered`, `withdrawn`); raises `NotFound`."""
-        rows = await self._fetch("question", question_id=question_id)
-        if not rows:
-            raise NotFound(
-                f"There is no question {question_id!r}.",
-                hint="`interlock approvals` lists the open ones.",
-            )
-        return _question(rows[0]), rows[0]["status"]
-
-    async def open_questions(
-        self, thread_id: str | None = None, *, limit: int | None = None
-    ) -> list[OpenQuestion]:
-        """Return what waits for a person, oldest first; without a limit all of it."""
-        return [
-            _question(row)
-            for row in await self._fetch("open_questions", thread_id=thread_id, limit=limit)
-        ]
-
-    async def questions(self, thread_id: str) -> list[DictRow]:
-        """Return the rows of all questions of a thread, oldest first."""
-        return await self._fetch("questions", thread_id=thread_id)
+        async with connected(self._pool) as connection:
+            return await latest_run(connection, thread_id)
 
     async def effects(self, thread_id: str) -> list[DictRow]:
         """Return the rows of what was done on a thread, oldest first."""
@@ -252,52 +201,6 @@ class RunStore:
         rows = await self._fetch("usage_by_task", thread_id=thread_id)
         return {row.pop("task_id"): Usage(**row) for row in rows}
 
-    async def _add(self, connection: Connection, new: NewRun) -> None:
-        kind, blob = self._dumped(new.input)
-        parent = new.parent or (None, None)
-        thread = {
-            "thread_id": new.thread_id,
-            "graph": new.graph,
-            "title": clean(new.title[:200]),
-            "context": jsonb(new.context),
-        }
-        run = {
-            "run_id": new.run_id,
-            "thread_id": new.thread_id,
-            "graph": new.graph,
-            "kind": new.kind,
-        }
-        given = {
-            "input_type": kind,
-            "input": blob,
-            "answers": None if new.answers is None else exact(new.answers, "The answer"),
-        }
-        lineage = {"parent_thread_id": parent[0], "parent_checkpoint_id": parent[1]}
-        await execute(connection, SQL["open_thread"], thread | lineage)
-        await _refuse_other_graph(connection, new)
-        try:
-            await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
-        except psycopg.errors.UniqueViolation as error:
-            raise ThreadBusy(
-                f"Thread {new.thread_id} already has a run that has not ended.",
-                hint=f"Continue it with `interlock resume {new.thread_id}`, or wait for it.",
-            ) from error
-
-    async def _end_questions(self, connection: Connection, run: Run, ending: Ending) -> None:
-        for question in ending.questions:
-            await execute(connection, SQL["open_question"], _question_values(question))
-        if ending.error_kind in ("AnswerRefused", "ResumeRefused"):
-            await self._reopen(connection, run)
-        elif ending.status in ("waiting", "succeeded"):
-            open_now = [question.id for question in ending.questions]
-            values = {"thread_id": run.thread_id, "open_now": open_now}
-            await execute(connection, SQL["withdraw_questions"], values)
-
-    async def _reopen(self, connection: Connection, run: Run) -> None:
-        row = (await fetch(connection, SQL["run"], {"run_id": run.run_id}))[0]
-        values = {"thread_id": run.thread_id, "interrupt_ids": list(row["answers"] or {})}
-        await execute(connection, SQL["reopen_questions"], values)
-
     async def _fetch(self, statement: str, **values: Any) -> list[DictRow]:  # SQL values
         async with connected(self._pool) as connection:
             return await fetch(connection, SQL[statement], values)
@@ -311,6 +214,51 @@ class RunStore:
             return self._serde.dumps_typed(given)
         except (TypeError, ValueError) as error:
             raise UsageError(f"The input cannot be saved: {error}.") from error
+
+
+async def add_run(
+    connection: Connection, new: NewRun, packed: tuple[str, bytes] = ("null", b"")
+) -> None:
+    """Accept a run inside a transaction; raises `ThreadBusy` and `UsageError` as `RunStore.add`."""
+    kind, blob = packed
+    parent = new.parent or (None, None)
+    thread = {
+        "thread_id": new.thread_id,
+        "graph": new.graph,
+        "title": clean(new.title[:200]),
+        "context": jsonb(new.context),
+    }
+    run = {
+        "run_id": new.run_id,
+        "thread_id": new.thread_id,
+        "graph": new.graph,
+        "kind": new.kind,
+    }
+    given = {
+        "input_type": kind,
+        "input": blob,
+        "answers": None if new.answers is None else exact(new.answers, "The answer"),
+    }
+    lineage = {"parent_thread_id": parent[0], "parent_checkpoint_id": parent[1]}
+    await execute(connection, SQL["open_thread"], thread | lineage)
+    await _refuse_other_graph(connection, new)
+    try:
+        await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
+    except psycopg.errors.UniqueViolation as error:
+        raise ThreadBusy(
+            f"Thread {new.thread_id} already has a run that has not ended.",
+            hint=f"Continue it with `interlock resume {new.thread_id}`, or wait for it.",
+        ) from error
+
+
+async def latest_run(connection: Connection, thread_id: str) -> StoredRun:
+    """Return the last run of a thread; raises `NotFound`."""
+    rows = await fetch(connection, SQL["latest_run"], {"thread_id": thread_id})
+    if not rows:
+        raise NotFound(
+            f"There is no thread {thread_id!r}.", hint="`interlock status` lists the latest ones."
+        )
+    return _stored(rows[0])
 
 
 def _stored(row: DictRow) -> StoredRun:
@@ -333,12 +281,20 @@ async def _refuse_other_graph(connection: Connection, new: NewRun) -> None:
 
 async def _refuse_waiting(connection: Connection, thread_id: str) -> None:
     # Looked up after the run was added: until then a run that ends could still ask.
-    rows = await fetch(connection, SQL["open_questions"], {"thread_id": thread_id, "limit": None})
-    if rows:
+    if waiting := await questions.open_questions(connection, thread_id):
         raise ThreadBusy(
-            f"Thread {thread_id} waits for an answer to {', '.join(row['question_id'] for row in rows)}.",
+            f"Thread {thread_id} waits for an answer to {', '.join(each.id for each in waiting)}.",
             hint="Answer it first, or use another thread.",
         )
+
+
+async def _end_questions(connection: Connection, run: Run, ending: Ending) -> None:
+    await questions.ask(connection, ending.questions)
+    if ending.error_kind in ("AnswerRefused", "ResumeRefused"):
+        await questions.reopen(connection, run.thread_id, run.run_id)
+    elif ending.status in ("waiting", "succeeded"):
+        open_now = [question.id for question in ending.questions]
+        await questions.withdraw(connection, run.thread_id, open_now)
 
 
 def _taken_over(run: Run) -> ThreadBusy:
@@ -361,42 +317,3 @@ def _run(row: DictRow) -> Run:
         error=row["error"],
         error_kind=row["error_kind"],
     )
-
-
-def _question(row: DictRow) -> OpenQuestion:
-    return OpenQuestion(
-        id=row["question_id"],
-        thread_id=row["thread_id"],
-        run_id=row["run_id"],
-        graph=row["graph"],
-        node=row["node"],
-        interrupt_id=row["interrupt_id"],
-        digest=row["digest"],
-        payload=row["payload"],
-        asked_at=row["asked_at"],
-    )
-
-
-def _question_values(question: OpenQuestion) -> dict[str, Any]:  # SQL values
-    return {
-        "question_id": question.id,
-        "thread_id": question.thread_id,
-        "run_id": question.run_id,
-        "graph": question.graph,
-        "node": question.node,
-        "interrupt_id": question.interrupt_id,
-        "digest": question.digest,
-        "payload": jsonb(question.payload),
-    }
-
-
-def _only(found: Sequence[str], prefix: str, what: str, hint: str) -> str:
-    if prefix in found:
-        return prefix
-    if not found or not prefix:
-        raise NotFound(f"There is no {what} {prefix!r}.", hint=hint)
-    if len(found) > 1:
-        raise UsageError(
-            f"{prefix!r} fits several {what}s ({', '.join(found)}).", hint="Give more characters."
-        )
-    return found[0]

@@ -334,7 +334,7 @@ async def test_a_question_that_nothing_waits_for_any_more_is_withdrawn(
 
     await il.aresume("t", Resume(right.id, "yes"))
 
-    assert sorted((row["question_id"], row["status"]) for row in await il.store.questions("t")) == [
+    assert sorted((each.id, each.status) for each in await il.approvals.questions("t")) == [
         *sorted([("gone", "withdrawn"), (left.id, "open"), (right.id, "answered")])
     ]
 

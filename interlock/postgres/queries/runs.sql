@@ -21,26 +21,6 @@ where run_id = %(run_id)s and attempts = %(attempts)s and status = 'running';
 -- touch_thread: note that something happened on a thread
 update interlock.threads set updated_at = now() where thread_id = %(thread_id)s;
 
--- open_question: write down what a run waits for
-insert into interlock.questions (question_id, thread_id, run_id, graph, node, interrupt_id, digest, payload)
-values (%(question_id)s, %(thread_id)s, %(run_id)s, %(graph)s, %(node)s, %(interrupt_id)s, %(digest)s, %(payload)s)
-on conflict (question_id) do update set status = 'open', run_id = excluded.run_id, answer = null, answered_by = '', answered_at = null
-where interlock.questions.thread_id = excluded.thread_id;
-
--- withdraw_questions: what a thread does not wait for any more cannot be answered
-update interlock.questions set status = 'withdrawn'
-where thread_id = %(thread_id)s and status = 'open' and question_id <> all(%(open_now)s::text[]);
-
--- answer_question: take an answer; no row means that it was answered before
-update interlock.questions
-set status = 'answered', answer = %(answer)s, answered_by = %(answered_by)s, answered_at = now()
-where question_id = %(question_id)s and status = 'open'
-returning question_id;
-
--- reopen_questions: a resume was refused, so its answers were not used
-update interlock.questions set status = 'open', answer = null, answered_by = '', answered_at = null
-where thread_id = %(thread_id)s and interrupt_id = any(%(interrupt_ids)s) and status = 'answered';
-
 -- thread: one thread
 select * from interlock.threads where thread_id = %(thread_id)s;
 
@@ -61,20 +41,6 @@ select * from interlock.runs where run_id = %(run_id)s;
 
 -- latest_run: the last run of a thread
 select * from interlock.runs where thread_id = %(thread_id)s order by number desc limit 1;
-
--- question: one question
-select * from interlock.questions where question_id = %(question_id)s;
-
--- question_by_prefix: questions whose id starts with some characters
-select question_id from interlock.questions where starts_with(question_id, %(prefix)s) limit 3;
-
--- open_questions: what waits for a person, oldest first
-select * from interlock.questions
-where status = 'open' and (%(thread_id)s::text is null or thread_id = %(thread_id)s)
-order by asked_at limit %(limit)s::bigint;
-
--- questions: all questions of a thread, oldest first
-select * from interlock.questions where thread_id = %(thread_id)s order by asked_at;
 
 -- add_model_call: note what a model call took
 insert into interlock.model_calls (thread_id, run_id, task_id, node, model, input_tokens, output_tokens, cost, seconds)
