@@ -99,7 +99,8 @@ async def act_as_tool(
             raise
         message = ToolMessage(str(refusal), tool_call_id=runtime.tool_call_id or "", status="error")
         return Command(goto=declared.escalate_to, update={"messages": [message]})
-    return json.dumps(declared.result.dump_python(result, mode="json"), ensure_ascii=False)
+    said = declared.result.dump_python(result, mode="json")
+    return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
 
 def told(refusal: ActionRefused) -> dict[str, str]:

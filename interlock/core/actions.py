@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol, TypeVar, get_type_hints, overload
 
-from langchain_core.tools import BaseTool, InjectedToolArg
+from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
 from langgraph.prebuilt import ToolRuntime
 from langgraph.types import Command
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
@@ -80,6 +80,7 @@ class Action(BaseTool, Generic[ResultT]):
     takes_state: bool
     max_refusals: int
     escalate_to: str = ""
+    handle_tool_error: bool | str | Callable[[ToolException], str] | None = True
 
     @property
     def repeatable(self) -> bool:
