@@ -19,9 +19,11 @@ from interlock.core.ledger import Ledger, MemoryLedger
 from interlock.core.lineage import Lineage
 from interlock.core.models import ChatModels, ModelSource
 from interlock.core.policy import FixedPolicy, Policy, PolicySource
+from interlock.core.recordings import Recordings, Unrecorded
 from interlock.core.runs import Usage
 from interlock.core.trust import MemoryTrust, Trust
 from interlock.core.usage import Spending, Uncounted
+from interlock.errors import ReplayDiverged
 
 OFFLINE_MODEL = "offline:extractive"
 
@@ -38,6 +40,7 @@ class Ports:
         policy: which acts may happen, and who must agree.
         trust: what each agent has earned for each action.
         spending: what the model calls of a thread took so far.
+        recordings: how model calls were answered, so that no answer is paid for twice.
     """
 
     models: ModelSource = field(default_factory=ChatModels)
@@ -47,6 +50,7 @@ class Ports:
     policy: PolicySource = field(default_factory=FixedPolicy)
     trust: Trust = field(default_factory=MemoryTrust)
     spending: Spending = field(default_factory=Uncounted)
+    recordings: Recordings = field(default_factory=Unrecorded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,7 @@ class Around:
         action_budget: US dollars that a thread's actions may cost by their estimates; None for no limit.
         lineage: which recorded work it may use.
         live_tools: tools that a replay may call although they are no actions.
+        stopped: what has stopped a replay; the first of them is the reason.
     """
 
     ports: Ports
@@ -98,16 +103,35 @@ class Around:
     action_budget: float | None = None
     lineage: Lineage = field(default_factory=Lineage)
     live_tools: tuple[str, ...] = ()
+    stopped: list[ReplayDiverged] = field(default_factory=list, compare=False, repr=False)
 
     def policy(self) -> Policy:
         """Return the policy as it is now."""
         return self.ports.policy.current()
 
+    def stop(self, error: ReplayDiverged) -> ReplayDiverged:
+        """Note what stops a replay, for good: an application may catch what is raised in it, and go on."""
+        self.stopped.append(error)
+        return self.stopped[0]
+
+    def check_replay(self) -> None:
+        """Raise what has stopped the replay, if anything has."""
+        if self.stopped:
+            raise self.stopped[0]
+
+
+def around_here() -> Around | None:
+    """Return what surrounds the running node, if the runtime runs it."""
+    try:
+        found = get_config().get("configurable", {}).get(KEY)
+    except RuntimeError:
+        return None
+    return found if isinstance(found, Around) else None
+
 
 def around_of(runtime: Runtime[Any]) -> Around:
     """Return what surrounds the running node: from the runtime, or else from the graph's own context."""
-    found = get_config().get("configurable", {}).get(KEY)
-    if isinstance(found, Around):
+    if (found := around_here()) is not None:
         return found
     given = runtime.context
     context = given if isinstance(given, Context) else default_context()
