@@ -91,6 +91,11 @@ class Settings:
         "The langgraph.json that names the graphs; default: found in this folder or above.",
         Path,
     )
+    policy: Path | None = _setting(
+        "POLICY",
+        "The policy's file, .toml or .yaml; default: what cannot be undone is asked about.",
+        Path,
+    )
     model: str = _setting("MODEL", "The chat model, provider:name.", str, "offline:extractive")
     role_models: Mapping[str, str] = _setting(
         "ROLE_MODELS",
