@@ -5,24 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from interlock import web
 from interlock.application import Application
 from interlock.core.context import Ports
+from interlock.core.lineage import Lineage
 from interlock.core.models import ChatModels, ModelSource
+from interlock.core.policy_file import policies_from
+from interlock.core.recorded_calls import CALLS
 from interlock.core.sync import run_sync
 from interlock.embeddings import MiniLM
 from interlock.facade import Interlock
 from interlock.postgres import embedded
+from interlock.postgres.approvals import PostgresApprovals
+from interlock.postgres.aside import Aside
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.corpus import PostgresCorpus
 from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.migrations import migrate
 from interlock.postgres.pool import Pool, open_pool
+from interlock.postgres.recordings import PostgresRecordings
 from interlock.postgres.runs import RunStore
+from interlock.runtime import PortsFor
 from interlock.settings import Settings
 from interlock.settings import load as load_settings
 
@@ -59,7 +67,10 @@ async def aopen(
         pool = await stack.enter_async_context(open_pool(database))
         thread_locks = ThreadLocks(database)
         stack.push_async_callback(thread_locks.close)
-        ports = _ports(pool, thread_locks, settings, models)
+        aside = Aside(database)
+        stack.push_async_callback(aside.close)
+        stack.enter_context(CALLS.installed())
+        ports = _ports(pool, aside, thread_locks, settings, models)
         yield Interlock(settings, application, database, pool, thread_locks, ports)
 
 
@@ -83,7 +94,8 @@ def open(  # noqa: A001  # `interlock.open()` reads as the sentence it is; nothi
 
 def _ports(
     pool: Pool, thread_locks: ThreadLocks, settings: Settings, models: ModelSource | None
-) -> Ports:
+) -> PortsFor:
+    """Return what makes the ports of a run: all but the ledger are the same for every run."""
     built = ChatModels(
         base_url=settings.base_url,
         timeout=settings.model_timeout,
@@ -91,13 +103,20 @@ def _ports(
     )
     fetch = partial(web.fetch, allow_private=settings.allow_private_urls)
     embedder = MiniLM.installed() if settings.embeddings else None
-    corpus = PostgresCorpus(pool, fetch=fetch, searcher=web.search_tool, embedder=embedder)
-    return Ports(
+    shared = Ports(
         models=models or built,
-        corpus=corpus,
-        ledger=PostgresLedger(pool, thread_locks.check),
+        corpus=PostgresCorpus(pool, fetch=fetch, searcher=web.search_tool, embedder=embedder),
+        ledger=PostgresLedger(pool, thread_locks),
+        approvals=PostgresApprovals(pool),
+        policy=policies_from(settings.policy),
         spending=RunStore(pool, strict_serializer()),
+        recordings=PostgresRecordings(pool, aside),
     )
+
+    def made(lineage: Lineage) -> Ports:
+        return replace(shared, ledger=PostgresLedger(pool, thread_locks, lineage))
+
+    return made
 
 
 async def _embedded(stack: AsyncExitStack, settings: Settings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from typing import Any
 
+from interlock.core.effects import Effect, Refused
 from interlock.core.runs import (
     AnswerForm,
     Answers,
@@ -136,6 +137,26 @@ class Interlock(Runtime):
     def threads(self, *, graph: str | None = None, limit: int = 20) -> list[ThreadSummary]:
         """Return the latest threads; see `athreads`."""
         return run_sync(self.athreads(graph=graph, limit=limit))
+
+    def effects(
+        self, thread_id: str | None = None, *, in_doubt: bool = False, limit: int | None = None
+    ) -> list[Effect]:
+        """Return what was done to the world; see `aeffects`."""
+        return run_sync(self.aeffects(thread_id, in_doubt=in_doubt, limit=limit))
+
+    def effect(self, key: str) -> Effect:
+        """Return one effect; see `aeffect`."""
+        return run_sync(self.aeffect(key))
+
+    def refusals(self, thread_id: str | None = None, *, limit: int | None = None) -> list[Refused]:
+        """Return what was not permitted; see `arefusals`."""
+        return run_sync(self.arefusals(thread_id, limit=limit))
+
+    def resolve_effect(
+        self, key: str, *, happened: bool, result: Any = None, by: str = ""
+    ) -> Effect:  # JSON
+        """Say what became of an effect in doubt; see `aresolve_effect`."""
+        return run_sync(self.aresolve_effect(key, happened=happened, result=result, by=by))
 
     def fork(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, cast
@@ -11,10 +11,13 @@ from uuid import uuid4
 from langgraph.runtime import RunControl
 from langgraph.types import StateSnapshot
 
-from interlock.answers import Desk, Rejudge, never
+from interlock.answers import Desk
 from interlock.application import Application, Graph
 from interlock.core import prompts
-from interlock.core.context import Context, Ports
+from interlock.core.context import Around, Context, Ports
+from interlock.core.effects import Effect, Refused
+from interlock.core.judging import edited_verdict
+from interlock.core.lineage import Lineage
 from interlock.core.runs import (
     AnswerForm,
     Answers,
@@ -25,6 +28,7 @@ from interlock.core.runs import (
     Swept,
     ThreadSummary,
 )
+from interlock.effects import answer_to, check_in_doubt, checked_result, doubted
 from interlock.errors import NotFound, UsageError
 from interlock.execution import Execution, Part, check_prompts, context_for, output_of
 from interlock.history import Difference, difference, find_step, line_of, steps_of
@@ -38,10 +42,14 @@ from interlock.inputs import (
 from interlock.postgres import locks
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpoints import saver_for, strict_serializer
+from interlock.postgres.effects import EffectStore
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import Pool, translated
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
 from interlock.settings import Settings
+
+PortsFor = Callable[[Lineage], Ports]
+"""Makes the ports of a run, which may use the work that its lineage names."""
 
 HISTORY_LIMIT = 10_000
 """Checkpoints of one thread that are read at once."""
@@ -57,17 +65,18 @@ class Runtime:
         url: str,
         pool: Pool,
         thread_locks: ThreadLocks,
-        ports: Ports,
+        ports: PortsFor,
     ) -> None:
         self.settings = settings
         self.application = application
         self.url = url
         self.store = RunStore(pool, strict_serializer())
         self.approvals = PostgresApprovals(pool)
-        self.rejudge: Rejudge = never
         self._pool = pool
         self._locks = thread_locks
-        self._ports = ports
+        self._ports_for = ports
+        self._ports = ports(Lineage())
+        self.effects_store = EffectStore(pool)
         self._graphs: dict[str, Graph] = {}
         self._controls: set[RunControl] = set()
 
@@ -254,6 +263,59 @@ class Runtime:
             for row in rows
         ]
 
+    # --- the ledger ---
+
+    async def aeffects(
+        self, thread_id: str | None = None, *, in_doubt: bool = False, limit: int | None = None
+    ) -> list[Effect]:
+        """Return what was done to the world, oldest first; of one thread or of all, or what is in doubt."""
+        full = None if thread_id is None else await self.store.full_thread_id(thread_id)
+        return await self.effects_store.effects(full, in_doubt=in_doubt, limit=limit)
+
+    async def aeffect(self, key: str) -> Effect:
+        """Return one effect, by its key or the beginning of it; raises `NotFound`."""
+        return await self.effects_store.effect(key)
+
+    async def arefusals(
+        self, thread_id: str | None = None, *, limit: int | None = None
+    ) -> list[Refused]:
+        """Return what was not permitted, oldest first; of one thread or of all."""
+        full = None if thread_id is None else await self.store.full_thread_id(thread_id)
+        return await self.effects_store.refusals(full, limit=limit)
+
+    async def aresolve_effect(
+        self, key: str, *, happened: bool, result: Any = None, by: str = ""
+    ) -> Effect:  # JSON
+        """Say what became of an effect in doubt; `resume` then goes on with its thread.
+
+        Args:
+            key: the effect's, or the beginning of it.
+            happened: what you found when you looked.
+            result: what the action returned, as JSON.
+            by: who says so.
+
+        Raises:
+            NotFound: no such effect.
+            UsageError: it is not in doubt, or the result is not one that the action returns.
+            AnswerRefused: its thread asks about it, and this is no answer to that.
+        """
+        effect = await self.effects_store.effect(key)
+        check_in_doubt(effect)
+        if effect.thread_id:
+            self.graph((await self.store.thread(effect.thread_id))["graph"])  # declares its actions
+        stored = checked_result(effect, result) if happened else None
+        who = by or self.settings.user
+        if (question := await self._asking(effect)) is not None:
+            answer = answer_to(question.id, happened=happened, result=stored, by=who)
+            await self.asubmit_answer(effect.thread_id, answer)
+        await self.effects_store.settle(effect, happened=happened, result=stored, by=who)
+        return await self.effects_store.effect(effect.key)
+
+    async def _asking(self, effect: Effect) -> OpenQuestion | None:
+        """Return the open question about an effect in doubt; the effect may be a parent's."""
+        found = await self.approvals.open_questions(effect.thread_id or None)
+        return next((each for each in found if doubted(each.payload) == effect.key), None)
+
     # --- rewinding ---
 
     async def afork(
@@ -336,10 +398,13 @@ class Runtime:
     ) -> AsyncGenerator[Part]:
         graph = self._durable(stored.run.graph)
         check_prompts(stored)
+        around = self._around(stored)
+        ours = self._context(stored.context, around.ports)
         execution = Execution(
             graph=graph,
             stored=stored,
-            context=context_for(graph, self._context(stored.context), stored.context.get("given")),
+            context=context_for(graph, ours, stored.context.get("given")),
+            around=around,
             stored_context=stored.context,
             runs=self.store,
             locks=self._locks,
@@ -358,8 +423,15 @@ class Runtime:
             stored.run.graph
         )  # importing it declares its actions, which edits are checked against
         given = answers if isinstance(answers, Sequence) else [answers]
-        desk = Desk(approvals=self.approvals, rejudge=self.rejudge, user=self.settings.user)
+        desk = Desk(approvals=self.approvals, rejudge=self._judged_again, user=self.settings.user)
         return await desk.take(stored.run.thread_id, given)
+
+    async def _judged_again(
+        self, question: OpenQuestion, arguments: Mapping[str, Any]
+    ) -> str | None:  # JSON
+        """Return why the policy denies what a person would change an act to; None when it does not."""
+        verdict = edited_verdict(self._ports.policy.current(), question.payload, arguments)
+        return verdict.reason if verdict is not None and verdict.ruling == "deny" else None
 
     async def _check_can_continue(self, stored: StoredRun) -> None:
         thread_id = stored.run.thread_id
@@ -441,13 +513,17 @@ class Runtime:
     def _new_context(
         self, graph: Graph, model: str | None, given: Mapping[str, Any] | None
     ) -> dict[str, Any]:  # JSON
+        around = {
+            "tenant": self.settings.tenant,
+            "action_budget": self.settings.action_budget,
+        }
         if given is not None:
-            return {"given": check_context(graph, given)}
+            return around | {"given": check_context(graph, given)}
         if not takes_our_context(graph):
-            return {}
+            return around
         for name in (self.settings.role_models or {}).values():
             self._checked_model(name)
-        return {
+        return around | {
             "model": self._checked_model(model or self.settings.model),
             "role_models": dict(self.settings.role_models or {}),
             "prompts": prompts.pins(),
@@ -457,8 +533,18 @@ class Runtime:
         self._ports.models.model(name)
         return name
 
-    def _context(self, stored: Mapping[str, Any]) -> Context:
-        return Context(ports=self._ports, **{key: stored[key] for key in stored if key != "given"})
+    def _context(self, stored: Mapping[str, Any], ports: Ports) -> Context:
+        return Context(ports=ports, **{key: stored[key] for key in stored if key != "given"})
+
+    def _around(self, stored: StoredRun) -> Around:
+        lineage: Lineage = getattr(stored, "lineage", Lineage())
+        return Around(
+            ports=self._ports_for(lineage),
+            graph=stored.run.graph,
+            tenant=str(stored.context.get("tenant", "")),
+            action_budget=stored.context.get("action_budget"),
+            lineage=lineage,
+        )
 
 
 async def _last(parts: AsyncIterator[Part]) -> Run:

@@ -96,6 +96,12 @@ class Settings:
         "The policy's file, .toml or .yaml; default: what cannot be undone is asked about.",
         Path,
     )
+    tenant: str = _setting("TENANT", "On whose behalf runs act; for the policy.", str, "")
+    action_budget: float | None = _setting(
+        "ACTION_BUDGET",
+        "US dollars that a thread's actions may cost by their estimates; default: no limit.",
+        _positive,
+    )
     model: str = _setting("MODEL", "The chat model, provider:name.", str, "offline:extractive")
     role_models: Mapping[str, str] = _setting(
         "ROLE_MODELS",

@@ -15,6 +15,7 @@ from interlock.cli.approvals import approvals
 from interlock.cli.call import Call, Group
 from interlock.cli.database import db
 from interlock.cli.demo import demo
+from interlock.cli.effects import effects
 from interlock.cli.failures import failure_of, report
 from interlock.cli.graphs import graph
 from interlock.cli.runs import resume, run
@@ -100,5 +101,18 @@ def program(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (run, resume, approvals, status, history, show, fork, diff, graph, db, demo):
+for _command in (
+    run,
+    resume,
+    approvals,
+    effects,
+    status,
+    history,
+    show,
+    fork,
+    diff,
+    graph,
+    db,
+    demo,
+):
     program.add_command(_command)

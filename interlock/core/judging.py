@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from interlock.core.actions import Action
+from interlock.core.actions import Action, find
 from interlock.core.context import Around
+from interlock.core.policy import Policy
 from interlock.core.site import Site
 from interlock.core.verdict import Facts, Verdict
 
@@ -48,6 +49,24 @@ def with_arguments(
     """Return the facts that a question was asked on, with other arguments."""
     changed = {"amount": declared.amount(arguments), "cost": declared.cost(arguments)}
     return Facts(**{**facts, **changed})
+
+
+def edited_verdict(
+    policy: Policy, payload: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> Verdict | None:
+    """Return what a policy says of a question's act with other arguments; None where it was not judged at all.
+
+    Args:
+        policy: as it is now.
+        payload: the question's.
+        arguments: all of them, as JSON.
+    """
+    asked = payload.get("question")
+    facts = asked.get("facts") if isinstance(asked, Mapping) else None
+    if not facts:
+        return None
+    declared = find(str(facts["action"]))
+    return policy.decide(with_arguments(facts, declared, arguments))
 
 
 def as_json(facts: Facts) -> dict[str, Any]:  # JSON

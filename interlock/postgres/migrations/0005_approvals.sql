@@ -16,6 +16,7 @@ alter table interlock.questions
     add column granted text not null default '',  -- SHA-256 of the action with the arguments that were permitted
     add column answered_run text not null default '';  -- the run that goes on with the answer
 create index questions_timed on interlock.questions (least(deadline, remind_at, escalate_at)) where status = 'open';
+create index questions_effect on interlock.questions (effect) where effect <> '';
 
 -- The history of questions, and the outbox of what is told about them: rows of the transaction that they tell of.
 create table interlock.question_events (
