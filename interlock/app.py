@@ -93,7 +93,11 @@ def open(  # noqa: A001  # `interlock.open()` reads as the sentence it is; nothi
 
 
 def _ports(
-    pool: Pool, thread_locks: ThreadLocks, settings: Settings, models: ModelSource | None
+    pool: Pool,
+    aside: Aside,
+    thread_locks: ThreadLocks,
+    settings: Settings,
+    models: ModelSource | None,
 ) -> PortsFor:
     """Return what makes the ports of a run: all but the ledger are the same for every run."""
     built = ChatModels(

@@ -23,6 +23,7 @@ from interlock.application import Graph
 from interlock.core import gate, prompts
 from interlock.core.actions import digest as digest_of
 from interlock.core.context import KEY, Around, Context
+from interlock.core.replaying import RecordingGuard
 from interlock.core.runs import OpenQuestion, Run, RunStatus
 from interlock.core.usage import UsageRecorder
 from interlock.errors import AnswerRefused, InterlockError, LimitReached, ResumeRefused
@@ -127,6 +128,7 @@ class Execution:
             async with aclosing(cast("AsyncGenerator[Any]", stream)) as parts:  # LangGraph's parts
                 async for part in parts:
                     yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
+        self.around.check_replay()  # the application may have caught what stopped it, and gone on
 
     def _config(self) -> RunnableConfig:
         recorder = UsageRecorder(
@@ -141,7 +143,7 @@ class Execution:
             "run_id": UUID(self.run.run_id),
             # A run goes on from its checkpoint in another process because the id is the same in each attempt.
             "metadata": {"run_id": self.run.run_id, "model": self.run.model},
-            "callbacks": [recorder],
+            "callbacks": [recorder, RecordingGuard(self.around)],
         }
 
     async def _input(
@@ -195,6 +197,7 @@ class Execution:
 
     async def _fail(self, raised: Exception) -> None:
         try:
+            await self.around.ports.recordings.forget(self.run.thread_id, self.run.run_id)
             await self._end(_failure(raised))
         except InterlockError as unsaved:
             raised.add_note(f"This failure could not be recorded: {unsaved}")

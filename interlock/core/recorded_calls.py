@@ -17,22 +17,16 @@ from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
 
 from interlock.core.context import Around, around_here
+from interlock.core.divergence import diverged
 from interlock.core.model_requests import request_here
-from interlock.core.recordings import Answer, ModelRequest, Recordings
-from interlock.core.replaying import diverged
+from interlock.core.recordings import (
+    Answer,
+    ModelRequest,
+    RecordedGeneration,
+    Recordings,
+)
 
 Generations = Sequence[Generation]
-
-
-class AnsweredMessage(ChatGeneration):
-    """A generation that nobody paid for now, since it was recorded.
-
-    LangChain would note in its message that it cost nothing; a recorded answer stays as it was.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:  # any field
-        if name != "message":
-            super().__setattr__(name, value)
 
 
 class RecordedCalls(BaseCache):
@@ -196,5 +190,5 @@ def _generations(answer: Answer) -> list[Generation]:
 
 def _restored(saved: Mapping[str, Any]) -> Generation:  # what `_saved` gave
     if "message" in saved:
-        return AnsweredMessage(message=saved["message"], generation_info=saved["info"])
+        return RecordedGeneration(message=saved["message"], generation_info=saved["info"])
     return Generation(text=saved["text"], generation_info=saved["info"])

@@ -7,6 +7,8 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from langchain_core.outputs import ChatGeneration
+
 from interlock.core.lineage import Lineage
 from interlock.core.site import Site
 
@@ -81,6 +83,17 @@ class Recorded:
     """A recorded answer."""
 
     answer: Answer
+
+
+class RecordedGeneration(ChatGeneration):
+    """What LangChain is given for a recorded answer: nobody pays for it now.
+
+    LangChain would note in its message that it cost nothing; a recorded message stays as it was.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:  # any field
+        if name != "message":
+            super().__setattr__(name, value)
 
 
 @runtime_checkable

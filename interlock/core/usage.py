@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import tomllib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -14,8 +16,9 @@ from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
+from interlock.core.recordings import RecordedGeneration
 from interlock.core.runs import Usage
 
 
@@ -67,13 +70,19 @@ def in_words(usage: Usage | None) -> str:
 
 
 class UsageRecorder(AsyncCallbackHandler):
-    """Hand each finished model call to a function; a failure to record fails the call: nothing goes uncounted."""
+    """Hand each finished model call to a function; a failure to record fails the call: nothing goes uncounted.
+
+    The function runs on the event loop on which this was made. A call of synchronous code, which may hold up that
+    loop, is recorded behind it, at the latest when its node ends; then a failure fails the node.
+    """
 
     raise_error = True
     run_inline = True
 
-    def __init__(self, record: Callable[[ModelCall], Awaitable[None]]) -> None:
+    def __init__(self, record: Callable[[ModelCall], Coroutine[Any, Any, None]]) -> None:
         self._record = record
+        self._loop = _running_loop()
+        self._late: list[Future[None]] = []
         self._started: dict[UUID, tuple[float, Mapping[str, Any]]] = {}  # LangChain's metadata
 
     async def on_chat_model_start(
@@ -91,9 +100,11 @@ class UsageRecorder(AsyncCallbackHandler):
     async def on_llm_end(
         self, response: LLMResult, *, run_id: UUID, **kwargs: Any
     ) -> None:  # LangChain's signature
-        """Record what the call took."""
+        """Record what the call took, unless it was answered from a record."""
         began, metadata = self._started.pop(run_id, (time.monotonic(), {}))
-        await self._record(self._call(_tokens(response), metadata, time.monotonic() - began))
+        if not isinstance(_generation(response), RecordedGeneration):
+            call = self._call(_tokens(response), metadata, time.monotonic() - began)
+            await self._written(call)
 
     async def on_llm_error(
         self, error: BaseException, *, run_id: UUID, **kwargs: Any
@@ -101,7 +112,29 @@ class UsageRecorder(AsyncCallbackHandler):
         """Record a call whose answer the client threw away; forget one that had no answer: it cost nothing."""
         began, metadata = self._started.pop(run_id, (time.monotonic(), {}))
         if tokens := _thrown_away(error):
-            await self._record(self._call(tokens, metadata, time.monotonic() - began))
+            await self._written(self._call(tokens, metadata, time.monotonic() - began))
+
+    async def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:  # LangChain's signature
+        """Wait for what synchronous code left to be recorded."""
+        await self._settled()
+
+    async def on_chain_error(
+        self, error: BaseException, **kwargs: Any
+    ) -> None:  # LangChain's signature
+        """Wait for what synchronous code left to be recorded."""
+        await self._settled()
+
+    async def _written(self, call: ModelCall) -> None:
+        if self._loop in (None, _running_loop()):
+            await self._record(call)
+        elif (
+            self._loop is not None
+        ):  # it may stand still until this returns, so nobody waits for it here
+            self._late.append(asyncio.run_coroutine_threadsafe(self._record(call), self._loop))
+
+    async def _settled(self) -> None:
+        while self._late and self._loop is _running_loop():
+            await asyncio.wrap_future(self._late.pop())
 
     def _call(
         self, tokens: tuple[int, int] | None, metadata: Mapping[str, Any], seconds: float
@@ -121,6 +154,14 @@ class UsageRecorder(AsyncCallbackHandler):
             cost=cost(model, asked, said) if tokens or model.startswith("offline:") else None,
             seconds=seconds,
         )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def root_task(checkpoint_ns: str) -> str:
@@ -156,12 +197,14 @@ _DATE = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 
 def _tokens(response: LLMResult) -> tuple[int, int] | None:
     """Return tokens in and out; None where the server did not say."""
-    generation = (
-        response.generations[0][0] if response.generations and response.generations[0] else None
-    )
+    generation = _generation(response)
     message = generation.message if isinstance(generation, ChatGeneration) else None
     usage = message.usage_metadata if isinstance(message, AIMessage) else None
     return (usage["input_tokens"], usage["output_tokens"]) if usage else None
+
+
+def _generation(response: LLMResult) -> Generation | None:
+    return response.generations[0][0] if response.generations and response.generations[0] else None
 
 
 def _thrown_away(error: BaseException) -> tuple[int, int] | None:
