@@ -431,7 +431,9 @@ class Runtime:
     ) -> str | None:  # JSON
         """Return why the policy denies what a person would change an act to; None when it does not."""
         verdict = edited_verdict(self._ports.policy.current(), question.payload, arguments)
-        return verdict.reason if verdict is not None and verdict.ruling == "deny" else None
+        if verdict is None or verdict.ruling != "deny":
+            return None
+        return f"the rule “{verdict.rule}” denies it: {verdict.reason.rstrip('.')}"
 
     async def _check_can_continue(self, stored: StoredRun) -> None:
         thread_id = stored.run.thread_id

@@ -17,7 +17,8 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 from pydantic_core import to_jsonable_python
 
-from interlock.core.actions import KEY, RESERVED, STATE, Action, State, digest
+from interlock.core.actions import KEY, STATE, Action, State, digest
+from interlock.core.approvals import InProcess
 from interlock.core.context import Around, around_of
 from interlock.core.doubt import settle
 from interlock.core.gate import Decision, ask_person
@@ -60,17 +61,8 @@ async def act(
         EffectInDoubt: an earlier attempt may have done it, and nothing more may be tried now.
         ReplayDiverged: this is a replay, and it was not recorded.
     """
-    around = around_of(runtime)
-    intention, fault = _intention(declared, arguments)
-    try:
-        if fault is not None:
-            raise fault
-        acting = await _prepared(runtime, around, declared, intention, confidence)
-        acting.state, acting.approval = state, approval
-        result: ResultT = await acting.done()
-    except ActionRefused as refusal:
-        await _count(around, declared, intention, refusal)
-        raise
+    how = _How(state=state, approval=approval, confidence=confidence)
+    result: ResultT = await _act(runtime, declared, arguments, how)
     return result
 
 
@@ -83,22 +75,17 @@ async def act_as_tool(
         ToolException: the refusal, as JSON, which LangChain turns into a message with the status `error`.
     """
     state = runtime.state if isinstance(runtime.state, Mapping) else None
-    # No name that a model makes up may reach `act` itself: it would approve what it asks for.
-    unknown = [each for each in arguments if each in (*RESERVED, STATE)]
+    given: Runtime[Any] = Runtime(context=runtime.context)
     try:
-        if unknown:
-            raise ActionRefused(
-                f"{declared.name} has no argument {unknown[0]!r}.", kind="arguments"
-            )
-        given: Runtime[Any] = Runtime(context=runtime.context)
-        result = await act(given, declared, state=state, **arguments)
-    except ActionRefused as refusal:
-        raise ToolException(json.dumps(told(refusal), ensure_ascii=False)) from refusal
+        # Not through `act`: an argument that a model makes up must not become one of its parameters.
+        result = await _act(given, declared, arguments, _How(state=state))
     except RefusedTooOften as refusal:
         if not declared.escalate_to:
             raise
         message = ToolMessage(str(refusal), tool_call_id=runtime.tool_call_id or "", status="error")
         return Command(goto=declared.escalate_to, update={"messages": [message]})
+    except ActionRefused as refusal:
+        raise ToolException(json.dumps(told(refusal), ensure_ascii=False)) from refusal
     said = declared.result.dump_python(result, mode="json")
     return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
@@ -126,6 +113,30 @@ def escalating(
     return run
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """What a caller of `act` gives beside the arguments."""
+
+    state: State | None = None
+    approval: Decision | None = None
+    confidence: float | None = None
+
+
+async def _act(
+    runtime: Runtime[Any], declared: Action[Any], arguments: Mapping[str, Any], how: _How
+) -> Any:  # the result's type
+    around = around_of(runtime)
+    intention, fault = _intention(declared, arguments)
+    try:
+        if fault is not None:
+            raise fault
+        acting = await _prepared(runtime, around, declared, intention, how)
+        return await acting.done()
+    except ActionRefused as refusal:
+        await _count(around, declared, intention, refusal)
+        raise
+
+
 @dataclass(slots=True, kw_only=True)
 class _Acting:
     """One call of `act`, from what the ledger knows to a result."""
@@ -136,8 +147,8 @@ class _Acting:
     intention: Intention
     facts: Facts
     verdict: Verdict
-    state: State | None = None
-    approval: Decision | None = None
+    state: State | None
+    approval: Decision | None
     _fault: ActionRefused | None = None
 
     async def done(self) -> Any:  # the result's type
@@ -152,23 +163,31 @@ class _Acting:
                     await self.around.ports.ledger.wait(entry.key)
                     entry = await self._look()
                 case "in_doubt":
-                    entry = await settle(
-                        self.runtime,
-                        self.around,
-                        self.declared,
-                        self.intention,
-                        entry,
-                        may_act=self._fault is None,
-                    )
+                    entry = await self._settled(entry)
                 case "new" if entry.attempt:
                     return await self._perform(entry)
                 case _:
                     entry = await self._permitted(entry)
 
+    async def _settled(self, entry: Entry) -> Entry:
+        """Find out what became of an earlier attempt."""
+        may_act = self._fault is None
+        found = await settle(
+            self.runtime, self.around, self.declared, self.intention, entry, may_act=may_act
+        )
+        if found.standing == "done" and found.key != self.intention.key:
+            return await self._look()  # a parent's act, which this one must use up
+        return found
+
     async def _refusal(self) -> ActionRefused | None:
         """Return why it must not happen whatever a person says; it is raised only when it did not happen before."""
         if fault := _misplaced(self.declared, self.intention.site.node):
             return fault
+        if self.verdict.ruling == "deny":
+            return _denied(self.declared, self.verdict)
+        return self._unmet() or await self._over_budget()
+
+    def _unmet(self) -> ActionRefused | None:
         if self.declared.preconditions or self.declared.takes_state:
             self.state = state_here() if self.state is None else self.state
         for holds in self.declared.preconditions:
@@ -176,15 +195,15 @@ class _Acting:
                 return ActionRefused(
                     f"{self.declared.name} was not run: {reason}.", kind="precondition"
                 )
-        if self.verdict.ruling == "deny":
-            return _denied(self.declared, self.verdict)
-        return await self._over_budget()
+        return None
 
     async def _over_budget(self) -> ActionRefused | None:
         limit, cost = self.around.action_budget, self.intention.cost
         if limit is None or not cost:
             return None
-        spent = await self.around.ports.ledger.spent(self.intention.site.thread_id)
+        spent = await self.around.ports.ledger.spent(
+            self.intention.site.thread_id, besides=self.intention.key
+        )
         if spent + cost <= limit:
             return None
         return ActionRefused(
@@ -196,12 +215,27 @@ class _Acting:
     async def _begin(self) -> Entry:
         """Tell how it stands; where nothing stands against it, the same round trip writes the intention."""
         shown = self._shown()
-        if self._fault or self._repeats() or not (shown or self.verdict.ruling == "allow"):
+        if self._fault or self._repeats() or not (shown or self._allowed()):
             return await self._look()
-        return await self.around.ports.ledger.begin(self.intention, permitted=True, approval=shown)
+        return await self._written(shown)
 
     async def _look(self) -> Entry:
         return await self.around.ports.ledger.begin(self.intention, permitted=False)
+
+    async def _written(self, approval: str) -> Entry:
+        """Write the intention, unless something stands against it; raises `ActionRefused` when the budget does."""
+        ledger = self.around.ports.ledger
+        entry = await ledger.begin(self.intention, permitted=True, approval=approval)
+        if entry.standing == "new" and (fault := await self._over_budget()):  # by acts side by side
+            await ledger.release(entry.key, entry.attempt, str(fault), happened=False)
+            raise fault
+        return entry
+
+    def _allowed(self) -> bool:
+        """Say whether nobody must be asked; who was asked before must answer, whatever the policy says by now."""
+        approvals = self.around.ports.approvals
+        asked = isinstance(approvals, InProcess) and approvals.was_asked(self.intention.key)
+        return self.verdict.ruling == "allow" and not asked
 
     async def _permitted(self, entry: Entry) -> Entry:
         """Get permission for what nobody did, and write the intention; raises `ActionRefused`."""
@@ -211,8 +245,8 @@ class _Acting:
             raise self._fault
         ledger, shown = self.around.ports.ledger, self._shown()
         done = await ledger.parallel(self.intention) if self._repeats() else None
-        if entry.standing == "new" and done is None and (shown or self.verdict.ruling == "allow"):
-            return await ledger.begin(self.intention, permitted=True, approval=shown)
+        if entry.standing == "new" and done is None and (shown or self._allowed()):
+            return await self._written(shown)
         return await self._asked(done)
 
     async def _asked(self, done: Parallel | None) -> Entry:
@@ -222,11 +256,8 @@ class _Acting:
         await self._learn(decision)
         if decision["type"] not in ("approve", "edit"):
             raise _rejected(self.declared, decision)
-        self._agree(decision)
-        approval = decision.get("question", "")
-        entry = await self.around.ports.ledger.begin(
-            self.intention, permitted=True, approval=approval
-        )
+        await self._agree(decision)
+        entry = await self._written(decision.get("question", ""))
         if entry.standing in ("unapproved", "asked"):
             raise ActionRefused(
                 f"{self.declared.name} was not done: its approval was used before, or is for other arguments.",
@@ -234,16 +265,21 @@ class _Acting:
             )
         return entry
 
-    def _agree(self, decision: Decision) -> None:
-        """Go on with the arguments that a person agreed to; raises `ActionRefused` when the policy denies them."""
+    async def _agree(self, decision: Decision) -> None:
+        """Go on with the arguments that a person agreed to; raises `ActionRefused` when they may not be."""
         agreed = self.declared.validate_arguments(decision["arguments"])
         self.facts = with_arguments(as_json(self.facts), self.declared, agreed)
+        self.intention = replace(
+            self.intention,
+            arguments=agreed,
+            request=self.declared.request(agreed),
+            cost=self.facts.cost,
+        )
         verdict = self.around.policy().decide(self.facts)
         if verdict.ruling == "deny":
             raise _denied(self.declared, verdict)
-        self.intention = replace(
-            self.intention, arguments=agreed, request=self.declared.request(agreed)
-        )
+        if fault := self._unmet() or await self._over_budget():
+            raise fault
 
     async def _learn(self, decision: Decision) -> None:
         """Let trust move with what a person said of the agent's proposal."""
@@ -271,6 +307,8 @@ class _Acting:
             await asyncio.shield(ledger.release(entry.key, entry.attempt, text, happened=None))
             raise
         await asyncio.shield(ledger.finish(entry.key, entry.attempt, stored))
+        if entry.key != self.intention.key:
+            await self._look()  # a parent's act, which this one must use up
         return result
 
     def _shown(self) -> str:
@@ -313,7 +351,7 @@ async def _prepared(
     around: Around,
     declared: Action[Any],
     intention: Intention,
-    confidence: float | None,
+    how: _How,
 ) -> _Acting:
     facts, verdict = await judge(
         around,
@@ -321,7 +359,7 @@ async def _prepared(
         intention.arguments,
         intention.site,
         key=intention.key,
-        confidence=confidence,
+        confidence=how.confidence,
     )
     return _Acting(
         runtime=runtime,
@@ -330,6 +368,8 @@ async def _prepared(
         intention=replace(intention, cost=facts.cost, verdict=verdict.to_json()),
         facts=facts,
         verdict=verdict,
+        state=how.state,
+        approval=how.approval,
     )
 
 
@@ -343,6 +383,8 @@ async def _count(
         raise RefusedTooOften(
             f"{intention.site.agent} was refused {in_a_row} times in a row, the last time: {refusal}",
             hint="A person, or another part of the graph, should take over.",
+            kind=refusal.kind,
+            rule=refusal.rule,
         ) from refusal
 
 
@@ -373,7 +415,9 @@ def _misplaced(declared: Action[Any], node: str) -> ActionRefused | None:
 def _denied(declared: Action[Any], verdict: Verdict) -> ActionRefused:
     kind = "shadow" if verdict.shadow else "policy"
     return ActionRefused(
-        f"{declared.name} is denied: {verdict.reason}", kind=kind, rule=verdict.rule
+        f"{declared.name} is denied by the rule “{verdict.rule}”: {verdict.reason}",
+        kind=kind,
+        rule=verdict.rule,
     )
 
 

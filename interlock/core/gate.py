@@ -189,14 +189,15 @@ async def ask_person(runtime: Runtime[Any], question: Question) -> Decision:
     if found is not None:
         return decide(question.payload(name), Answer.model_validate(found))
     payload = (await _judged(question, around, site)).payload(name)
-    if isinstance(approvals, InProcess):
-        approvals.skip(site, name)
 
     def fits(answer: Answer) -> Answer:
         check(payload, answer)
         return answer
 
     form = cast("type[Answer]", Annotated[Answer, AfterValidator(fits)])
+    if isinstance(approvals, InProcess):
+        permits = question.effect if question.kind == "approval" else ""
+        return decide(payload, approvals.ask(site, name, payload, form, permits=permits))
     return decide(payload, interrupt(payload, response_schema=form))
 
 
@@ -216,7 +217,9 @@ async def _judged(question: Question, around: Around, site: Site) -> Question:
     facts, verdict = await judge(around, question.action, values, site)
     if verdict.ruling == "deny":
         raise ActionRefused(
-            f"{question.action.name} is denied: {verdict.reason}", kind="policy", rule=verdict.rule
+            f"{question.action.name} is denied by the rule “{verdict.rule}”: {verdict.reason}",
+            kind="policy",
+            rule=verdict.rule,
         )
     terms = verdict.terms.to_json() if verdict.ruling == "ask" else {}
     return replace(question, verdict=verdict.to_json(), terms=terms, facts=as_json(facts))
