@@ -18,9 +18,11 @@ from interlock.cli.demo import demo
 from interlock.cli.effects import effects
 from interlock.cli.failures import failure_of, report
 from interlock.cli.graphs import graph
+from interlock.cli.policy import policy
 from interlock.cli.runs import resume, run
 from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
+from interlock.cli.trust import trust
 from interlock.errors import InterlockError
 
 
@@ -112,6 +114,8 @@ for _command in (
     fork,
     diff,
     graph,
+    policy,
+    trust,
     db,
     demo,
 ):

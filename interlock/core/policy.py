@@ -206,9 +206,12 @@ def _who(facts: Facts) -> str:
 
 
 def _reason(rule: Rule, facts: Facts) -> str:
-    text = rule.because or (str(rule) if rule.name != OTHERWISE else "no rule matches")
-    unknown = f" ({', '.join(rule.unknown(facts))} not known)" if rule.when.ranges else ""
-    return text + (unknown if rule.unknown(facts) else "")
+    if rule.because:
+        return rule.because
+    text = str(rule) if rule.name != OTHERWISE else "no rule matches"
+    unknown = rule.unknown(facts)
+    told = f"{text} ({' and '.join(unknown)} not known)" if unknown else text
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def _digest(parts: Sequence[Any]) -> str:  # dataclasses

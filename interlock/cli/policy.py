@@ -1,0 +1,356 @@
+"""`policy`: the rules that decide on actions: whether they are valid, what they say, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from interlock.cli.call import Call, Group, this_call
+from interlock.cli.examples import examples
+from interlock.errors import UsageError
+
+if TYPE_CHECKING:
+    from interlock.core.policy import Facts, Policy
+
+FILE = click.Path(path_type=Path)
+NUMBERS = ("amount", "cost", "confidence")
+
+
+@click.group(
+    cls=Group,
+    epilog=examples(
+        "interlock policy check policy.toml",
+        "interlock policy explain --action refund --set amount=700 --set reversible=no",
+        "interlock policy test cases.yaml",
+    ),
+)
+def policy() -> None:
+    """Look at the policy: the rules that allow an action, ask about it, or deny it."""
+
+
+@policy.command(
+    epilog=examples(
+        "interlock policy check              the file that INTERLOCK_POLICY names",
+        "interlock policy check policy.toml",
+    )
+)
+@click.argument("file", type=FILE, required=False)
+def check(file: Path | None) -> int:
+    """Tell whether a policy file is valid, and what is wrong with it."""
+    from interlock.cli.output import print_json
+
+    call = this_call()
+    path = file or call.settings().policy
+    if path is None:
+        raise UsageError(
+            "There is no policy file to check.", hint="Name one, or set INTERLOCK_POLICY."
+        )
+    found = _policy(call, path)
+    if call.as_json:
+        print_json(_head(found, path) | {"valid": True})
+    else:
+        click.echo(f"{path} is valid: {_summary(found)}.")
+    return 0
+
+
+def policy_option(command: Any) -> Any:  # a function with click's parameters
+    """Let a command be told another policy than the environment's."""
+    text = "Another policy file  [INTERLOCK_POLICY]"
+    return click.option("--policy", "file", metavar="FILE", type=FILE, help=text)(command)
+
+
+@policy.command(
+    epilog=examples(
+        "interlock policy show",
+        "interlock policy show --policy policy.toml --json",
+    )
+)
+@policy_option
+def show(file: Path | None) -> int:
+    """Show the rules in their order, and how trust is earned."""
+    from interlock.cli.output import print_json, results
+    from interlock.cli.policy_views import print_policy, rule_document
+
+    call = this_call()
+    path = file or call.settings().policy
+    found = _policy(call, path)
+    if call.as_json:
+        rules = [rule_document(each) for each in (*found.rules, found.otherwise)]
+        trust = asdict(found.trust) if found.trust else None
+        print_json(_head(found, path) | {"rules": rules, "trust": trust})
+    else:
+        print_policy(found, results(), _summary(found))
+    return 0
+
+
+@policy.command(
+    epilog=examples(
+        "interlock policy explain --action refund --set amount=700",
+        "interlock policy explain --action refund --set amount=unknown --set reversible=no",
+        "interlock policy explain --action mail --set agent=support --set trust=act",
+    )
+)
+@click.option("--action", metavar="NAME", required=True, help="The action to decide on.")
+@click.option(
+    "--set",
+    "given",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A fact: risk, reversible, amount, cost, confidence, tenant, graph, agent, trust, key.",
+)
+@policy_option
+def explain(action: str, given: tuple[str, ...], file: Path | None) -> int:
+    """Show which rule decides on an action, and why the rules before it do not.
+
+    What is not set is taken from the action's declaration, where the application of langgraph.json declares it; else
+    its risk is taken as medium, and the action as irreversible.
+    """
+    from interlock.cli.output import print_json, results
+    from interlock.cli.policy_views import print_explanation
+
+    call = this_call()
+    path = file or call.settings().policy
+    found = _policy(call, path)
+    facts, sources = _facts(call, action, given)
+    explanation = found.explain(facts)
+    if call.as_json:
+        document = {"policy": _head(found, path), "facts": asdict(facts), "sources": sources}
+        print_json(document | explanation.to_json())
+    else:
+        print_explanation(explanation, facts, sources, results(), _summary(found))
+    return 0
+
+
+@policy.command(
+    epilog=examples(
+        "interlock policy test cases.yaml",
+    ),
+)
+def policy() -> None:
+    """Look at the policy: the rules that allow an action, ask about it, or deny it."""
+
+
+@policy.command(
+    epilog=examples(
+        "interlock policy check              the file that INTERLOCK_POLICY names",
+        "interlock policy check policy.toml",
+    )
+)
+@click.argument("file", type=FILE, required=False)
+def check(file: Path | None) -> int:
+    """Tell whether a policy file is valid, and what is wrong with it."""
+    from interlock.cli.output import print_json
+
+    call = this_call()
+    path = file or call.settings().policy
+    if path is None:
+        raise UsageError(
+            "There is no policy file to check.", hint="Name one, or set INTERLOCK_POLICY."
+        )
+    found = _policy(call, path)
+    if call.as_json:
+        print_json(_head(found, path) | {"valid": True})
+    else:
+        click.echo(f"{path} is valid: {_summary(found)}.")
+    return 0
+
+
+def policy_option(command: Any) -> Any:  # a function with click's parameters
+    """Let a command be told another policy than the environment's."""
+    text = "Another policy file  [INTERLOCK_POLICY]"
+    return click.option("--policy", "file", metavar="FILE", type=FILE, help=text)(command)
+
+
+@policy.command(
+    epilog=examples(
+        "interlock policy show",
+        "interlock policy show --policy policy.toml --json",
+    )
+)
+@policy_option
+def show(file: Path | None) -> int:
+    """Show the rules in their order, and how trust is earned."""
+    from interlock.cli.output import print_json, results
+    from interlock.cli.policy_views import print_policy, rule_document
+
+    call = this_call()
+    path = file or call.settings().policy
+    found = _policy(call, path)
+    if call.as_json:
+        rules = [rule_document(each) for each in (*found.rules, found.otherwise)]
+        trust = asdict(found.trust) if found.trust else None
+        print_json(_head(found, path) | {"rules": rules, "trust": trust})
+    else:
+        print_policy(found, results(), _summary(found))
+    return 0
+
+
+@policy.command(
+    epilog=examples(
+        "interlock policy explain --action refund --set amount=700",
+        "interlock policy explain --action refund --set amount=unknown --set reversible=no",
+        "interlock policy explain --action mail --set agent=support --set trust=act",
+    )
+)
+@click.option("--action", metavar="NAME", required=True, help="The action to decide on.")
+@click.option(
+    "--set",
+    "given",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A fact: risk, reversible, amount, cost, confidence, tenant, graph, agent, trust, key.",
+)
+@policy_option
+def explain(action: str, given: tuple[str, ...], file: Path | None) -> int:
+    """Show which rule decides on an action, and why the rules before it do not.
+
+    What is not set is taken from the action's declaration, where the application of langgraph.json declares it; else
+    its risk is taken as medium, and the action as irreversible.
+    """
+    from interlock.cli.output import print_json, results
+    from interlock.cli.policy_views import print_explanation
+
+    call = this_call()
+    path = file or call.settings().policy
+    found = _policy(call, path)
+    facts, sources = _facts(call, action, given)
+    explanation = found.explain(facts)
+    if call.as_json:
+        document = {"policy": _head(found, path), "facts": asdict(facts), "sources": sources}
+        print_json(document | explanation.to_json())
+    else:
+        print_explanation(explanation, facts, sources, results(), _summary(found))
+    return 0
+
+
+@policy.command(
+    epilog=examples(
+        "# A case, in YAML:",
+        "  cases:",
+        "    - name: a large refund is asked about",
+        "      facts: {action: refund, amount: 700, reversible: true}",
+        "      expect: ask",
+        "      rule: large refunds need two people",
+        "interlock policy test cases.yaml",
+        "interlock policy test cases.yaml --policy new-policy.toml",
+    )
+)
+@click.argument("cases", type=FILE)
+@policy_option
+def test(cases: Path, file: Path | None) -> int:
+    """Run a table of cases against the policy; the code is 1 when one fails."""
+    from interlock.cli.output import print_json, results
+    from interlock.cli.policy_views import print_outcomes
+    from interlock.core.policy_cases import load_cases, run_cases
+
+    call = this_call()
+    path = file or call.settings().policy
+    found = _policy(call, path)
+    outcomes = run_cases(found, load_cases(cases))
+    failed = sum(not each.passed for each in outcomes)
+    if call.as_json:
+        counts = {"passed": len(outcomes) - failed, "failed": failed}
+        told = [each.to_json() for each in outcomes]
+        print_json({"policy": _head(found, path), **counts, "cases": told})
+    else:
+        print_outcomes(outcomes, results(), _summary(found))
+    return 1 if failed else 0
+
+
+def declared_facts(call: Call, action: str) -> dict[str, Any]:  # facts by name
+    """Return what the application's declaration of an action says of it; nothing when it declares no such action."""
+    from interlock.application import Application
+    from interlock.core.actions import find
+    from interlock.errors import ActionRefused
+
+    config = call.settings().config
+    try:
+        application = Application.find(config)
+    except UsageError:
+        if config is not None:
+            raise
+        return {}
+    for name in application.targets:
+        _import(application, name)
+    try:
+        found = find(action)
+    except ActionRefused:
+        return {}
+    return {name: getattr(found, name) for name in ("risk", "reversible") if hasattr(found, name)}
+
+
+def _import(application: Any, name: str) -> None:  # an Application
+    from interlock.cli.output import remarks
+
+    try:
+        application.graph(name)
+    except UsageError as error:  # its actions are not known then; the others are
+        remarks().print(str(error), style="yellow", markup=False)
+
+
+def _policy(call: Call, path: Path | None) -> Policy:
+    from interlock.core.policy import BUILT_IN
+    from interlock.core.policy_file import load
+
+    return load(path) if path is not None else BUILT_IN
+
+
+def _facts(call: Call, action: str, given: tuple[str, ...]) -> tuple[Facts, dict[str, str]]:
+    """Return the facts, and where each of them comes from."""
+    from interlock.core.policy_cases import FactsForm
+    from interlock.core.policy_text import checked
+
+    written = {"action": action, **dict(_assignment(each) for each in given)}
+    form = checked(FactsForm, written, Path("--set"), "")
+    declared = declared_facts(call, action)
+    facts = form.made(declared)
+    sources = {name: _source(name, written, declared) for name in asdict(facts)}
+    return facts, sources
+
+
+def _source(name: str, written: Mapping[str, Any], declared: Mapping[str, Any]) -> str:  # facts
+    if name in written:
+        return "given"
+    return "declared" if name in declared else "assumed"
+
+
+def _assignment(text: str) -> tuple[str, Any]:  # a fact
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {text} is no KEY=VALUE.", hint="Write --set amount=700.")
+    return key.strip(), _value(key.strip(), value.strip())
+
+
+def _value(key: str, text: str) -> Any:  # a fact
+    """Return a fact as its form wants it; what cannot be read is left to the form to refuse."""
+    if key == "reversible":
+        return {"yes": True, "true": True, "no": False, "false": False}.get(text.lower(), text)
+    if key in NUMBERS:
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _head(found: Policy, path: Path | None) -> dict[str, Any]:  # JSON
+    return {
+        "file": str(path) if path else None,
+        "name": found.name,
+        "digest": found.digest,
+        "rule_count": len(found.rules),
+        "uses_trust": found.uses_trust,
+    }
+
+
+def _summary(found: Policy) -> str:
+    from interlock.cli.texts import counted
+    from interlock.core.policy import SHOWN
+
+    return (
+        f"policy {found.name}, {counted(len(found.rules), 'rule')}, digest {found.digest[:SHOWN]}"
+    )
