@@ -128,115 +128,13 @@ def explain(action: str, given: tuple[str, ...], file: Path | None) -> int:
 @policy.command(
     epilog=examples(
         "interlock policy test cases.yaml",
-    ),
-)
-def policy() -> None:
-    """Look at the policy: the rules that allow an action, ask about it, or deny it."""
-
-
-@policy.command(
-    epilog=examples(
-        "interlock policy check              the file that INTERLOCK_POLICY names",
-        "interlock policy check policy.toml",
-    )
-)
-@click.argument("file", type=FILE, required=False)
-def check(file: Path | None) -> int:
-    """Tell whether a policy file is valid, and what is wrong with it."""
-    from interlock.cli.output import print_json
-
-    call = this_call()
-    path = file or call.settings().policy
-    if path is None:
-        raise UsageError(
-            "There is no policy file to check.", hint="Name one, or set INTERLOCK_POLICY."
-        )
-    found = _policy(call, path)
-    if call.as_json:
-        print_json(_head(found, path) | {"valid": True})
-    else:
-        click.echo(f"{path} is valid: {_summary(found)}.")
-    return 0
-
-
-def policy_option(command: Any) -> Any:  # a function with click's parameters
-    """Let a command be told another policy than the environment's."""
-    text = "Another policy file  [INTERLOCK_POLICY]"
-    return click.option("--policy", "file", metavar="FILE", type=FILE, help=text)(command)
-
-
-@policy.command(
-    epilog=examples(
-        "interlock policy show",
-        "interlock policy show --policy policy.toml --json",
-    )
-)
-@policy_option
-def show(file: Path | None) -> int:
-    """Show the rules in their order, and how trust is earned."""
-    from interlock.cli.output import print_json, results
-    from interlock.cli.policy_views import print_policy, rule_document
-
-    call = this_call()
-    path = file or call.settings().policy
-    found = _policy(call, path)
-    if call.as_json:
-        rules = [rule_document(each) for each in (*found.rules, found.otherwise)]
-        trust = asdict(found.trust) if found.trust else None
-        print_json(_head(found, path) | {"rules": rules, "trust": trust})
-    else:
-        print_policy(found, results(), _summary(found))
-    return 0
-
-
-@policy.command(
-    epilog=examples(
-        "interlock policy explain --action refund --set amount=700",
-        "interlock policy explain --action refund --set amount=unknown --set reversible=no",
-        "interlock policy explain --action mail --set agent=support --set trust=act",
-    )
-)
-@click.option("--action", metavar="NAME", required=True, help="The action to decide on.")
-@click.option(
-    "--set",
-    "given",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="A fact: risk, reversible, amount, cost, confidence, tenant, graph, agent, trust, key.",
-)
-@policy_option
-def explain(action: str, given: tuple[str, ...], file: Path | None) -> int:
-    """Show which rule decides on an action, and why the rules before it do not.
-
-    What is not set is taken from the action's declaration, where the application of langgraph.json declares it; else
-    its risk is taken as medium, and the action as irreversible.
-    """
-    from interlock.cli.output import print_json, results
-    from interlock.cli.policy_views import print_explanation
-
-    call = this_call()
-    path = file or call.settings().policy
-    found = _policy(call, path)
-    facts, sources = _facts(call, action, given)
-    explanation = found.explain(facts)
-    if call.as_json:
-        document = {"policy": _head(found, path), "facts": asdict(facts), "sources": sources}
-        print_json(document | explanation.to_json())
-    else:
-        print_explanation(explanation, facts, sources, results(), _summary(found))
-    return 0
-
-
-@policy.command(
-    epilog=examples(
-        "# A case, in YAML:",
+        "interlock policy test cases.yaml --policy new-policy.toml",
+        "# cases.yaml:",
         "  cases:",
         "    - name: a large refund is asked about",
         "      facts: {action: refund, amount: 700, reversible: true}",
         "      expect: ask",
         "      rule: large refunds need two people",
-        "interlock policy test cases.yaml",
-        "interlock policy test cases.yaml --policy new-policy.toml",
     )
 )
 @click.argument("cases", type=FILE)
