@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from interlock.core.actions import Action, action, find
@@ -16,41 +16,26 @@ from interlock.core.ledger import Entry, Intention
 from interlock.errors import EffectInDoubt
 
 
-class _Arguments(BaseModel):
-    """What a person is told of the effect, and tells of it; the result must be one that the action can return."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    effect: str
-    attempt: int
-    action: str
-    arguments: dict[str, Any]  # JSON
-    result: Any = None  # JSON
-
-    @model_validator(mode="after")
-    def _fits(self) -> _Arguments:
-        if self.result is not None:
-            try:
-                find(self.action).result.validate_python(self.result)
-            except ValidationError as error:
-                raise PydanticCustomError(
-                    "result", "it is not what {action} returns", {"action": self.action}
-                ) from error
-        return self
+def _fits(result: Any, told: ValidationInfo) -> Any:  # JSON
+    """Refuse a result that the action cannot return; pydantic asks nobody about a result that was not given."""
+    try:
+        find(str(told.data.get("action"))).result.validate_python(result)
+    except ValidationError as error:
+        raise PydanticCustomError(
+            "result", "it is not what {action} returns", {"action": told.data.get("action")}
+        ) from error
+    return result
 
 
 @action(name="did_it_happen", touches="the ledger alone", reversible=True)
-async def _did_it_happen(
+async def DID_IT_HAPPEN(  # noqa: N802  # an action, once it is declared
     effect: str,
     attempt: int,
     action: str,  # the name that a person reads
     arguments: dict[str, Any],  # JSON
-    result: Any = None,  # JSON
+    result: Annotated[Any, AfterValidator(_fits)] = None,  # JSON
 ) -> None:
     """Say whether an act happened whose outcome is unknown."""
-
-
-DID_IT_HAPPEN: Action[None] = _did_it_happen.model_copy(update={"arguments": _Arguments})
 
 
 async def settle(
@@ -73,7 +58,7 @@ async def settle(
         may_act: whether it may be done again; without that it is only found out.
 
     Raises:
-        EffectInDoubt: only doing it again would tell, and that may not be.
+        EffectInDoubt: only doing it again would tell, and that may not be; or the probe tells no result.
     """
     ledger = around.ports.ledger
     if declared.repeatable:
@@ -85,7 +70,7 @@ async def settle(
         return await ledger.claim(entry.key, entry.attempt)
     if declared.probe is not None:
         found = await declared.probe(entry.key)
-        result = None if found is None else declared.result.dump_python(found.result, mode="json")
+        result = None if found is None else _stored(declared, found.result)
         return await ledger.settle(
             entry.key, entry.attempt, happened=found is not None, result=result, by="probe"
         )
@@ -95,6 +80,16 @@ async def settle(
     return await ledger.settle(
         entry.key, entry.attempt, happened=happened, result=result, by=decision["by"] or "a person"
     )
+
+
+def _stored(declared: Action[Any], result: Any) -> Any:  # what a probe found -> JSON
+    try:
+        return declared.result.dump_python(declared.result.validate_python(result), mode="json")
+    except ValidationError as error:
+        raise EffectInDoubt(
+            f"The probe of {declared.name} found what {declared.name} cannot return: {result!r}.",
+            hint=f"Mend the probe, then resume the run; until then {declared.name} is in doubt.",
+        ) from error
 
 
 def accepts_nothing(declared: Action[Any]) -> bool:

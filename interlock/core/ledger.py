@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from interlock.core.lineage import Lineage
@@ -107,11 +108,14 @@ class Ledger(Protocol):
         ...
 
     async def finish(self, key: str, attempt: int, result: Any) -> None:  # JSON
-        """Write the result of an act; raises `EffectTakenOver` when somebody else has taken it on."""
+        """Write the result of an act, again if need be; raises `EffectTakenOver` when somebody else has taken it on."""
         ...
 
     async def release(self, key: str, attempt: int, error: str, *, happened: bool | None) -> None:
-        """Note that an attempt raised: `False` when it is known that nothing happened, `None` when it is not known."""
+        """Note that an attempt raised: `False` when it is known that nothing happened, `None` when it is not known.
+
+        Changes nothing when somebody else has taken it on.
+        """
         ...
 
     async def settle(
@@ -129,11 +133,15 @@ class Ledger(Protocol):
         ...
 
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
-        """Note a refusal, once for each intention, and return how many its agent had in a row on this thread."""
+        """Note a refusal, once for each intention, and tell which it is of those that its agent had in a row.
+
+        A row is broken by an act of the agent on the thread that was permitted and did not turn out to have done
+        nothing. A refusal that was noted before keeps its number.
+        """
         ...
 
-    async def spent(self, thread_id: str) -> float:
-        """Return what the actions of a thread cost by their estimates, in US dollars."""
+    async def spent(self, thread_id: str, *, besides: str) -> float:
+        """Return what the actions of a thread cost by their estimates, in US dollars, without one of them."""
         ...
 
 
@@ -146,7 +154,15 @@ class _Effect:
     result: Any = None  # JSON
     error: str = ""
     approval: str = ""
+    settled_by: str = ""
+    number: int = 0
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    agent: tuple[str, str]
+    number: int
 
 
 class MemoryLedger:
@@ -154,7 +170,8 @@ class MemoryLedger:
 
     def __init__(self, lineage: Lineage | None = None) -> None:
         self._effects: dict[str, _Effect] = {}
-        self._refusals: dict[tuple[str, str], set[str]] = {}
+        self._refusals: dict[str, _Refused] = {}
+        self._numbers = count(1)
 
     async def begin(self, intention: Intention, *, permitted: bool, approval: str = "") -> Entry:
         """Tell how an intention stands, and write it first if it is `new` and permitted."""
@@ -162,11 +179,12 @@ class MemoryLedger:
         if found is not None and found.status != "not_done":
             return _entry(found)
         if approval and self._used(approval, intention.key):
-            return Entry(standing="unapproved", key=intention.key)
+            return Entry(standing="unapproved", key=intention.key, attempt=0)
         if permitted:
             attempt = found.attempt + 1 if found else 1
-            self._effects[intention.key] = _Effect(intention, attempt, approval=approval)
-            self._refusals.pop(_agent(intention), None)
+            self._effects[intention.key] = _Effect(
+                intention, attempt, approval=approval, number=next(self._numbers)
+            )
             return Entry(standing="new", key=intention.key, attempt=attempt)
         return Entry(standing="new", key=intention.key, attempt=0)
 
@@ -175,22 +193,26 @@ class MemoryLedger:
         found = self._effects[key]
         if found.attempt != attempt or _entry(found).standing != "in_doubt":
             return _entry(found)
-        self._effects[key] = _Effect(found.intention, attempt + 1, approval=found.approval)
+        self._effects[key] = replace(
+            found, attempt=attempt + 1, underway=True, error="", settled=asyncio.Event()
+        )
         return Entry(standing="new", key=key, attempt=attempt + 1)
 
     async def finish(self, key: str, attempt: int, result: Any) -> None:  # JSON
         """Write the result of an act; raises `EffectTakenOver` when somebody else has taken it on."""
-        found = self._own(key, attempt)
+        found = self._effects[key]
+        if found.attempt != attempt or found.status == "not_done" or found.settled_by:
+            raise EffectTakenOver(f"Effect {key[:12]} was taken on by somebody else.")
         found.status, found.result, found.underway = "done", result, False
         found.settled.set()
 
     async def release(self, key: str, attempt: int, error: str, *, happened: bool | None) -> None:
         """Note that an attempt raised: `False` when it is known that nothing happened, `None` when it is not known."""
-        found = self._own(key, attempt)
+        found = self._effects[key]
+        if found.attempt != attempt or found.status != "intended":
+            return  # somebody else has taken it on
         found.status = "not_done" if happened is False else "intended"
         found.error, found.underway = error, False
-        if happened is False:
-            found.approval = ""
         found.settled.set()
 
     async def settle(
@@ -200,6 +222,7 @@ class MemoryLedger:
         found = self._effects[key]
         if found.attempt == attempt and _standing(found) == "in_doubt":
             found.status, found.result = ("done", result) if happened else ("not_done", None)
+            found.settled_by = by
         return _entry(found)
 
     async def wait(self, key: str) -> None:
@@ -211,29 +234,33 @@ class MemoryLedger:
         return None
 
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
-        """Note a refusal, once for each intention, and return how many its agent had in a row on this thread."""
-        keys = self._refusals.setdefault(_agent(intention), set())
-        keys.add(intention.key)
-        return len(keys)
+        """Note a refusal, once for each intention, and tell which it is of those that its agent had in a row."""
+        agent = _agent(intention)
+        if intention.key not in self._refusals:
+            self._refusals[intention.key] = _Refused(agent, next(self._numbers))
+        last, since = self._refusals[intention.key].number, self._permitted(agent)
+        return sum(
+            each.agent == agent and since < each.number <= last for each in self._refusals.values()
+        )
 
-    async def spent(self, thread_id: str) -> float:
-        """Return what the actions of a thread cost by their estimates, in US dollars."""
+    async def spent(self, thread_id: str, *, besides: str) -> float:
+        """Return what the actions of a thread cost by their estimates, in US dollars, without one of them."""
         return sum(
             each.intention.cost
             for each in self._effects.values()
-            if each.intention.site.thread_id == thread_id and each.status != "not_done"
+            if each.intention.site.thread_id == thread_id
+            and each.status != "not_done"
+            and each.intention.key != besides
         )
+
+    def _permitted(self, agent: tuple[str, str]) -> int:
+        acts = (each for each in self._effects.values() if _agent(each.intention) == agent)
+        return max((each.number for each in acts if each.status != "not_done"), default=0)
 
     def _used(self, approval: str, key: str) -> bool:
         return any(
             each.approval == approval and other != key for other, each in self._effects.items()
         )
-
-    def _own(self, key: str, attempt: int) -> _Effect:
-        found = self._effects[key]
-        if found.attempt != attempt:
-            raise EffectTakenOver(f"Effect {key[:12]} was taken on by somebody else.")
-        return found
 
 
 def _entry(found: _Effect) -> Entry:

@@ -108,7 +108,7 @@ class PostgresLedger:
         return None
 
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
-        """Note a refusal, once for each intention, and return how many its agent had in a row on this thread."""
+        """Note a refusal, once for each intention, and tell which it is of those that its agent had in a row."""
         if self._lineage.recorded_only:
             return 0
         values = _values(intention) | {
@@ -119,9 +119,10 @@ class PostgresLedger:
         await self._fetch("refuse", values)
         return int((await self._fetch("refused_in_a_row", values))[0]["count"])
 
-    async def spent(self, thread_id: str) -> float:
-        """Return what the actions of a thread cost by their estimates, in US dollars."""
-        return float((await self._fetch("spent", {"thread_id": thread_id}))[0]["cost"])
+    async def spent(self, thread_id: str, *, besides: str) -> float:
+        """Return what the actions of a thread cost by their estimates, in US dollars, without one of them."""
+        values = {"thread_id": thread_id, "besides": besides}
+        return float((await self._fetch("spent", values))[0]["cost"])
 
     async def _begun(self, intention: Intention, approval: str) -> Entry:
         await self._locks.check(intention.site.thread_id)
@@ -143,7 +144,8 @@ class PostgresLedger:
     async def _standing(self, key: str) -> Entry:
         row = (await self._fetch("standing", {"key": key}))[0]
         if row["status"] in (None, "not_done"):
-            return Entry(standing="asked" if row["asked"] else "new", key=key, attempt=0)
+            standing: Standing = "asked" if row["asked"] else "new"
+            return Entry(standing=standing, key=key, attempt=0, error=row["error"] or "")
         return _entry(row)
 
     async def _inherited(self, intention: Intention) -> Entry:
@@ -155,11 +157,11 @@ class PostgresLedger:
             if await self._borrowed(intention):
                 return await self._standing(intention.key)
             unused = [r for r in await self._unused(intention) if r["request"] == intention.request]
-            if not unused:
-                break
-            if unused[0]["status"] == "intended":
-                return _entry(unused[0])
-        return await self._unrecorded(intention) if self._lineage.recorded_only else own
+            if unused and unused[0]["status"] == "done":
+                continue  # a parallel branch was faster, and there is another one
+            if self._lineage.recorded_only:
+                return await self._unrecorded(intention)
+            return _entry(unused[0]) if unused else own
 
     async def _borrowed(self, intention: Intention) -> bool:
         try:

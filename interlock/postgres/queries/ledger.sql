@@ -72,9 +72,9 @@ update interlock.effects set attempt = attempt + 1, owner = %(owner)s, error = '
 where key = %(key)s and attempt = %(attempt)s and status = 'intended' and (owner = '' or not interlock.lives(owner))
 returning attempt;
 
--- finish: write the result of an act; no row means that somebody else has taken it on
+-- finish: write the result of an act, also a second time where the first answer was lost; no row: somebody else took it on
 update interlock.effects set status = 'done', result = %(result)s, owner = '', finished_at = now()
-where key = %(key)s and attempt = %(attempt)s and status = 'intended'
+where key = %(key)s and attempt = %(attempt)s and (status = 'intended' or (status = 'done' and settled_by = ''))
 returning key;
 
 -- release: an attempt raised; nothing happened, or it is not known
@@ -92,16 +92,20 @@ returning key;
 -- refuse: note a refusal
 insert into interlock.refusals (key, thread_id, run_id, node, agent, action, request, arguments, kind, reason, rule)
 values (%(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(action)s, %(request)s, %(arguments)s, %(kind)s, %(reason)s, %(rule)s)
-on conflict (key) do update set reason = excluded.reason, kind = excluded.kind, rule = excluded.rule, refused_at = now();
+on conflict (key) do update set reason = excluded.reason, kind = excluded.kind, rule = excluded.rule;
 
--- refused_in_a_row: how often an agent was refused since it was last permitted something
+-- refused_in_a_row: which of the refusals this is that an agent had since it was last permitted something
 select count(*)::int as count from interlock.refusals r
-where r.thread_id = %(thread_id)s and r.agent = %(agent)s and r.refused_at > coalesce((
-    select max(e.intended_at) from interlock.effects e where e.thread_id = %(thread_id)s and e.agent = %(agent)s
-), '-infinity');
+where r.thread_id = %(thread_id)s and r.agent = %(agent)s
+    and r.number <= (select own.number from interlock.refusals own where own.key = %(key)s)
+    and r.refused_at > coalesce((
+        select max(e.intended_at) from interlock.effects e
+        where e.thread_id = %(thread_id)s and e.agent = %(agent)s and e.status <> 'not_done'
+    ), '-infinity');
 
 -- spent: what the acts of a thread cost by their estimates
-select coalesce(sum(cost), 0) as cost from interlock.effects where thread_id = %(thread_id)s and status <> 'not_done';
+select coalesce(sum(cost), 0) as cost from interlock.effects
+where thread_id = %(thread_id)s and status <> 'not_done' and key <> %(besides)s;
 
 -- effects: what was done, or was about to be, newest last
 select e.*, e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway
