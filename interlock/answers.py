@@ -137,7 +137,7 @@ def _edited(question: OpenQuestion, answer: Edit) -> dict[str, Any] | None:  # J
     if not question.digest:
         return None
     try:
-        return find(question.action).validate({**question.arguments, **answer.arguments})
+        return find(question.action).validate_arguments({**question.arguments, **answer.arguments})
     except ActionRefused as error:
         raise AnswerRefused(f"The answer does not fit the question: {error}") from error
 

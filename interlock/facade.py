@@ -19,6 +19,7 @@ from interlock.core.runs import (
 from interlock.core.sync import run_sync
 from interlock.execution import Part
 from interlock.history import Difference
+from interlock.notify.delivery import Delivered
 from interlock.runtime import Runtime
 
 
@@ -109,6 +110,10 @@ class Interlock(Runtime):
     def sweep(self) -> list[Swept]:
         """Let time take its steps with the open questions; see `asweep`."""
         return run_sync(self.asweep())
+
+    def deliver(self) -> Delivered:
+        """Send the notifications that are due; see `adeliver`."""
+        return run_sync(self.adeliver())
 
     def run(self, thread_id: str) -> Run:
         """Return the latest run of a thread; see `arun`."""

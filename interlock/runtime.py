@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, cast
 from uuid import uuid4
@@ -29,7 +29,7 @@ from interlock.core.runs import (
     ThreadSummary,
 )
 from interlock.effects import answer_to, check_in_doubt, checked_result, doubted
-from interlock.errors import NotFound, UsageError
+from interlock.errors import InterlockError, NotFound, UsageError
 from interlock.execution import Execution, Part, check_prompts, context_for, output_of
 from interlock.history import Difference, difference, find_step, line_of, steps_of
 from interlock.inputs import (
@@ -39,17 +39,23 @@ from interlock.inputs import (
     check_values,
     takes_our_context,
 )
+from interlock.notify.delivery import Delivered, Deliverer
+from interlock.notify.targets import targets_of
 from interlock.postgres import locks
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpoints import saver_for, strict_serializer
 from interlock.postgres.effects import EffectStore
 from interlock.postgres.locks import ThreadLocks
+from interlock.postgres.outbox import Outbox
 from interlock.postgres.pool import Pool, translated
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
 from interlock.settings import Settings
 
 PortsFor = Callable[[Lineage], Ports]
 """Makes the ports of a run, which may use the work that its lineage names."""
+
+NOTIFY_SECONDS = 10.0
+"""How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 HISTORY_LIMIT = 10_000
 """Checkpoints of one thread that are read at once."""
@@ -72,6 +78,8 @@ class Runtime:
         self.url = url
         self.store = RunStore(pool, strict_serializer())
         self.approvals = PostgresApprovals(pool)
+        self.outbox = Outbox(pool)
+        self.deliverer = Deliverer(self.outbox, targets_of(settings))
         self._pool = pool
         self._locks = thread_locks
         self._ports_for = ports
@@ -196,6 +204,10 @@ class Runtime:
         question was answered has a run to go on with: `aresume` does that.
         """
         return await self.approvals.sweep()
+
+    async def adeliver(self) -> Delivered:
+        """Send what is due to the targets that the settings name; several processes may, and share the work."""
+        return await self.deliverer.deliver()
 
     def drain(self, reason: str = "stopped on request") -> None:
         """Let every run of this runtime stop after its current step; safe to call from any thread or signal handler."""
@@ -414,9 +426,19 @@ class Runtime:
         try:
             async with aclosing(execution.parts()) as parts:
                 async for part in parts:
-                    yield part
+                    yield await self._told(part)
         finally:
             self._controls.discard(execution.control)
+
+    async def _told(self, part: Part) -> Part:
+        """Tell people what a run waits for, and return its end with the questions as they stand in the database."""
+        if part["type"] != "end" or part["data"].status != "waiting":
+            return part
+        run = part["data"]
+        await self.deliverer.try_to(NOTIFY_SECONDS)
+        with suppress(InterlockError):  # the run is saved: what cannot be read now fails nothing
+            run = replace(run, interrupts=tuple(await self.approvals.open_questions(run.thread_id)))
+        return {"type": "end", "ns": (), "data": run}
 
     async def _answered(self, stored: StoredRun, answers: Answers) -> str | None:
         self.graph(

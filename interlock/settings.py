@@ -16,11 +16,15 @@ PREFIX: Final = "INTERLOCK_"
 
 
 def _setting(
-    variable: str, text: str, read: Callable[[str], Any] = str, default: Any = None
+    variable: str,
+    text: str,
+    read: Callable[[str], Any] = str,
+    default: Any = None,
+    *,
+    secret: bool = False,
 ) -> Any:  # dataclass field
-    return field(
-        default=default, metadata={"variable": PREFIX + variable, "text": text, "read": read}
-    )
+    metadata = {"variable": PREFIX + variable, "text": text, "read": read}
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 def _boolean(value: str) -> bool:
@@ -65,6 +69,26 @@ def _role_models(value: str) -> dict[str, str]:
     if any(not (role.strip() and equals and model.strip()) for role, equals, model in pairs):
         raise ValueError("write role=provider:name, separated by commas")
     return {role.strip(): model.strip() for role, _, model in pairs}
+
+
+def _targets(value: str) -> tuple[str, ...]:
+    targets = tuple(each.strip() for each in value.split(",") if each.strip())
+    known = (
+        *(f"{kind}:{scheme}://" for kind in ("webhook", "slack") for scheme in ("https", "http")),
+        "mailto:",
+        "apprise:",
+    )
+    if not all(each.startswith(known) and each not in known for each in targets):
+        raise ValueError(
+            "write webhook:https://…, slack:https://…, mailto:someone@example.com or apprise:…, separated by commas"
+        )
+    return targets
+
+
+def _mail_server(value: str) -> str:
+    if not value.startswith(("smtp://", "smtps://")):
+        raise ValueError("it must start with smtp:// or smtps://")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +156,23 @@ class Settings:
     )
     user: str = _setting(
         "USER", "Who answers questions on this machine; default: the login name.", str, ""
+    )
+    notify: tuple[str, ...] = _setting(
+        "NOTIFY",
+        "Who is told of questions: webhook:https://…, slack:https://…, mailto:…, apprise:…, separated by commas.",
+        _targets,
+        (),
+        secret=True,
+    )
+    notify_secret: str = _setting(
+        "NOTIFY_SECRET", "The key with which webhooks are signed.", str, "", secret=True
+    )
+    smtp: str = _setting(
+        "SMTP",
+        "The mail server: smtp://user:password@host:587, or smtps://….",
+        _mail_server,
+        "",
+        secret=True,
     )
     debug: bool = _setting("DEBUG", "Show tracebacks.", _boolean, False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from interlock.core.runs import OpenQuestion, Vote
+from interlock.core.verdict import Escalation, Terms
 from interlock.errors import AnswerRefused
 
 DEADLINE = "deadline"
@@ -61,45 +61,6 @@ class Outcome:
     proposed: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """When a question is reminded of, escalated and closed; in seconds since it was asked.
-
-    Attributes:
-        chain: for each level, after how long, and who may answer from then on.
-    """
-
-    who: tuple[str, ...] = ()
-    needed: int = 1
-    within: float | None = None
-    remind: float | None = None
-    chain: tuple[tuple[float, tuple[str, ...]], ...] = ()
-
-    @classmethod
-    def of(cls, question: OpenQuestion) -> Terms:
-        """Read the terms of a question; what is missing is no limit."""
-        given = question.terms
-        chain = [
-            (float(each["after"]), tuple(map(str, each["who"])))
-            for each in given.get("chain") or ()
-        ]
-        return cls(
-            who=tuple(map(str, given.get("who") or ())),
-            needed=max(int(given.get("needed") or 1), 1),
-            within=_seconds(given.get("within")),
-            remind=_seconds(given.get("remind")),
-            chain=tuple(sorted(chain)),
-        )
-
-    def next_escalation(self, level: int) -> float | None:
-        """Return when the next level is reached, None after the last."""
-        return self.chain[level][0] if level < len(self.chain) else None
-
-    def reached(self, age: float) -> int:
-        """Return how many levels a question of that age has reached."""
-        return sum(after <= age for after, _ in self.chain)
-
-
 def person(name: str) -> str:
     """Return the form in which two spellings of one person's name are equal."""
     return unicodedata.normalize("NFKC", name).strip().casefold()
@@ -137,8 +98,24 @@ def escalated(question: OpenQuestion, terms: Terms, level: int) -> tuple[str, ..
     """Return who may answer from a level on; where anybody may, anybody still may."""
     if not question.assignees:
         return ()
-    people = [*question.assignees, *(each for _, who in terms.chain[:level] for each in who)]
+    people = [*question.assignees, *(each for step in levels(terms)[:level] for each in step.who)]
     return tuple(dict.fromkeys(people))
+
+
+def levels(terms: Terms) -> list[Escalation]:
+    """Return the steps of a chain in the order in which they are reached."""
+    return sorted(terms.chain, key=lambda step: step.after)
+
+
+def level_at(terms: Terms, age: float) -> int:
+    """Return how many levels a question that was asked so many seconds ago has reached."""
+    return sum(step.after <= age for step in terms.chain)
+
+
+def next_level(terms: Terms, level: int) -> float | None:
+    """Return how long after the question was asked the next level is reached; None after the last."""
+    steps = levels(terms)
+    return steps[level].after if level < len(steps) else None
 
 
 def check_open(question: OpenQuestion) -> None:
@@ -233,9 +210,3 @@ def _decision(
 
 def _value(question: OpenQuestion, decision: Mapping[str, Any], by: str) -> dict[str, Any]:  # JSON
     return {"decisions": [dict(decision)], "digest": question.digest, "by": by}
-
-
-def _seconds(value: object) -> float | None:
-    if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        return None
-    return float(value)

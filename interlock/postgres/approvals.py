@@ -10,7 +10,8 @@ from psycopg.rows import DictRow
 
 from interlock.core import voting
 from interlock.core.runs import OpenQuestion, QuestionEvent, Swept
-from interlock.core.voting import DEADLINE, Ballot, Outcome, Terms
+from interlock.core.verdict import Terms
+from interlock.core.voting import DEADLINE, Ballot, Outcome
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.questions import SQL, decided, note, only, open_questions, question_of
@@ -185,7 +186,7 @@ async def _write(
 async def _note(
     connection: Connection, question: OpenQuestion, outcome: Outcome, ballot: Ballot
 ) -> None:
-    said = {"decision": ballot.decision, "message": ballot.message}
+    said: dict[str, Any] = {"decision": ballot.decision, "message": ballot.message}  # JSON
     if ballot.arguments is not None:
         said["arguments"] = dict(ballot.arguments)
     if question.needed > 1 and ballot.decision in ("approve", "edit"):
@@ -197,10 +198,13 @@ async def _note(
 
 async def _aged(connection: Connection, row: DictRow) -> list[Swept]:
     """Escalate and remind as a question's age asks for."""
-    question, terms = question_of(row), Terms.of(question_of(row))
+    question = question_of(row)
+    terms = Terms.from_json(question.terms)
     taken: list[Swept] = []
     if row["escalates"]:
-        taken.append(await _escalate(connection, question, terms, terms.reached(row["age"])))
+        taken.append(
+            await _escalate(connection, question, terms, voting.level_at(terms, row["age"]))
+        )
     if row["reminds"]:
         values = {"question_id": question.id, "remind": terms.remind}
         await execute(connection, SQL["remind"], values)
@@ -214,8 +218,8 @@ async def _escalate(
 ) -> Swept:
     people = voting.escalated(question, terms, level)
     values = {"question_id": question.id, "level": level, "assignees": list(people)}
-    await execute(connection, SQL["escalate"], values | {"next": terms.next_escalation(level)})
-    asked = [each for _, who in terms.chain[question.level : level] for each in who]
+    await execute(connection, SQL["escalate"], values | {"next": voting.next_level(terms, level)})
+    asked = [each for step in voting.levels(terms)[question.level : level] for each in step.who]
     await note(connection, question.id, "escalated", level=level, people=asked)
     return _swept(question, "escalated")
 

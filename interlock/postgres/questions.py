@@ -9,7 +9,8 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from interlock.core.runs import OpenQuestion, Vote
-from interlock.core.voting import Outcome, Terms
+from interlock.core.verdict import Terms
+from interlock.core.voting import Outcome, next_level
 from interlock.errors import NotFound, UsageError
 from interlock.postgres.plain import clean, exact, jsonb
 from interlock.postgres.pool import Connection, execute, fetch
@@ -117,15 +118,16 @@ def _asked(question: OpenQuestion) -> dict[str, Any]:  # SQL values
         "effect": clean(question.effect),
         "looked_up": question.looked_up,
         "verdict": jsonb(question.verdict),
-    } | _timed(Terms.of(question), question.terms if question.digest else {})
+    } | _timed(question.terms)
 
 
-def _timed(terms: Terms, given: Mapping[str, Any]) -> dict[str, Any]:  # SQL values
+def _timed(given: Mapping[str, Any]) -> dict[str, Any]:  # terms as JSON -> SQL values
+    terms = Terms.from_json(given)
     return {
         "assignees": [clean(each) for each in terms.who],
-        "needed": terms.needed,
+        "needed": max(terms.needed, 1),
         "terms": jsonb(given),
         "within": terms.within,
         "remind": terms.remind,
-        "escalate": terms.next_escalation(0),
+        "escalate": next_level(terms, 0),
     }

@@ -14,6 +14,7 @@ alter table interlock.questions
     add column proposed jsonb,  -- the arguments after an edit that others must agree to
     add column votes jsonb not null default '[]',
     add column granted text not null default '',  -- SHA-256 of the action with the arguments that were permitted
+    add column number bigint generated always as identity,  -- the order in which one step asked them
     add column answered_run text not null default '';  -- the run that goes on with the answer
 create index questions_timed on interlock.questions (least(deadline, remind_at, escalate_at)) where status = 'open';
 create index questions_effect on interlock.questions (effect) where effect <> '';
@@ -42,3 +43,4 @@ create table interlock.notifications (
     unique (event_id, target)
 );
 create index notifications_due on interlock.notifications (due_at) where status = 'waiting';
+create index question_events_answers on interlock.question_events (happened_at) where kind in ('answered', 'expired');

@@ -66,11 +66,11 @@ select question_id from interlock.questions where starts_with(question_id, %(pre
 -- open_questions: what waits for a person, oldest first
 select *, coalesce(deadline <= now(), false) as expired from interlock.questions
 where status = 'open' and (%(thread_id)s::text is null or thread_id = %(thread_id)s)
-order by asked_at, question_id limit %(limit)s::bigint;
+order by asked_at, number limit %(limit)s::bigint;
 
 -- questions: all questions of a thread, oldest first
 select *, coalesce(deadline <= now(), false) as expired from interlock.questions
-where thread_id = %(thread_id)s order by asked_at, question_id;
+where thread_id = %(thread_id)s order by asked_at, number;
 
 -- answer: the stored answer to a question, once it is settled
 select answer from interlock.questions where question_id = %(question_id)s and status = 'answered';
