@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from interlock.app import aopen, open  # noqa: A004  # `interlock.open()`
+    from interlock.core.acting import act, escalating
+    from interlock.core.actions import Action, Happened, action
     from interlock.core.context import Context, Ports
+    from interlock.core.effects import Effect
+    from interlock.core.gate import Decision, Question, ask_person
     from interlock.core.runs import (
         Approve,
         Edit,
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
         Usage,
     )
     from interlock.core.sync import sync_too
-    from interlock.errors import InterlockError
+    from interlock.errors import ActionRefused, InterlockError, ReplayDiverged
     from interlock.facade import Interlock
     from interlock.settings import Settings
 
@@ -33,7 +37,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "interlock.app": ("aopen", "open"),
+    "interlock.core.acting": ("act", "escalating"),
+    "interlock.core.actions": ("Action", "Happened", "action"),
     "interlock.core.context": ("Context", "Ports"),
+    "interlock.core.effects": ("Effect",),
+    "interlock.core.gate": ("Decision", "Question", "ask_person"),
     "interlock.core.runs": (
         "Approve",
         "Edit",
@@ -47,21 +55,28 @@ _HOMES = {
         "Usage",
     ),
     "interlock.core.sync": ("sync_too",),
-    "interlock.errors": ("InterlockError",),
+    "interlock.errors": ("ActionRefused", "InterlockError", "ReplayDiverged"),
     "interlock.facade": ("Interlock",),
     "interlock.settings": ("Settings",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Action",
+    "ActionRefused",
     "Approve",
     "Context",
+    "Decision",
     "Edit",
+    "Effect",
+    "Happened",
     "Interlock",
     "InterlockError",
     "OpenQuestion",
     "Ports",
+    "Question",
     "Reject",
+    "ReplayDiverged",
     "Respond",
     "Resume",
     "Run",
@@ -69,7 +84,11 @@ __all__ = [
     "Step",
     "ThreadSummary",
     "Usage",
+    "act",
+    "action",
     "aopen",
+    "ask_person",
+    "escalating",
     "open",
     "sync_too",
 ]
