@@ -73,11 +73,12 @@ def _sent(message: Any) -> dict[str, Any]:  # JSON
     """Return the part of a message that matters to a model: not what it cost, and no object made from its text."""
     if not isinstance(message, dict) or not isinstance(message.get("kwargs"), dict):
         return {"type": "text", "content": message}
-    kept = {name: each for name, each in message["kwargs"].items() if name != "usage_metadata"}
-    extra = kept.get("additional_kwargs")
-    if isinstance(extra, dict):
-        kept["additional_kwargs"] = {name: extra[name] for name in extra if name != "parsed"}
-    return {name: _without_addresses(each) for name, each in kept.items()}
+    kept = dict(message["kwargs"])
+    extra = kept.get("additional_kwargs") or {}
+    kept["additional_kwargs"] = {name: each for name, each in extra.items() if name != "parsed"}
+    kept.pop("usage_metadata", None)
+    # What is empty is left out by LangChain in some of its versions and not in others.
+    return {name: _without_addresses(each) for name, each in kept.items() if each}
 
 
 def _without_addresses(value: Any) -> Any:  # JSON
