@@ -243,10 +243,13 @@ class _Acting:
             raise ActionRefused(entry.error, kind="recorded")
         if self._fault is not None:
             raise self._fault
-        ledger, shown = self.around.ports.ledger, self._shown()
+        ledger = self.around.ports.ledger
         done = await ledger.parallel(self.intention) if self._repeats() else None
-        if entry.standing == "new" and done is None and (shown or self._allowed()):
-            return await self._written(shown)
+        if done is None and entry.standing in ("new", "unapproved"):
+            # What was shown may be used up, or the parent's; where the policy lets it happen, it needs none.
+            shown = self._shown() if entry.standing == "new" else ""
+            if shown or self._allowed():
+                return await self._written(shown)
         return await self._asked(done)
 
     async def _asked(self, done: Parallel | None) -> Entry:

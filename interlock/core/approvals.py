@@ -17,8 +17,19 @@ from interlock.core.site import Site, keep_answers, this_run
 class Approvals(Protocol):
     """The port: where answers stand; in Postgres in `interlock.postgres.approvals`."""
 
-    async def answer(self, question_id: str) -> Mapping[str, Any] | None:
-        """Return the stored answer, `{"decisions": [...], "by": ...}`; None while the question is open."""
+    async def answer(
+        self, question_id: str, *, site: Site, digest: str
+    ) -> Mapping[str, Any] | None:
+        """Return the stored answer, `{"decisions": [...], "by": ...}`; None while the question is open.
+
+        Args:
+            question_id: the same in each attempt at the task.
+            site: where it is asked.
+            digest: of the action and its arguments; with the site it finds the answer on the thread that is replayed.
+
+        Raises:
+            ReplayDiverged: this is a replay, and the question was not asked then.
+        """
         ...
 
 
@@ -34,7 +45,9 @@ class InProcess:
         self._places: dict[tuple[str, str], list[_Place]] = {}
         self._asked: set[str] = set()
 
-    async def answer(self, question_id: str) -> Mapping[str, Any] | None:
+    async def answer(
+        self, question_id: str, *, site: Site, digest: str
+    ) -> Mapping[str, Any] | None:
         """Return None."""
         return None
 

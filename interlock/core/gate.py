@@ -60,6 +60,7 @@ class QuestionInfo(TypedDict):
     verdict: dict[str, Any]  # a policy's verdict, as JSON
     terms: dict[str, Any]  # a policy's terms, as JSON
     facts: dict[str, Any]  # what the policy decided on, as JSON
+    checkpoint_id: str  # that the task started from
 
 
 class Payload(TypedDict):
@@ -104,7 +105,7 @@ class Question:
     terms: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def payload(self, name: str) -> Payload:
+    def payload(self, name: str, checkpoint_id: str = "") -> Payload:
         """Return the interrupt's value under an id; raises `ActionRefused` when the arguments do not fit the action."""
         arguments = self.action.validate_arguments(self.arguments)
         return {
@@ -131,6 +132,7 @@ class Question:
                 "verdict": dict(self.verdict),
                 "terms": dict(self.terms),
                 "facts": dict(self.facts),
+                "checkpoint_id": checkpoint_id,
             },
         }
 
@@ -185,10 +187,10 @@ async def ask_person(runtime: Runtime[Any], question: Question) -> Decision:
     around, site = around_of(runtime), here()
     name = _identity(question, site)
     approvals = around.ports.approvals
-    found = await approvals.answer(name)
+    found = await approvals.answer(name, site=site, digest=question.digest())
     if found is not None:
         return decide(question.payload(name), Answer.model_validate(found))
-    payload = (await _judged(question, around, site)).payload(name)
+    payload = (await _judged(question, around, site)).payload(name, site.checkpoint_id)
 
     def fits(answer: Answer) -> Answer:
         check(payload, answer)

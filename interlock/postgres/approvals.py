@@ -11,6 +11,7 @@ from psycopg.rows import DictRow
 from interlock.core import voting
 from interlock.core.runs import OpenQuestion, QuestionEvent, Swept
 from interlock.core.verdict import Terms
+from interlock.core.site import Site
 from interlock.core.voting import DEADLINE, Ballot, Outcome
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
@@ -28,7 +29,9 @@ class PostgresApprovals:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def answer(self, question_id: str) -> Mapping[str, Any] | None:
+    async def answer(
+        self, question_id: str, *, site: Site, digest: str
+    ) -> Mapping[str, Any] | None:
         """Return the stored answer, `{"decisions": [...], "digest": ..., "by": ...}`; None while it is open."""
         rows = await self._fetch("answer", question_id=question_id)
         value = rows[0]["answer"].get("value") if rows else None
