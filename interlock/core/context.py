@@ -95,6 +95,7 @@ class Around:
         lineage: which recorded work it may use.
         live_tools: tools that a replay may call although they are no actions.
         stopped: what has stopped a replay; the first of them is the reason.
+        asked: keys of the model calls that this attempt of the run has asked for.
     """
 
     ports: Ports
@@ -104,6 +105,7 @@ class Around:
     lineage: Lineage = field(default_factory=Lineage)
     live_tools: tuple[str, ...] = ()
     stopped: list[ReplayDiverged] = field(default_factory=list, compare=False, repr=False)
+    asked: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def policy(self) -> Policy:
         """Return the policy as it is now."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -151,7 +151,10 @@ def _call(prompt: str, llm_string: str) -> _Call | None:
     around = around_here()
     if around is None:
         return None
-    return _Call(around, request_here(prompt, llm_string), (prompt, llm_string))
+    request = request_here(prompt, llm_string)
+    again = request.key in around.asked
+    around.asked.add(request.key)
+    return _Call(around, replace(request, again=again), (prompt, llm_string))
 
 
 def _expect(call: _Call) -> None:

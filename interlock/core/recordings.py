@@ -69,6 +69,8 @@ class ModelRequest:
         digest: SHA-256 of prompt, model and parameters: equal ones ask for the same thing.
         number: how often this attempt at the task asked for the same before.
         asked: what a report tells of it.
+        again: whether this attempt of the run has asked for it at this place before: a retry policy runs the node, or
+            a subgraph around it, again.
     """
 
     key: str
@@ -76,6 +78,7 @@ class ModelRequest:
     site: Site
     number: int
     asked: Asked
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ class Recordings(Protocol):
     async def find(self, request: ModelRequest, lineage: Lineage) -> Recorded | None:
         """Return the answer that was recorded for a request, or None when the model must be asked.
 
-        Its own answer, unless a retry policy asks again or the attempt that got it failed; on a fork, else the first
+        Its own answer, unless a retry asks again or the run that used it failed; on a fork, else the first
         answer to an equal request behind the fork, each used once.
         """
         ...
@@ -226,8 +229,8 @@ class MemoryRecordings(Unrecorded):
 
 
 def must_be_live(request: ModelRequest, lineage: Lineage) -> bool:
-    """Say whether a recorded answer would not do: a retry policy wants another one than the last."""
-    return request.site.attempt > 1 and not lineage.recorded_only
+    """Say whether a recorded answer would not do: a retry wants another one than the last."""
+    return request.again and not lineage.recorded_only
 
 
 def finished(coroutine: Coroutine[Any, Any, T]) -> T:

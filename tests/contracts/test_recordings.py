@@ -56,7 +56,7 @@ def asking(
     checkpoint: str = "5",
     number: int = 0,
     run: str = "run",
-    attempt: int = 1,
+    again: bool = False,
 ) -> ModelRequest:
     """A request for something, made by a task."""
     node = task.rpartition("|")[2].partition(":")[0]
@@ -65,6 +65,7 @@ def asking(
         key=f"{thread} {task} {what} {number}",
         digest=what,
         number=number,
+        again=again,
         site=Site(
             thread_id=thread,
             run_id=run,
@@ -72,7 +73,7 @@ def asking(
             agent=task.partition(":")[0],
             task=task,
             checkpoint_id=checkpoint,
-            attempt=attempt,
+            attempt=1,
         ),
         asked=Asked(node=node, model="gpt", parameters="hot", messages=(seen,)),
     )
@@ -139,8 +140,8 @@ async def test_what_is_done_to_an_answer_does_not_change_the_record(
 async def test_a_retry_asks_anew_and_its_answer_stands(recordings: Recordings) -> None:
     """A retry policy wants another answer than the last; a resume then gets that one."""
     await recordings.keep(asking("sum"), saying("nonsense"))
-    again = await told(recordings, asking("sum", attempt=2))
-    await recordings.keep(asking("sum", attempt=2), saying("four"))
+    again = await told(recordings, asking("sum", again=True))
+    await recordings.keep(asking("sum", again=True), saying("four"))
 
     assert again is None
     assert await told(recordings, asking("sum")) == "four"
@@ -152,7 +153,7 @@ async def test_a_retry_in_a_replay_asks_nobody(recordings: Recordings) -> None:
     request = asking("sum", thread="fork")
 
     assert await told(recordings, request, REPLAY) == "four"
-    again = replace(request, site=replace(request.site, attempt=2))
+    again = replace(request, again=True)
     assert await told(recordings, again, REPLAY) == "four"
 
 

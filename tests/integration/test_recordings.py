@@ -237,6 +237,26 @@ async def test_a_retry_policy_gets_another_answer(il: Interlock) -> None:
     assert await paid(il, run) == 2
 
 
+async def test_a_retry_of_a_subgraph_gets_another_answer(il: Interlock) -> None:
+    """The policy may be that of the node which the subgraph is."""
+    model = Counting()
+
+    async def node(state: State) -> State:
+        said = (await model.ainvoke("guess")).text
+        if said.startswith("1"):
+            raise ValueError("not that one")
+        return {"said": [said]}
+
+    builder = StateGraph(State)
+    policy = RetryPolicy(initial_interval=0.001, jitter=False, retry_on=ValueError)
+    builder.add_node("team", line(node=node), retry_policy=policy)
+    builder.add_edge(START, "team")
+    serve(il, builder.compile(name="g"))
+    run = await il.ainvoke("g", {"topic": "x"})
+
+    assert run.output["said"] == ["2: guess"]
+
+
 async def test_a_resume_after_a_failure_asks_again(il: Interlock) -> None:
     """The answer may have been why the run failed."""
     model = Counting()
