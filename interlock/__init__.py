@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Run,
         Step,
         ThreadSummary,
+        Tree,
         Usage,
     )
     from interlock.core.sync import sync_too
@@ -52,6 +53,7 @@ _HOMES = {
         "Run",
         "Step",
         "ThreadSummary",
+        "Tree",
         "Usage",
     ),
     "interlock.core.sync": ("sync_too",),
@@ -83,6 +85,7 @@ __all__ = [
     "Settings",
     "Step",
     "ThreadSummary",
+    "Tree",
     "Usage",
     "act",
     "action",

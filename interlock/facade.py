@@ -15,10 +15,11 @@ from interlock.core.runs import (
     Step,
     Swept,
     ThreadSummary,
+    Tree,
 )
 from interlock.core.sync import run_sync
+from interlock.differences import Difference
 from interlock.execution import Part
-from interlock.history import Difference
 from interlock.notify.delivery import Delivered
 from interlock.runtime import Runtime
 
@@ -119,13 +120,17 @@ class Interlock(Runtime):
         """Return the latest run of a thread; see `arun`."""
         return run_sync(self.arun(thread_id))
 
-    def history(self, thread_id: str) -> list[Step]:
+    def history(self, thread_id: str, *, inside: bool = False) -> list[Step]:
         """Return the steps of a thread, oldest first; see `ahistory`."""
-        return run_sync(self.ahistory(thread_id))
+        return run_sync(self.ahistory(thread_id, inside=inside))
 
     def step(self, thread_id: str, at: int | str) -> Step:
         """Return one step; see `astep`."""
         return run_sync(self.astep(thread_id, at))
+
+    def tree(self, thread_id: str) -> Tree:
+        """Return all that was forked from the first ancestor of a thread; see `atree`."""
+        return run_sync(self.atree(thread_id))
 
     def diff(self, a: str, b: str) -> Difference:
         """Compare two threads; see `adiff`."""

@@ -1,51 +1,46 @@
-"""A thread's history as steps, and the difference of two threads. Pure: snapshots and rows in, values out."""
+"""A thread's history as steps. Pure: snapshots in, values out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import StateSnapshot
 
+from interlock.branching import names_in
 from interlock.core.runs import Step, Usage
 from interlock.errors import NotFound, UsageError
 
 _SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """How two threads differ.
+def steps_of(
+    snapshots: Sequence[StateSnapshot], usage: Mapping[str, Usage], *, inside: str = ""
+) -> list[Step]:
+    """Return the steps of a graph, oldest first, given its line of checkpoints in the same order."""
+    pairs = zip([None, *snapshots], snapshots, strict=False)
+    steps = [_step(before, snapshot, usage) for before, snapshot in pairs]
+    path = names_in(inside)
+    return [replace(step, inside=inside, path=path) for step in steps] if inside else steps
 
-    Attributes:
-        common_steps: how many steps both have in common, from the beginning.
-        changed: state key -> (value in a, value in b), where they differ at the end.
-        path_a: the nodes that ran after the common steps, in order; parallel nodes joined with `+`.
-        usage_a: the model calls after the common steps.
-        effects_a: the actions done on the thread.
+
+def in_time(
+    root: Sequence[Step], inner: Sequence[Step], ran_by: Mapping[tuple[str, str], str]
+) -> list[Step]:
+    """Return all steps so that reading them is time: those of subgraphs after the step that ran them.
+
+    Args:
+        root: the steps of the thread's own graph, in order.
+        inner: the steps of its subgraphs.
+        ran_by: namespace and checkpoint of an inner step -> the root's checkpoint that it was run from.
     """
-
-    a: str
-    b: str
-    common_steps: int
-    changed: Mapping[str, tuple[Any, Any]]
-    path_a: tuple[str, ...]
-    path_b: tuple[str, ...]
-    usage_a: Usage
-    usage_b: Usage
-    effects_a: tuple[str, ...]
-    effects_b: tuple[str, ...]
-
-
-def steps_of(snapshots: Sequence[StateSnapshot], usage: Mapping[str, Usage]) -> list[Step]:
-    """Return the steps of a thread, oldest first, given its line of checkpoints in the same order."""
-    steps: list[Step] = []
-    for before, snapshot in zip([None, *snapshots], snapshots, strict=False):
-        steps.append(_step(before, snapshot, usage))
-    return steps
+    inside: dict[str, list[Step]] = {}
+    for step in sorted(inner, key=lambda each: each.checkpoint_id):
+        inside.setdefault(ran_by[step.inside, step.checkpoint_id], []).append(step)
+    return [each for step in root for each in (step, *inside.get(step.checkpoint_id, ()))]
 
 
 def line_of(snapshots: Sequence[StateSnapshot]) -> list[StateSnapshot]:
@@ -65,12 +60,15 @@ def line_of(snapshots: Sequence[StateSnapshot]) -> list[StateSnapshot]:
 
 def find_step(steps: Sequence[Step], at: int | str) -> Step:
     """Return the step with this number or checkpoint id (or the beginning of one); raises `NotFound`, `UsageError`."""
-    number = _number(at)
+    number = step_number(at)
     found = (
-        [s for s in steps if s.number == number] if number is not None else _by_id(steps, str(at))
+        [s for s in steps if s.number == number and not s.inside]
+        if number is not None
+        else _by_id(steps, str(at))
     )
     if not found:
-        known = f"{steps[0].number} to {steps[-1].number}" if steps else "none"
+        numbers = [step.number for step in steps if not step.inside]
+        known = f"{numbers[0]} to {numbers[-1]}" if numbers else "none"
         raise NotFound(
             f"There is no step {at!r} in this thread.", hint=f"It has the steps {known}."
         )
@@ -81,29 +79,13 @@ def find_step(steps: Sequence[Step], at: int | str) -> Step:
     return found[-1]
 
 
-def difference(
-    a: tuple[str, Sequence[Step], Sequence[str]], b: tuple[str, Sequence[Step], Sequence[str]]
-) -> Difference:
-    """Compare two threads, each given as its id, its steps and its effects."""
-    common = _common(a[1], b[1])
-    last_a, last_b = _last(a[1]), _last(b[1])
-    keys = sorted(last_a.keys() | last_b.keys())
-    return Difference(
-        a=a[0],
-        b=b[0],
-        common_steps=common,
-        changed={
-            k: (last_a.get(k), last_b.get(k))
-            for k in keys
-            if not _same(last_a.get(k), last_b.get(k))
-        },
-        path_a=_path(a[1][common:]),
-        path_b=_path(b[1][common:]),
-        usage_a=sum((step.usage for step in a[1][common:]), Usage()),
-        usage_b=sum((step.usage for step in b[1][common:]), Usage()),
-        effects_a=tuple(a[2]),
-        effects_b=tuple(b[2]),
-    )
+def step_number(at: int | str) -> int | None:
+    """Return the number of a step of the thread's own graph, if that is what names it and no checkpoint's id."""
+    try:
+        number = int(at)
+    except ValueError:
+        return None
+    return number if isinstance(at, int) or len(at) < 7 else None
 
 
 def node_counts(steps: Sequence[Step]) -> dict[str, int]:
@@ -117,6 +99,14 @@ def node_counts(steps: Sequence[Step]) -> dict[str, int]:
 def checkpoint_id(snapshot: StateSnapshot) -> str:
     """Return the id of a snapshot's checkpoint."""
     return str(snapshot.config["configurable"]["checkpoint_id"])
+
+
+def same(old: Any, new: Any) -> bool:  # values of one state key
+    """Say whether two values are equal."""
+    try:
+        return bool(old == new)
+    except Exception:  # arrays and frames compare by element: compare what is stored of them
+        return _stored(old) == _stored(new)
 
 
 def _step(
@@ -146,14 +136,7 @@ def _step(
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(key for key in new if key not in old or not _same(old[key], new[key]))
-
-
-def _same(old: Any, new: Any) -> bool:  # values of one state key
-    try:
-        return bool(old == new)
-    except Exception:  # arrays and frames compare by element: compare what is stored of them
-        return _stored(old) == _stored(new)
+    return tuple(key for key in new if key not in old or not same(old[key], new[key]))
 
 
 def _stored(value: Any) -> object:  # a state key's value
@@ -167,29 +150,5 @@ def _time(snapshot: StateSnapshot) -> datetime:
     return datetime.fromisoformat(snapshot.created_at or "1970-01-01T00:00:00+00:00")
 
 
-def _number(at: int | str) -> int | None:
-    try:
-        number = int(at)
-    except ValueError:
-        return None
-    return number if isinstance(at, int) or len(at) < 7 else None
-
-
 def _by_id(steps: Sequence[Step], prefix: str) -> list[Step]:
     return [step for step in steps if prefix and step.checkpoint_id.startswith(prefix)]
-
-
-def _common(a: Sequence[Step], b: Sequence[Step]) -> int:
-    pairs = zip(a, b, strict=False)
-    return next(
-        (n for n, (x, y) in enumerate(pairs) if x.checkpoint_id != y.checkpoint_id),
-        min(len(a), len(b)),
-    )
-
-
-def _last(steps: Sequence[Step]) -> Mapping[str, Any]:
-    return steps[-1].values if steps else {}
-
-
-def _path(steps: Sequence[Step]) -> tuple[str, ...]:
-    return tuple("+".join(step.nodes) for step in steps if step.nodes)

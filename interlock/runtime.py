@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 from langgraph.runtime import RunControl
-from langgraph.types import StateSnapshot
 
 from interlock.answers import Desk
 from interlock.application import Application, Graph
@@ -27,24 +26,27 @@ from interlock.core.runs import (
     Step,
     Swept,
     ThreadSummary,
+    Tree,
 )
+from interlock.differences import Difference, difference
 from interlock.effects import answer_to, check_in_doubt, checked_result, doubted
 from interlock.errors import InterlockError, NotFound, UsageError
 from interlock.execution import Execution, Part, check_prompts, context_for, output_of
-from interlock.history import Difference, difference, find_step, line_of, steps_of
+from interlock.forks import Forks, title_of
 from interlock.inputs import (
     check_context,
     check_input,
     check_thread_id,
-    check_values,
     takes_our_context,
 )
 from interlock.notify.delivery import Delivered, Deliverer
 from interlock.notify.targets import targets_of
+from interlock.past import Past
 from interlock.postgres import locks
 from interlock.postgres.approvals import PostgresApprovals
-from interlock.postgres.checkpoints import saver_for, strict_serializer
+from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
 from interlock.postgres.effects import EffectStore
+from interlock.postgres.forks import ForkStore
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
 from interlock.postgres.pool import Pool, translated
@@ -56,9 +58,6 @@ PortsFor = Callable[[Lineage], Ports]
 
 NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
-
-HISTORY_LIMIT = 10_000
-"""Checkpoints of one thread that are read at once."""
 
 
 class Runtime:
@@ -85,6 +84,9 @@ class Runtime:
         self._ports_for = ports
         self._ports = ports(Lineage())
         self.effects_store = EffectStore(pool)
+        fork_store = ForkStore(pool)
+        self._past = Past(self.store, fork_store, self.effects_store, self._read)
+        self._forks = Forks(self.store, fork_store, self._past)
         self._graphs: dict[str, Graph] = {}
         self._controls: set[RunControl] = set()
 
@@ -230,20 +232,28 @@ class Runtime:
             snapshot = await compiled.aget_state({"configurable": {"thread_id": thread_id}})
         return replace(run, output=output_of(compiled, snapshot.values))
 
-    async def ahistory(self, thread_id: str) -> list[Step]:
-        """Return the steps of a thread, oldest first; raises `NotFound`."""
-        thread_id = await self.store.full_thread_id(thread_id)
-        row = await self.store.thread(thread_id)
-        line = line_of(await self._snapshots(row["graph"], thread_id))
-        return steps_of(line, await self.store.usage(thread_id))
+    async def ahistory(self, thread_id: str, *, inside: bool = False) -> list[Step]:
+        """Return the steps of a thread, oldest first; raises `NotFound`.
+
+        Args:
+            thread_id: the thread.
+            inside: the steps of its subgraphs too, each after the step that ran it.
+        """
+        full = await self.store.full_thread_id(thread_id)
+        return await self._past.history(full, inside=inside)
 
     async def astep(self, thread_id: str, at: int | str) -> Step:
-        """Return one step, by number or checkpoint id; raises `NotFound`."""
-        return find_step(await self.ahistory(thread_id), at)
+        """Return one step, by its number, or by its checkpoint's id, also inside a subgraph; raises `NotFound`."""
+        return await self._past.step(await self.store.full_thread_id(thread_id), at)
 
     async def adiff(self, a: str, b: str) -> Difference:
         """Compare two threads: state, path, effects, tokens and cost; raises `NotFound`."""
-        return difference(await self._side(a), await self._side(b))
+        a, b = await self.store.full_thread_id(a), await self.store.full_thread_id(b)
+        return difference(await self._past.side(a, b), await self._past.side(b, a))
+
+    async def atree(self, thread_id: str) -> Tree:
+        """Return all that was forked from the first ancestor of a thread; raises `NotFound`."""
+        return await self._past.tree(await self.store.full_thread_id(thread_id))
 
     async def aquestions(self, thread_id: str | None = None) -> list[OpenQuestion]:
         """Return what waits for a person, oldest first; of one thread or of all."""
@@ -400,7 +410,7 @@ class Runtime:
             kind="invoke",
             context=self._new_context(compiled, model, context),
             input=values,
-            title=_title(values),
+            title=title_of(values),
         )
         await self.store.add(new)
         return await self.store.stored(new.run_id)
@@ -475,56 +485,15 @@ class Runtime:
     async def _forked(
         self, thread_id: str, at: int | str, values: Mapping[str, Any], model: str | None
     ) -> StoredRun:
-        row = await self.store.thread(thread_id)
-        compiled = self.graph(row["graph"])
-        values = check_values(compiled, values)
-        steps = await self.ahistory(thread_id)
-        step = find_step(steps, at)
-        context = dict(row["context"])
+        context: Mapping[str, Any] | None = None  # JSON
         if model is not None:
-            context["model"] = self._checked_model(model)
-        new = NewRun(
-            run_id=str(uuid4()),
-            thread_id=str(uuid4()),
-            graph=row["graph"],
-            kind="fork",
-            context=context,
-            input=values,
-            title=_title(values) or row["title"],
-            parent=(thread_id, step.checkpoint_id),
-            copied=step.checkpoint_id,
-        )
-        if (
-            step.source == "input"
-        ):  # before the input is applied, a changed state is a changed input
-            before = [each.checkpoint_id for each in steps if each.number < step.number]
-            given = {**await self._input_of(compiled, step), **values}
-            new = replace(
-                new,
-                kind="invoke",
-                input=check_input(compiled, given),
-                copied=before[-1] if before else None,
-            )
-        await self.store.add(new)
-        return await self.store.stored(new.run_id)
+            row = await self.store.thread(thread_id)
+            context = {**row["context"], "model": self._checked_model(model)}
+        return await self._forks.submit(thread_id, at, values, context)
 
-    async def _input_of(
-        self, graph: Graph, step: Step
-    ) -> Mapping[str, Any]:  # the graph's input schema
-        return dict((await self.store.stored(step.run_id)).input(strict_serializer(graph)))
-
-    async def _side(self, thread_id: str) -> tuple[str, list[Step], list[str]]:
-        thread_id = await self.store.full_thread_id(thread_id)
-        effects = [row["action"] for row in await self.store.effects(thread_id) if row["done"]]
-        return thread_id, await self.ahistory(thread_id), effects
-
-    async def _snapshots(self, graph: str, thread_id: str) -> list[StateSnapshot]:
-        config = {"configurable": {"thread_id": thread_id}}
-        with translated():
-            history = self._durable(graph).aget_state_history(
-                cast("Any", config), limit=HISTORY_LIMIT
-            )
-            return [snapshot async for snapshot in history]
+    def _read(self, name: str) -> Graph:
+        graph = self.graph(name)
+        return graph.copy({"checkpointer": reader_for(graph, self._pool)})
 
     def _durable(self, name: str) -> Graph:
         if name not in self._graphs:
@@ -582,9 +551,3 @@ async def _last(parts: AsyncIterator[Part]) -> Run:
             hint="This is a fault of Interlock; please report it.",
         )
     return run
-
-
-def _title(values: Mapping[str, Any]) -> str:
-    return next(
-        (value for value in values.values() if isinstance(value, str) and value.strip()), ""
-    )

@@ -11,7 +11,7 @@ from interlock.core.runs import OpenQuestion, Run, Step, Usage
 
 if TYPE_CHECKING:
     from interlock.core.runs import ThreadSummary
-    from interlock.history import Difference
+    from interlock.differences import Difference
 
 JSON = dict[str, Any]  # a JSON object
 

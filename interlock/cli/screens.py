@@ -30,7 +30,7 @@ from interlock.core.runs import OpenQuestion, Step, Usage
 
 if TYPE_CHECKING:
     from interlock.core.runs import ThreadSummary
-    from interlock.history import Difference
+    from interlock.differences import Difference
 
 STATUS_STYLES = {
     "succeeded": "green",

@@ -264,7 +264,10 @@ class Step:
         changed: the state keys whose values differ from the step before.
         values: the whole state.
         seconds: wall time since the step before.
-        usage: model calls made in this step, subgraphs included.
+        usage: model calls made in this step, subgraphs included; none for a step inside a subgraph, as they are
+            counted by the steps of the thread's own graph.
+        inside: the checkpoint namespace of the subgraph that it is a step of; empty for the thread's own graph.
+        path: the names of the nodes that lead to that subgraph, from the thread's own graph inwards.
     """
 
     number: int
@@ -279,6 +282,8 @@ class Step:
     questions: tuple[str, ...] = ()
     seconds: float = 0.0
     usage: Usage = Usage()
+    inside: str = ""
+    path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +299,33 @@ class ThreadSummary:
     parent_thread_id: str | None
     error: str
     model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """A thread with all that was forked from it.
+
+    Attributes:
+        purpose: `fork`, `replay`, or empty for the thread that all others come from.
+        forked_at: number of the step that it was forked from; None when that step is gone, or for no fork.
+        forked_inside: the names of the nodes that lead to the subgraph that this step is of.
+        effects: how many actions it did; what a fork took from its parent's records is not counted.
+        tokens: what its own model calls took.
+        asked: whether it is the thread that the tree was asked for.
+        children: oldest first.
+    """
+
+    thread_id: str
+    title: str
+    status: str
+    purpose: str
+    created_at: datetime
+    effects: int
+    tokens: int
+    forked_at: int | None = None
+    forked_inside: tuple[str, ...] = ()
+    asked: bool = False
+    children: tuple[Tree, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import (
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
+    CheckpointTuple,
 )
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -26,6 +27,9 @@ from langgraph.graph.state import CompiledStateGraph
 
 from interlock.postgres.plain import clean
 from interlock.postgres.pool import Pool
+
+_RESUMING = "__pregel_resuming"
+"""LangGraph's flag for a subgraph that goes on where it was; a test holds the name."""
 
 Check = Callable[[str], Awaitable[None]]
 """Raises when this process has lost its hold on a thread."""
@@ -40,6 +44,18 @@ class Saver(AsyncPostgresSaver):
     def __init__(self, pool: Pool, serde: SerializerProtocol, check: Check) -> None:
         super().__init__(pool, serde=serde)
         self._check = check
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the checkpoint that is asked for; tell a subgraph with a memory whether it had begun.
+
+        A subgraph that was compiled with `checkpointer=True` has checkpoints of earlier steps. When its thread is
+        resumed, or a fork begins, before it has begun anew, LangGraph 1.2 takes those for a run that was interrupted,
+        gives it no input, and goes on with what it had said before.
+        """
+        found = await super().aget_tuple(config)
+        if found is not None and _of_another_step(config, found):
+            config["configurable"].pop(_RESUMING, None)  # as LangGraph does where it replays
+        return found
 
     async def aput(
         self,
@@ -82,6 +98,24 @@ class _Beside:
     value: str | float
 
 
+class _Remembering(JsonPlusSerializer):
+    """Restores equal bytes once; who reads a history gets the same value in each step that has it."""
+
+    def __init__(self, allowed: set[tuple[str, ...]]) -> None:
+        super().__init__(pickle_fallback=False, allowed_msgpack_modules=allowed)
+        self._known: dict[tuple[str, bytes], Any] = {}
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:  # a channel's value
+        if data not in self._known:
+            self._known[data] = super().loads_typed(data)
+        return self._known[data]
+
+
+def reader_for(graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool) -> Saver:
+    """Return a checkpointer for reading a history once: it keeps what it restored, and writes nothing."""
+    return Saver(pool, _Remembering(_schema_types(graph)), _refuse)
+
+
 def saver_for(graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool, check: Check) -> Saver:
     """Return a checkpointer that restores only types which the graph's schemas name."""
     return Saver(pool, strict_serializer(graph), check)
@@ -93,6 +127,19 @@ def strict_serializer(
     """Return LangGraph's serializer that restores plain data and the types of a graph's schemas, nothing else."""
     allowed = _schema_types(graph) if graph is not None else None
     return JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=allowed)
+
+
+async def _refuse(thread_id: str) -> None:
+    raise RuntimeError(f"thread {thread_id} is only read here")
+
+
+def _of_another_step(config: RunnableConfig, found: CheckpointTuple) -> bool:
+    configurable = config["configurable"]
+    parents = found.metadata.get("parents", {})
+    around = configurable.get("checkpoint_map", {})
+    return bool(configurable.get(_RESUMING)) and parents != {
+        namespace: around[namespace] for namespace in around if namespace in parents
+    }
 
 
 def _whole(writes: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:  # channel, value
@@ -117,6 +164,12 @@ def _storable(value: Any) -> Any:  # a channel's value
 
 
 def _schema_types(graph: CompiledStateGraph[Any, Any, Any, Any]) -> set[tuple[str, ...]]:
+    inner = (each for _, each in graph.get_subgraphs(recurse=True))
+    graphs = [graph, *(each for each in inner if isinstance(each, CompiledStateGraph))]
+    return set().union(*map(_own_schema_types, graphs))
+
+
+def _own_schema_types(graph: CompiledStateGraph[Any, Any, Any, Any]) -> set[tuple[str, ...]]:
     builder = graph.builder
     schemas = [builder.state_schema, builder.input_schema, builder.output_schema]
     schemas += [spec.input_schema for spec in builder.nodes.values()]

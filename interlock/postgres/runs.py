@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
+from interlock.core.lineage import Lineage
 from interlock.core.runs import OpenQuestion, Run, RunKind, RunStatus, Usage
 from interlock.core.usage import ModelCall
 from interlock.errors import NotFound, ThreadBusy, UsageError
-from interlock.postgres import questions
+from interlock.postgres import forks, questions
+from interlock.postgres.forks import Prefix
 from interlock.postgres.plain import clean, exact, jsonb
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
@@ -30,7 +33,9 @@ class NewRun:
         context: the model, the role models and the pinned prompts that it uses.
         answers: for a resume: LangGraph's interrupt id -> answer.
         parent: for a fork: the thread and checkpoint that it starts from.
-        copied: the checkpoint of the parent's thread up to which its line is copied.
+        prefix: for a fork: what its thread begins with.
+        lineage: which work of its parents a fork may use.
+        purpose: of the thread: `fork`, `replay`, or empty.
     """
 
     run_id: str
@@ -42,7 +47,9 @@ class NewRun:
     answers: Mapping[str, Any] | None = None
     title: str = ""
     parent: tuple[str, str] | None = None
-    copied: str | None = None
+    prefix: Prefix | None = None
+    lineage: Lineage = field(default_factory=Lineage)
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +58,14 @@ class StoredRun:
 
     Attributes:
         packed: the serializer's type and bytes of the input.
+        lineage: which work of its parents the run's thread may use.
     """
 
     run: Run
     context: Mapping[str, Any]
     packed: tuple[str, bytes] = ("null", b"")
     answers: Mapping[str, Any] | None = None
+    lineage: Lineage = field(default_factory=Lineage)
 
     def input(self, serde: SerializerProtocol) -> Any:  # the graph's input schema
         """Return the input, restored by the serializer of the run's graph, which knows its types."""
@@ -96,14 +105,8 @@ class RunStore:
         async with connected(self._pool) as connection, connection.transaction():
             await add_run(connection, new, self._dumped(new.input))
             await _refuse_waiting(connection, new.thread_id)
-            if new.parent is not None and new.copied is not None:
-                values = {
-                    "thread_id": new.parent[0],
-                    "checkpoint_id": new.copied,
-                    "to_thread_id": new.thread_id,
-                }
-                for name in ("copy_checkpoints", "copy_blobs", "copy_writes"):
-                    await execute(connection, SQL[name], values)
+            if new.prefix is not None:
+                await forks.copy(connection, new.prefix, new.thread_id, self._serde)
 
     async def start(self, run: Run, process: str, context: Mapping[str, Any]) -> None:
         """Note that a process begins an attempt at a run; it must hold the thread.
@@ -239,7 +242,12 @@ async def add_run(
         "input": blob,
         "answers": None if new.answers is None else exact(new.answers, "The answer"),
     }
-    lineage = {"parent_thread_id": parent[0], "parent_checkpoint_id": parent[1]}
+    lineage = {
+        "parent_thread_id": parent[0],
+        "parent_checkpoint_id": parent[1],
+        "lineage": Jsonb(new.lineage.to_json()) if new.parent else Jsonb({}),
+        "purpose": new.purpose,
+    }
     await execute(connection, SQL["open_thread"], thread | lineage)
     await _refuse_other_graph(connection, new)
     try:
@@ -267,6 +275,7 @@ def _stored(row: DictRow) -> StoredRun:
         context=row["context"],
         packed=(row["input_type"] or "null", row["input"] or b""),
         answers=row["answers"],
+        lineage=Lineage.from_json(row["lineage"]),
     )
 
 

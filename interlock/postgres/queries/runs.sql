@@ -1,6 +1,6 @@
 -- open_thread: make a thread, or leave the one that exists
-insert into interlock.threads (thread_id, graph, title, context, parent_thread_id, parent_checkpoint_id)
-values (%(thread_id)s, %(graph)s, %(title)s, %(context)s, %(parent_thread_id)s, %(parent_checkpoint_id)s)
+insert into interlock.threads (thread_id, graph, title, context, parent_thread_id, parent_checkpoint_id, lineage, purpose)
+values (%(thread_id)s, %(graph)s, %(title)s, %(context)s, %(parent_thread_id)s, %(parent_checkpoint_id)s, %(lineage)s, %(purpose)s)
 on conflict (thread_id) do nothing;
 
 -- add_run: accept a run on a thread
@@ -37,10 +37,11 @@ where thread_id = %(prefix)s or (starts_with(thread_id, %(prefix)s) and thread_i
 order by thread_id <> %(prefix)s limit 3;
 
 -- run: one run
-select * from interlock.runs where run_id = %(run_id)s;
+select r.*, t.lineage from interlock.runs r join interlock.threads t using (thread_id) where r.run_id = %(run_id)s;
 
 -- latest_run: the last run of a thread
-select * from interlock.runs where thread_id = %(thread_id)s order by number desc limit 1;
+select r.*, t.lineage from interlock.runs r join interlock.threads t using (thread_id)
+where r.thread_id = %(thread_id)s order by r.number desc limit 1;
 
 -- add_model_call: note what a model call took
 insert into interlock.model_calls (thread_id, run_id, task_id, node, model, input_tokens, output_tokens, cost, seconds)
@@ -69,35 +70,6 @@ update interlock.effects set done = true, result = %(result)s, finished_at = now
 select status, count(*)::int as count
 from (select distinct on (thread_id) status from interlock.runs order by thread_id, number desc) as latest
 group by status;
-
--- copy_checkpoints: copy a checkpoint and its ancestors, of the root graph, to another thread
-with recursive line as (
-    select checkpoint_id, parent_checkpoint_id from checkpoints
-    where thread_id = %(thread_id)s and checkpoint_ns = '' and checkpoint_id = %(checkpoint_id)s
-    union all
-    select c.checkpoint_id, c.parent_checkpoint_id from checkpoints c join line on c.checkpoint_id = line.parent_checkpoint_id
-    where c.thread_id = %(thread_id)s and c.checkpoint_ns = ''
-)
-insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
-select %(to_thread_id)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
-from checkpoints where thread_id = %(thread_id)s and checkpoint_ns = '' and checkpoint_id in (select checkpoint_id from line);
-
--- copy_blobs: copy the values that the copied checkpoints of a thread refer to
-insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
-select distinct on (b.channel, b.version) %(to_thread_id)s, b.checkpoint_ns, b.channel, b.version, b.type, b.blob
-from checkpoints c
-cross join lateral jsonb_each_text(c.checkpoint -> 'channel_versions') as v (channel, version)
-join checkpoint_blobs b
-    on b.thread_id = %(thread_id)s and b.checkpoint_ns = '' and b.channel = v.channel and b.version = v.version
-where c.thread_id = %(to_thread_id)s and c.checkpoint_ns = ''
-on conflict do nothing;
-
--- copy_writes: copy what ran after each copied checkpoint but the last: a fork runs that step anew
-insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path)
-select %(to_thread_id)s, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx, w.channel, w.type, w.blob, w.task_path
-from checkpoint_writes w
-join checkpoints c on c.thread_id = %(to_thread_id)s and c.checkpoint_ns = '' and c.checkpoint_id = w.checkpoint_id
-where w.thread_id = %(thread_id)s and w.checkpoint_ns = '' and w.checkpoint_id <> %(checkpoint_id)s;
 
 -- lock_thread: try to hold a thread for as long as this session lives
 select pg_try_advisory_lock(hashtextextended(%(thread_id)s, %(seed)s)) as locked;

@@ -1,0 +1,109 @@
+"""The difference of two threads. Pure: steps and effects in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+from interlock.core.effects import Effect
+from interlock.core.runs import Step, Usage
+from interlock.history import same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How two threads differ.
+
+    Attributes:
+        common_steps: how many steps both have in common, from the beginning.
+        changed: state key -> (value in a, value in b), where they differ at the end.
+        path_a: the nodes that ran after the common steps, in order; parallel nodes joined with `+`.
+        usage_a: the model calls after the common steps.
+        effects_a: the actions done on the thread.
+        effects_both: what both did, or one did and the other took from its records.
+        effects_only_a: what only the one did.
+    """
+
+    a: str
+    b: str
+    common_steps: int
+    changed: Mapping[str, tuple[Any, Any]]
+    path_a: tuple[str, ...]
+    path_b: tuple[str, ...]
+    usage_a: Usage
+    usage_b: Usage
+    effects_a: tuple[str, ...]
+    effects_b: tuple[str, ...]
+    effects_both: tuple[Effect, ...] = ()
+    effects_only_a: tuple[Effect, ...] = ()
+    effects_only_b: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A thread that is compared.
+
+    Attributes:
+        effects: what was done on it, oldest first.
+        behind: keys of those effects that were done before the two threads parted.
+    """
+
+    thread_id: str
+    steps: Sequence[Step]
+    effects: Sequence[Effect] = ()
+    behind: AbstractSet[str] = frozenset()
+
+
+def difference(a: Side, b: Side) -> Difference:
+    """Compare two threads."""
+    common = _common(a.steps, b.steps)
+    after_a, after_b = a.steps[common:], b.steps[common:]
+    both = _both(a, b)
+    return Difference(
+        a=a.thread_id,
+        b=b.thread_id,
+        common_steps=common,
+        changed=_changed(_last(a.steps), _last(b.steps)),
+        path_a=_path(after_a),
+        path_b=_path(after_b),
+        usage_a=sum((step.usage for step in after_a), Usage()),
+        usage_b=sum((step.usage for step in after_b), Usage()),
+        effects_a=tuple(each.action for each in a.effects),
+        effects_b=tuple(each.action for each in b.effects),
+        effects_both=tuple(each for each in a.effects if each.key in both)
+        + tuple(each for each in b.effects if each.key in b.behind),
+        effects_only_a=tuple(each for each in a.effects if each.key not in both),
+        effects_only_b=tuple(each for each in b.effects if each.key not in both),
+    )
+
+
+def _both(a: Side, b: Side) -> set[str]:
+    """Return the keys of effects that both threads have: done before they parted, or one record used by both."""
+    records_a = {each.key: each.source or each.key for each in a.effects}
+    records_b = {each.key: each.source or each.key for each in b.effects}
+    shared = set(records_a.values()) & set(records_b.values())
+    used = {key for key, record in (records_a | records_b).items() if record in shared}
+    return used | a.behind | b.behind
+
+
+def _changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:  # states
+    keys = sorted(a.keys() | b.keys())
+    return {k: (a.get(k), b.get(k)) for k in keys if not same(a.get(k), b.get(k))}
+
+
+def _common(a: Sequence[Step], b: Sequence[Step]) -> int:
+    pairs = zip(a, b, strict=False)
+    return next(
+        (n for n, (x, y) in enumerate(pairs) if x.checkpoint_id != y.checkpoint_id),
+        min(len(a), len(b)),
+    )
+
+
+def _last(steps: Sequence[Step]) -> Mapping[str, Any]:
+    return steps[-1].values if steps else {}
+
+
+def _path(steps: Sequence[Step]) -> tuple[str, ...]:
+    return tuple("+".join(step.nodes) for step in steps if step.nodes)

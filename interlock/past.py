@@ -1,0 +1,167 @@
+"""Looks back: a thread's steps, those of its subgraphs, what sets two threads apart, and what was forked from what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StateSnapshot
+
+from interlock.application import Graph
+from interlock.branching import names_in
+from interlock.core.runs import Step, Tree
+from interlock.differences import Side
+from interlock.errors import UsageError
+from interlock.history import find_step, in_time, line_of, step_number, steps_of
+from interlock.postgres.effects import EffectStore
+from interlock.postgres.forks import ForkStore, Place
+from interlock.postgres.pool import translated
+from interlock.postgres.runs import RunStore
+
+HISTORY_LIMIT = 10_000
+"""Checkpoints of one graph on a thread that are read at once."""
+
+
+class Past:
+    """Reads what happened on threads.
+
+    `reader` returns a graph by its name, with a checkpointer that reads.
+    """
+
+    def __init__(
+        self,
+        runs: RunStore,
+        forks: ForkStore,
+        effects: EffectStore,
+        reader: Callable[[str], Graph],
+    ) -> None:
+        self._runs = runs
+        self._forks = forks
+        self._effects = effects
+        self._reader = reader
+
+    def graph(self, name: str) -> Graph:
+        """Return a graph with a checkpointer that reads."""
+        return self._reader(name)
+
+    async def history(self, thread_id: str, *, inside: bool = False) -> list[Step]:
+        """Return the steps of a thread, oldest first, on request with those of its subgraphs."""
+        graph = self._reader((await self._runs.thread(thread_id))["graph"])
+        root = steps_of(await _line(graph, thread_id), await self._runs.usage(thread_id))
+        if not inside:
+            return root
+        places = await self._forks.places(thread_id)
+        inner: list[Step] = []
+        for namespace in sorted({each.namespace for each in places} - {""}):
+            inner += await _inner(graph, thread_id, namespace)
+        return in_time(root, inner, _ran_by(places))
+
+    async def step(self, thread_id: str, at: int | str) -> Step:
+        """Return one step, by number or checkpoint id; raises `NotFound`, `UsageError`."""
+        found = [] if step_number(at) is not None else await self._found(thread_id, str(at))
+        if len(found) > 1:
+            raise _ambiguous(at)
+        if not found or not found[0].namespace:
+            return find_step(await self.history(thread_id), at)
+        graph = self._reader((await self._runs.thread(thread_id))["graph"])
+        return find_step(await _inner(graph, thread_id, found[0].namespace), at)
+
+    async def side(self, thread_id: str, other: str) -> Side:
+        """Return what a comparison with another thread looks at."""
+        done = [each for each in await self._effects.effects(thread_id) if each.status == "done"]
+        return Side(
+            thread_id=thread_id,
+            steps=await self.history(thread_id),
+            effects=done,
+            behind=await self._forks.effects_behind(thread_id, other),
+        )
+
+    async def tree(self, thread_id: str) -> Tree:
+        """Return the tree of forks that a thread belongs to."""
+        rows = await self._forks.tree(thread_id)
+        return _tree(rows, rows[0], thread_id)
+
+    async def _found(self, thread_id: str, prefix: str) -> list[Place]:
+        places = await self._forks.places(thread_id)
+        return [each for each in places if prefix and each.checkpoint_id.startswith(prefix)]
+
+
+def subgraph(graph: Graph, namespace: str) -> Graph | None:
+    """Return the subgraph that runs in a namespace; None when the graph does not show it.
+
+    LangGraph does not see subgraphs that are called by tools, or by functions that hide them.
+    """
+    for _, found in graph.get_subgraphs(namespace="|".join(names_in(namespace)), recurse=True):
+        return found if isinstance(found, CompiledStateGraph) else None
+    return None
+
+
+async def _inner(graph: Graph, thread_id: str, namespace: str) -> list[Step]:
+    return steps_of(await _line(graph, thread_id, namespace), {}, inside=namespace)
+
+
+async def _line(graph: Graph, thread_id: str, namespace: str = "") -> list[StateSnapshot]:
+    config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace}}
+    if namespace and subgraph(graph, namespace) is None:
+        return line_of(await _bare(graph, config))
+    with translated():
+        found = graph.aget_state_history(cast("Any", config), limit=HISTORY_LIMIT)
+        return line_of([snapshot async for snapshot in found])
+
+
+async def _bare(graph: Graph, config: dict[str, Any]) -> list[StateSnapshot]:  # LangGraph's config
+    """Return checkpoints of a subgraph that cannot be seen: their state, without the tasks."""
+    saver = cast("Any", graph.checkpointer)
+    with translated():
+        found = [each async for each in saver.alist(config, limit=HISTORY_LIMIT)]
+    return [
+        StateSnapshot(
+            values=_state(each.checkpoint["channel_values"]),
+            next=(),
+            config=each.config,
+            metadata=each.metadata,
+            created_at=each.checkpoint["ts"],
+            parent_config=each.parent_config,
+            tasks=(),
+            interrupts=(),
+        )
+        for each in found
+    ]
+
+
+def _state(channels: Mapping[str, Any]) -> dict[str, Any]:  # any graph's channels
+    return {
+        name: value
+        for name, value in channels.items()
+        if not name.startswith(("__", "branch:", "join:"))
+    }
+
+
+def _ran_by(places: Sequence[Place]) -> dict[tuple[str, str], str]:
+    return {(each.namespace, each.checkpoint_id): each.parents.get("", "") for each in places}
+
+
+def _ambiguous(at: int | str) -> UsageError:
+    return UsageError(
+        f"{at!r} fits several checkpoints.", hint="Give more characters, or the step's number."
+    )
+
+
+def _tree(
+    rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any], asked: str
+) -> Tree:  # SQL rows
+    children = [each for each in rows if each["parent_thread_id"] == row["thread_id"]]
+    return Tree(
+        thread_id=row["thread_id"],
+        title=row["title"],
+        status=row["status"],
+        purpose=row["purpose"],
+        created_at=row["created_at"],
+        effects=row["effects"],
+        tokens=row["tokens"],
+        forked_at=row["forked_at"],
+        forked_inside=names_in(row["forked_inside"]),
+        asked=row["thread_id"] == asked,
+        children=tuple(_tree(rows, each, asked) for each in children),
+    )
