@@ -170,12 +170,18 @@ class _Acting:
                     entry = await self._permitted(entry)
 
     async def _settled(self, entry: Entry) -> Entry:
-        """Find out what became of an earlier attempt."""
-        may_act = self._fault is None
+        """Find out what became of an earlier attempt, which may have had arguments that a person agreed to."""
+        asked, facts, fault = self.intention, self.facts, self._fault
+        if entry.request not in ("", asked.request):
+            fault = await self._change(entry.arguments) or _misplaced(
+                self.declared, asked.site.node
+            )
         found = await settle(
-            self.runtime, self.around, self.declared, self.intention, entry, may_act=may_act
+            self.runtime, self.around, self.declared, self.intention, entry, may_act=fault is None
         )
-        if found.standing == "done" and found.key != self.intention.key:
+        if not (found.standing == "new" and found.attempt):
+            self.intention, self.facts = asked, facts
+        if found.standing == "done" and found.key != asked.key:
             return await self._look()  # a parent's act, which this one must use up
         return found
 
@@ -259,7 +265,8 @@ class _Acting:
         await self._learn(decision)
         if decision["type"] not in ("approve", "edit"):
             raise _rejected(self.declared, decision)
-        await self._agree(decision)
+        if fault := await self._change(decision["arguments"]):
+            raise fault
         entry = await self._written(decision.get("question", ""))
         if entry.standing in ("unapproved", "asked"):
             raise ActionRefused(
@@ -268,21 +275,22 @@ class _Acting:
             )
         return entry
 
-    async def _agree(self, decision: Decision) -> None:
-        """Go on with the arguments that a person agreed to; raises `ActionRefused` when they may not be."""
-        agreed = self.declared.validate_arguments(decision["arguments"])
+    async def _change(self, arguments: Mapping[str, Any]) -> ActionRefused | None:  # JSON
+        """Go on with the arguments that a person agreed to; return why they may not be."""
+        agreed, asked = self.declared.validate_arguments(arguments), self.intention
+        request = self.declared.request(agreed)
         self.facts = with_arguments(as_json(self.facts), self.declared, agreed)
         self.intention = replace(
-            self.intention,
+            asked,
             arguments=agreed,
-            request=self.declared.request(agreed),
+            request=request,
             cost=self.facts.cost,
+            edited_from="" if request == asked.request else asked.request,
         )
         verdict = self.around.policy().decide(self.facts)
         if verdict.ruling == "deny":
-            raise _denied(self.declared, verdict)
-        if fault := self._unmet() or await self._over_budget():
-            raise fault
+            return _denied(self.declared, verdict)
+        return self._unmet() or await self._over_budget()
 
     async def _learn(self, decision: Decision) -> None:
         """Let trust move with what a person said of the agent's proposal."""

@@ -35,6 +35,7 @@ class Intention:
         cost: the declared estimate, in US dollars.
         reversible: whether it can be undone.
         verdict: what the policy said, as JSON; kept for whoever looks later.
+        edited_from: the request as the agent made it, where a person agreed to other arguments; else empty.
     """
 
     key: str
@@ -45,6 +46,12 @@ class Intention:
     cost: float = 0.0
     reversible: bool = False
     verdict: Mapping[str, Any] = field(default_factory=dict)  # JSON
+    edited_from: str = ""
+
+    @property
+    def asked_for(self) -> str:
+        """The request as the agent made it: by it a fork or a replay finds what came of it."""
+        return self.edited_from or self.request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,8 @@ class Entry:
             `new` entry with attempt 0 was not written: nobody may act on it yet.
         result: JSON, and only there when it is done.
         error: what the last attempt raised, if it lived to tell.
+        request: of the attempt that is underway or in doubt: a person may have agreed to other arguments.
+        arguments: of that request, as JSON.
     """
 
     standing: Standing
@@ -64,6 +73,8 @@ class Entry:
     attempt: int = 1
     result: Any = None  # JSON
     error: str = ""
+    request: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,10 +275,16 @@ class MemoryLedger:
 
 
 def _entry(found: _Effect) -> Entry:
-    key, standing = found.intention.key, _standing(found)
+    intention, standing = found.intention, _standing(found)
     attempt = 0 if standing == "new" else found.attempt
-    entry = Entry(standing=standing, key=key, attempt=attempt, error=found.error)
-    return replace(entry, result=found.result) if standing == "done" else entry
+    entry = Entry(standing=standing, key=intention.key, attempt=attempt, error=found.error)
+    match standing:
+        case "done":
+            return replace(entry, result=found.result)
+        case "underway" | "in_doubt":
+            return replace(entry, request=intention.request, arguments=intention.arguments)
+        case _:
+            return entry
 
 
 def _standing(found: _Effect) -> Standing:

@@ -156,7 +156,9 @@ class PostgresLedger:
         while True:
             if await self._borrowed(intention):
                 return await self._standing(intention.key)
-            unused = [r for r in await self._unused(intention) if r["request"] == intention.request]
+            unused = [
+                r for r in await self._unused(intention) if r["asked_for"] == intention.asked_for
+            ]
             if unused and unused[0]["status"] == "done":
                 continue  # a parallel branch was faster, and there is another one
             if self._lineage.recorded_only:
@@ -204,6 +206,7 @@ def _values(intention: Intention) -> dict[str, Any]:  # SQL values
         "checkpoint_id": site.checkpoint_id,
         "action": intention.action,
         "request": intention.request,
+        "asked_for": intention.asked_for,
         "arguments": jsonb(intention.arguments),
         "cost": intention.cost,
         "reversible": intention.reversible,
@@ -215,8 +218,14 @@ def _entry(row: DictRow) -> Entry:
     key, attempt = row["key"], row["attempt"]
     if row["status"] == "done":
         return Entry(standing="done", key=key, attempt=attempt, result=row["result"])
-    standing: Standing = "underway" if row["underway"] else "in_doubt"
-    return Entry(standing=standing, key=key, attempt=attempt, error=row["error"])
+    return Entry(
+        standing="underway" if row["underway"] else "in_doubt",
+        key=key,
+        attempt=attempt,
+        error=row["error"],
+        request=row["request"],
+        arguments=row["arguments"],
+    )
 
 
 async def _patiently(write: Callable[[], Awaitable[list[DictRow]]]) -> list[DictRow]:

@@ -5,6 +5,7 @@ alter table interlock.effects
     add column task text not null default '',  -- LangGraph's checkpoint namespace of the task
     add column checkpoint_id text not null default '',  -- that the task started from; ids sort by time
     add column request text not null default '',  -- SHA-256 of action and arguments
+    add column asked_for text not null default '',  -- the same as the agent asked for it, before a person's edit
     add column status text not null default 'intended' check (status in ('intended', 'done', 'not_done')),
     add column attempt integer not null default 1,
     add column owner text not null default '',  -- names the lock of the process that performs it; empty when none does
@@ -21,7 +22,7 @@ alter table interlock.effects drop column done;
 -- One approval permits one act, and a fork uses each effect of its parent once, whatever the code above forgets.
 create unique index effects_approval on interlock.effects (approval) where approval is not null;
 create unique index effects_source on interlock.effects (thread_id, source) where source is not null;
-create index effects_request on interlock.effects (thread_id, request, number);
+create index effects_request on interlock.effects (thread_id, asked_for, number);
 create index effects_open on interlock.effects (intended_at) where status = 'intended';
 
 create table interlock.refusals (

@@ -1,8 +1,8 @@
 -- begin: write an intention that nothing stands against; no row means that something does
 insert into interlock.effects as held (
-    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, arguments, cost, reversible, verdict, approval, owner
+    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, asked_for, arguments, cost, reversible, verdict, approval, owner
 )
-select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, %(action)s, %(request)s,
+select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, %(action)s, %(request)s, %(asked_for)s,
     %(arguments)s, %(cost)s, %(reversible)s, %(verdict)s, %(approval)s, %(owner)s
 where not exists (
     select from interlock.questions q
@@ -15,14 +15,14 @@ where not exists (
     )
 )
 on conflict (key) do update set
-    status = 'intended', attempt = held.attempt + 1, owner = excluded.owner, error = '', request = excluded.request,
+    status = 'intended', attempt = held.attempt + 1, owner = excluded.owner, error = '', request = excluded.request, asked_for = excluded.asked_for,
     arguments = excluded.arguments, cost = excluded.cost, verdict = excluded.verdict, approval = excluded.approval,
     run_id = excluded.run_id, settled_by = '', intended_at = now()
 where held.status = 'not_done'
 returning attempt;
 
 -- standing: how an effect stands, whether its performer lives, and whether a person was asked about it
-select e.key, e.status, e.attempt, e.result, e.error,
+select e.key, e.status, e.attempt, e.request, e.arguments, e.result, e.error,
     e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway,
     exists (
         select from interlock.questions q
@@ -33,15 +33,15 @@ left join interlock.effects e on e.key = given.key;
 
 -- borrow: answer a request on a fork with the first equal effect of its parents that it has not used yet
 insert into interlock.effects as held (
-    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, arguments, cost, reversible, verdict,
+    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, asked_for, arguments, cost, reversible, verdict,
     status, result, source, finished_at
 )
-select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, e.action, e.request, e.arguments,
+select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, e.action, e.request, e.asked_for, e.arguments,
     0, e.reversible, e.verdict, 'done', e.result, e.key, now()
 from interlock.effects e
 join unnest(%(threads)s::text[], %(since)s::text[], %(before)s::text[]) as s (thread_id, since, before)
     on e.thread_id = s.thread_id and e.checkpoint_id >= s.since and (s.before = '' or e.checkpoint_id < s.before)
-where e.request = %(request)s and e.status = 'done'
+where e.asked_for = %(asked_for)s and e.status = 'done'
     and not exists (select from interlock.effects used where used.thread_id = %(thread_id)s and used.source = e.key)
 order by e.number
 limit 1
@@ -50,7 +50,7 @@ where held.status = 'not_done'
 returning source;
 
 -- unused: what the parents of a fork did after it, with an action or a request, that the fork has not used
-select e.key, e.thread_id, e.node, e.action, e.request, e.arguments, e.status, e.attempt, e.error,
+select e.key, e.thread_id, e.node, e.action, e.request, e.asked_for, e.arguments, e.status, e.attempt, e.error,
     e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway
 from interlock.effects e
 join unnest(%(threads)s::text[], %(since)s::text[], %(before)s::text[]) as s (thread_id, since, before)
@@ -63,7 +63,7 @@ order by e.number;
 select r.reason
 from interlock.refusals r
 join unnest(%(threads)s::text[]) as s (thread_id) on r.thread_id = s.thread_id
-where r.request = %(request)s
+where r.request = %(asked_for)s
 order by r.number
 limit 1;
 
