@@ -28,6 +28,7 @@ from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.migrations import migrate
 from interlock.postgres.pool import Pool, open_pool
+from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.recordings import PostgresRecordings
 from interlock.postgres.runs import RunStore
 from interlock.runtime import PortsFor
@@ -118,7 +119,10 @@ def _ports(
     )
 
     def made(lineage: Lineage) -> Ports:
-        return replace(shared, ledger=PostgresLedger(pool, thread_locks, lineage))
+        own = replace(shared, ledger=PostgresLedger(pool, thread_locks, lineage))
+        if not lineage.recorded_only:
+            return own
+        return replace(own, approvals=RecordedAnswers(pool, lineage))
 
     return made
 

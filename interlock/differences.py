@@ -65,7 +65,7 @@ def difference(a: Side, b: Side) -> Difference:
         a=a.thread_id,
         b=b.thread_id,
         common_steps=common,
-        changed=_changed(_last(a.steps), _last(b.steps)),
+        changed=changed(_last(a.steps), _last(b.steps)),
         path_a=_path(after_a),
         path_b=_path(after_b),
         usage_a=sum((step.usage for step in after_a), Usage()),
@@ -88,7 +88,8 @@ def _both(a: Side, b: Side) -> set[str]:
     return used | a.behind | b.behind
 
 
-def _changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:  # states
+def changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:  # states
+    """Return the keys whose values differ, with both."""
     keys = sorted(a.keys() | b.keys())
     return {k: (a.get(k), b.get(k)) for k in keys if not same(a.get(k), b.get(k))}
 

@@ -21,6 +21,7 @@ from interlock.core.sync import run_sync
 from interlock.differences import Difference
 from interlock.execution import Part
 from interlock.notify.delivery import Delivered
+from interlock.replays import Replay
 from interlock.runtime import Runtime
 
 
@@ -178,6 +179,12 @@ class Interlock(Runtime):
     ) -> Run:
         """Start a new thread from a step of another; see `afork`."""
         return run_sync(self.afork(thread_id, at=at, values=values, model=model))
+
+    def replay(
+        self, thread_id: str, *, at: int | str | None = None, live_tools: Sequence[str] = ()
+    ) -> Replay:
+        """Run a thread again out of its records; see `areplay`."""
+        return run_sync(self.areplay(thread_id, at=at, live_tools=live_tools))
 
     def submit_fork(
         self,

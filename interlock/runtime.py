@@ -28,9 +28,9 @@ from interlock.core.runs import (
     ThreadSummary,
     Tree,
 )
-from interlock.differences import Difference, difference
+from interlock.differences import Difference, changed, difference
 from interlock.effects import answer_to, check_in_doubt, checked_result, doubted
-from interlock.errors import InterlockError, NotFound, UsageError
+from interlock.errors import InterlockError, NotFound, ReplayDiverged, UsageError
 from interlock.execution import Execution, Part, check_prompts, context_for, output_of
 from interlock.forks import Forks, title_of
 from interlock.inputs import (
@@ -50,7 +50,9 @@ from interlock.postgres.forks import ForkStore
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
 from interlock.postgres.pool import Pool, translated
+from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
+from interlock.replays import Replay
 from interlock.settings import Settings
 
 PortsFor = Callable[[Lineage], Ports]
@@ -385,6 +387,36 @@ class Runtime:
         thread_id = await self.store.full_thread_id(thread_id)
         return (await self._forked(thread_id, at, values or {}, model)).run
 
+    async def areplay(
+        self, thread_id: str, *, at: int | str | None = None, live_tools: Sequence[str] = ()
+    ) -> Replay:
+        """Run a thread again out of its records: nothing is done, nobody is asked, and no model is called.
+
+        Args:
+            thread_id: the thread.
+            at: the step to begin from; default: its first.
+            live_tools: names of tools that are no actions and may be called all the same.
+
+        Raises:
+            NotFound: no such thread or step.
+            Exception: what a node raised, as then.
+        """
+        full = await self.store.full_thread_id(thread_id)
+        steps = await self.ahistory(full)
+        begin = at if at is not None else steps[0].checkpoint_id
+        stored = await self._forks.submit(full, begin, {}, recorded_only=True)
+        run, divergence = await self._replayed(stored, tuple(live_tools))
+        now = await self.ahistory(run.thread_id)
+        recorded = await self._ports.recordings.recorded_by_task(run.thread_id)
+        return Replay(
+            of=full,
+            run=run,
+            divergence=divergence,
+            changed=changed(steps[-1].values, now[-1].values),
+            model_calls=sum(recorded.values()),
+            effects=len([e for e in await self.aeffects(run.thread_id) if e.source]),
+        )
+
     # --- graphs ---
 
     def graph(self, name: str) -> Graph:
@@ -415,12 +447,45 @@ class Runtime:
         await self.store.add(new)
         return await self.store.stored(new.run_id)
 
+    async def _replayed(
+        self, stored: StoredRun, live_tools: tuple[str, ...]
+    ) -> tuple[Run, ReplayDiverged | None]:
+        """Run a replay to its end, and hand LangGraph's own interrupts what they were resumed with."""
+        around = replace(self._around(stored), live_tools=live_tools)
+        answers = RecordedAnswers(self._pool, stored.lineage)
+        while True:
+            try:
+                run = await _last(self._execute(stored, around=around))
+            except ReplayDiverged as divergence:
+                return await self.arun(stored.run.thread_id), divergence
+            if not (found := await answers.resumed(run.interrupts)):
+                return run, None
+            stored = await self._resumed(run, found, stored.context)
+
+    async def _resumed(
+        self, run: Run, answers: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> StoredRun:
+        new = NewRun(
+            run_id=str(uuid4()),
+            thread_id=run.thread_id,
+            graph=run.graph,
+            kind="resume",
+            context=context,
+            answers=answers,
+        )
+        await self.store.add(new)
+        return await self.store.stored(new.run_id)
+
     async def _execute(
-        self, stored: StoredRun, modes: Sequence[str] = ("updates", "custom")
+        self,
+        stored: StoredRun,
+        modes: Sequence[str] = ("updates", "custom"),
+        *,
+        around: Around | None = None,
     ) -> AsyncGenerator[Part]:
         graph = self._durable(stored.run.graph)
         check_prompts(stored)
-        around = self._around(stored)
+        around = around or self._around(stored)
         ours = self._context(stored.context, around.ports)
         execution = Execution(
             graph=graph,
@@ -469,6 +534,11 @@ class Runtime:
 
     async def _check_can_continue(self, stored: StoredRun) -> None:
         thread_id = stored.run.thread_id
+        if stored.lineage.recorded_only:
+            raise UsageError(
+                f"Thread {thread_id} is a replay, which is not resumed.",
+                hint="Replay again, or fork the thread that it replays.",
+            )
         if stored.run.status == "waiting":
             questions = await self.approvals.open_questions(thread_id)
             names = ", ".join(each.id for each in questions)
@@ -530,13 +600,12 @@ class Runtime:
         return Context(ports=ports, **{key: stored[key] for key in stored if key != "given"})
 
     def _around(self, stored: StoredRun) -> Around:
-        lineage: Lineage = getattr(stored, "lineage", Lineage())
         return Around(
-            ports=self._ports_for(lineage),
+            ports=self._ports_for(stored.lineage),
             graph=stored.run.graph,
             tenant=str(stored.context.get("tenant", "")),
             action_budget=stored.context.get("action_budget"),
-            lineage=lineage,
+            lineage=stored.lineage,
         )
 
 

@@ -189,7 +189,10 @@ async def ask_person(runtime: Runtime[Any], question: Question) -> Decision:
     approvals = around.ports.approvals
     found = await approvals.answer(name, site=site, digest=question.digest())
     if found is not None:
-        return decide(question.payload(name), Answer.model_validate(found))
+        asked = str(
+            found.get("question", name)
+        )  # a replay names the question that was answered then
+        return decide(question.payload(asked), Answer.model_validate(found))
     payload = (await _judged(question, around, site)).payload(name, site.checkpoint_id)
 
     def fits(answer: Answer) -> Answer:

@@ -123,6 +123,10 @@ class Recordings(Protocol):
         """Ask anew what a failed run of a thread asks again; forks and replays keep using its answers."""
         ...
 
+    async def recorded_by_task(self, thread_id: str) -> dict[str, int]:
+        """Return how many calls were answered from records, by task of the thread's own graph."""
+        ...
+
     async def run(self, work: Callable[[Recordings], Coroutine[Any, Any, T]]) -> T:
         """Do some work on the recordings, on whatever event loop this is called."""
         ...
@@ -148,6 +152,10 @@ class Unrecorded:
 
     async def forget(self, thread_id: str, run_id: str) -> None:
         """Do nothing."""
+
+    async def recorded_by_task(self, thread_id: str) -> dict[str, int]:
+        """Return nothing."""
+        return {}
 
     async def run(self, work: Callable[[Recordings], Coroutine[Any, Any, T]]) -> T:
         """Do some work."""

@@ -30,7 +30,7 @@ class PostgresApprovals:
         self._pool = pool
 
     async def answer(
-        self, question_id: str, *, site: Site, digest: str
+        self, question_id: str, *, site: Site | None = None, digest: str = ""
     ) -> Mapping[str, Any] | None:
         """Return the stored answer, `{"decisions": [...], "digest": ..., "by": ...}`; None while it is open."""
         rows = await self._fetch("answer", question_id=question_id)

@@ -105,3 +105,13 @@ select r.thread_id from interlock.runs r
 where r.status in ('queued', 'running') and r.error_kind <> 'breakpoint' and r.attempts < %(attempts)s
     and exists (select from interlock.questions q where q.answered_run = r.run_id and q.answered_by = %(by)s)
 order by r.number;
+
+-- asked_there: what a node of the threads that are replayed asked, in its order
+select q.question_id, q.digest, q.status, q.answer, q.payload, q.payload -> 'action_requests' -> 0 ->> 'name' as action,
+    q.payload -> 'action_requests' -> 0 ->> 'args' as arguments
+from interlock.questions q
+join unnest(%(threads)s::text[], %(since)s::text[], %(before)s::text[]) as s (thread_id, since, before) on q.thread_id = s.thread_id
+cross join lateral (select coalesce(q.payload -> 'question' ->> 'checkpoint_id', '') as checkpoint_id) as c
+where q.node = %(agent)s
+    and (q.digest = '' or (c.checkpoint_id >= s.since and (s.before = '' or c.checkpoint_id < s.before)))
+order by c.checkpoint_id, q.asked_at, q.question_id;
