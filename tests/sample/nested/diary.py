@@ -6,7 +6,7 @@ import operator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 from interlock.core.sync import sync_too
