@@ -383,7 +383,11 @@ async def test_a_loop_of_its_own_in_a_synchronous_node_is_recorded(
         return {"said": [asyncio.run(model.ainvoke("hello")).text]}
 
     serve(il, line(node=node))
+    untouched = recordings(il)._aside._loop
     run = await il.ainvoke("g", {"topic": "x"})
+
+    assert untouched is None
+    assert recordings(il)._aside._loop is not None  # the runtime's connections belong to its loop
     again = await replay(il, run, monkeypatch)
 
     assert again.output == run.output

@@ -6,6 +6,7 @@ import json
 import operator
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Annotated, Any
@@ -314,6 +315,24 @@ async def test_models_of_text_are_recorded() -> None:
             await in_node(more, configured(store, "other", REPLAY))
 
     assert live == replayed == {"said": ["one", "two"]}
+
+
+async def test_nothing_is_answered_after_a_replay_has_stopped() -> None:
+    """An application that caught the divergence is told of it again, also where it asks for what was recorded."""
+    store, model = MemoryRecordings(), FakeListLLM(responses=["one"])
+
+    async def node(state: State) -> State:
+        return {"said": [await model.ainvoke("hi")]}
+
+    async def careless(state: State) -> State:
+        with suppress(ReplayDiverged):
+            await model.ainvoke("another")
+        return await node(state)
+
+    with CALLS.installed():
+        await in_node(node, configured(store))
+        with pytest.raises(ReplayDiverged, match="'another'"):
+            await in_node(careless, configured(store, "fork", REPLAY))
 
 
 async def test_structured_output_is_recorded_as_its_fields() -> None:
