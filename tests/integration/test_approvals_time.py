@@ -225,7 +225,8 @@ async def test_an_answer_and_the_deadline_at_the_same_moment_are_never_both(
         winners = []
         for number in range(40):
             thread = f"t{number}"
-            [question] = await ask(first.store, {"within": 0.004}, thread=thread)
+            terms = {"within": 0.0005 + number * 0.0001}
+            [question] = await ask(first.store, terms, thread=thread)
             answer, _ = await asyncio.gather(
                 first.asubmit_answer(thread, Approve(question.id, "ann")),
                 second.asweep(),
