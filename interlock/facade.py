@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from typing import Any
 
+from interlock.application import Graph
 from interlock.core.effects import Effect, Refused
 from interlock.core.runs import (
     AnswerForm,
@@ -128,6 +129,10 @@ class Interlock(Runtime):
     def step(self, thread_id: str, at: int | str) -> Step:
         """Return one step; see `astep`."""
         return run_sync(self.astep(thread_id, at))
+
+    def graph_at(self, thread_id: str, at: int | str) -> Graph:
+        """Return the graph whose state a step holds; see `agraph_at`."""
+        return run_sync(self.agraph_at(thread_id, at))
 
     def tree(self, thread_id: str) -> Tree:
         """Return all that was forked from the first ancestor of a thread; see `atree`."""

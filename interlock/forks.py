@@ -74,6 +74,12 @@ class Forks:
         await self._runs.add(await self._begun(new, graph, places, place, step, values))
         return await self._runs.stored(new.run_id)
 
+    async def graph_at(self, thread_id: str, at: int | str) -> Graph:
+        """Return the graph whose state a step holds: the thread's, or a subgraph; raises as `submit`."""
+        thread = await self._runs.thread(thread_id)
+        step = await self._past.step(thread_id, at)
+        return _holder(self._past.graph(thread["graph"]), step)
+
     async def _begun(
         self,
         new: NewRun,
@@ -124,12 +130,7 @@ class Forks:
     async def _changes(
         self, graph: Graph, new: NewRun, place: Place, step: Step, values: Mapping[str, Any]
     ) -> list[Change]:
-        inner = subgraph(graph, place.namespace) if place.namespace else graph
-        if inner is None:
-            raise UsageError(
-                f"The state inside {'/'.join(step.path)} cannot be changed: its graph cannot be seen from outside.",
-                hint="Fork from there without changes, or from a step of the graph around it.",
-            )
+        inner = _holder(graph, step)
         checked = check_values(inner, values)
         if step.source != "input":
             return _written(inner, checked)
@@ -142,6 +143,16 @@ def title_of(values: Mapping[str, Any]) -> str:  # any graph's state
     return next(
         (value for value in values.values() if isinstance(value, str) and value.strip()), ""
     )
+
+
+def _holder(graph: Graph, step: Step) -> Graph:
+    inner = subgraph(graph, step.inside) if step.inside else graph
+    if inner is None:
+        raise UsageError(
+            f"The state inside {'/'.join(step.path)} cannot be changed: its graph cannot be seen from outside.",
+            hint="Fork from there without changes, or from a step of the graph around it.",
+        )
+    return inner
 
 
 def _place(places: list[Place], step: Step) -> Place:

@@ -253,6 +253,10 @@ class Runtime:
         a, b = await self.store.full_thread_id(a), await self.store.full_thread_id(b)
         return difference(await self._past.side(a, b), await self._past.side(b, a))
 
+    async def agraph_at(self, thread_id: str, at: int | str) -> Graph:
+        """Return the graph whose state a step holds: the thread's, or a subgraph; raises `NotFound`, `UsageError`."""
+        return await self._forks.graph_at(await self.store.full_thread_id(thread_id), at)
+
     async def atree(self, thread_id: str) -> Tree:
         """Return all that was forked from the first ancestor of a thread; raises `NotFound`."""
         return await self._past.tree(await self.store.full_thread_id(thread_id))

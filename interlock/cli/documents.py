@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from interlock.cli.texts import plain
 from interlock.core.offline import NOTICE
-from interlock.core.runs import OpenQuestion, Run, Step, Usage
+from interlock.core.runs import Notification, OpenQuestion, QuestionEvent, Run, Step, Swept, Usage
 
 if TYPE_CHECKING:
-    from interlock.core.runs import ThreadSummary
+    from interlock.core.effects import Effect
+    from interlock.core.runs import ThreadSummary, Tree
     from interlock.differences import Difference
 
 JSON = dict[str, Any]  # a JSON object
@@ -44,15 +46,49 @@ def question_document(question: OpenQuestion) -> JSON:
         "run_id": question.run_id,
         "graph": question.graph,
         "node": question.node,
+        "status": question.status,
+        "answered_by": question.answered_by,
         "asked_at": question.asked_at.isoformat(),
+        "kind": question.kind,
+        "effect": question.effect,
         "action": question.action,
         "arguments": dict(question.arguments),
         "summary": question.summary,
         "evidence": question.evidence,
         "consequences": dict(question.consequences),
         "decisions": question.decisions,
+        "digest": question.request,
+        "cost": question.cost,
+        "verdict": plain(question.verdict),
+        "assignees": list(question.assignees),
+        "needed": question.needed,
+        "votes": [asdict(each) for each in question.votes],
+        "deadline": _time(question.deadline),
+        "default": question.default if question.deadline else None,
+        "level": question.level,
         "payload": plain(question.payload),
     }
+
+
+def event_document(event: QuestionEvent) -> JSON:
+    """Return something that happened to a question."""
+    return {
+        "kind": event.kind,
+        "who": event.who,
+        "at": event.at.isoformat(),
+        "detail": plain(event.detail),
+    }
+
+
+def swept_document(swept: Swept) -> JSON:
+    """Return a step that time made a question take."""
+    return asdict(swept)
+
+
+def notification_document(notification: Notification) -> JSON:
+    """Return a notification; its target is named without what is secret of it."""
+    times = {"due_at": _time(notification.due_at), "sent_at": _time(notification.sent_at)}
+    return asdict(notification) | times
 
 
 def step_document(step: Step, *, values: bool = False) -> JSON:
@@ -66,6 +102,8 @@ def step_document(step: Step, *, values: bool = False) -> JSON:
         "nodes": list(step.nodes),
         "next": list(step.next),
         "changed": list(step.changed),
+        "inside": step.inside,
+        "path": list(step.path),
         "questions": list(step.questions),
         "seconds": step.seconds,
         "usage": usage_document(step.usage),
@@ -93,6 +131,23 @@ def thread_document(thread: ThreadSummary) -> JSON:
     }
 
 
+def tree_document(tree: Tree) -> JSON:
+    """Return a thread with all that was forked from it."""
+    return {
+        "thread_id": tree.thread_id,
+        "title": tree.title,
+        "status": tree.status,
+        "purpose": tree.purpose,
+        "forked_at": tree.forked_at,
+        "forked_inside": list(tree.forked_inside),
+        "created_at": tree.created_at.isoformat(),
+        "effects": tree.effects,
+        "tokens": tree.tokens,
+        "asked": tree.asked,
+        "children": [tree_document(child) for child in tree.children],
+    }
+
+
 def difference_document(difference: Difference, model: str) -> JSON:
     """Return how two threads differ."""
     return {
@@ -103,6 +158,22 @@ def difference_document(difference: Difference, model: str) -> JSON:
         },
         "a": _side(difference.a, difference.path_a, difference.usage_a, difference.effects_a),
         "b": _side(difference.b, difference.path_b, difference.usage_b, difference.effects_b),
+        "effects": {
+            "both": [_act(each) for each in difference.effects_both],
+            "only_a": [_act(each) for each in difference.effects_only_a],
+            "only_b": [_act(each) for each in difference.effects_only_b],
+        },
+    }
+
+
+def _act(effect: Effect) -> JSON:
+    return {
+        "key": effect.key,
+        "thread_id": effect.thread_id,
+        "node": effect.node,
+        "action": effect.action,
+        "arguments": plain(effect.arguments),
+        "cost": effect.cost,
     }
 
 
@@ -113,6 +184,10 @@ def _side(thread: str, path: tuple[str, ...], usage: Usage, effects: tuple[str, 
         "usage": usage_document(usage),
         "effects": list(effects),
     }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _model(model: str) -> JSON:

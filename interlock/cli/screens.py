@@ -26,9 +26,10 @@ from interlock.cli.texts import (
     spent,
     tokens,
 )
-from interlock.core.runs import OpenQuestion, Step, Usage
+from interlock.core.runs import Step, Usage
 
 if TYPE_CHECKING:
+    from interlock.core.effects import Effect
     from interlock.core.runs import ThreadSummary
     from interlock.differences import Difference
 
@@ -45,28 +46,6 @@ STATUS_STYLES = {
 def notice_for(models: Iterable[str]) -> str:
     """Return the notice that a screen of several runs must carry."""
     return next((notice for model in models if (notice := notice_of(model))), "")
-
-
-def print_questions(questions: Sequence[OpenQuestion], console: Console) -> None:
-    """Print the open questions."""
-    if not questions:
-        console.print("Nothing waits for a person.")
-        return
-    table = _table("question", "thread", "asks", "summary", "since")
-    now = datetime.now(UTC)
-    for each in questions:
-        table.add_row(
-            Text(short(each.id), style="cyan"),
-            short(each.thread_id),
-            clipped(each.action or each.node, 20),
-            clipped(each.summary, 200),
-            ago(each.asked_at, now),
-        )
-    console.print(table)
-    first = short(questions[0].id)
-    console.print(
-        f"[cyan]interlock approvals show {first}[/]  ·  [cyan]interlock approvals approve {first}[/]"
-    )
 
 
 def print_threads(threads: Sequence[ThreadSummary], console: Console) -> None:
@@ -142,10 +121,13 @@ def print_difference(difference: Difference, console: Console) -> None:
     console.print(_paths(difference))
     sides = _table("", f"A {short(difference.a)}", f"B {short(difference.b)}")
     sides.add_row("since then", spent(difference.usage_a), spent(difference.usage_b))
-    sides.add_row("actions", _joined(difference.effects_a), _joined(difference.effects_b))
+    only_a, only_b = difference.effects_only_a, difference.effects_only_b
+    sides.add_row("actions", _acts(only_a), _acts(only_b))
     for key, (a, b) in difference.changed.items():
         sides.add_row(Text(key, style="bold"), _brief(a), _brief(b))
     console.print(sides)
+    if difference.effects_both:
+        console.print(Text(f"Both did:\n{_acts(difference.effects_both)}"))
     if not difference.changed:
         console.print("Both end with the same state.")
 
@@ -195,8 +177,13 @@ def _brief(value: Any) -> str:  # a value of any state
     return clipped(line_of(value) if value is not None else "—", 160)
 
 
-def _joined(effects: Sequence[str]) -> str:
-    return ", ".join(effects) or "none"
+def _acts(effects: Sequence[Effect]) -> str:
+    return "\n".join(map(_act, effects)) or "none"
+
+
+def _act(effect: Effect) -> str:
+    given = (f"{name}={line_of(value)}" for name, value in effect.arguments.items())
+    return clipped(f"{effect.action}({', '.join(given)})", 160)
 
 
 def _table(*titles: str) -> Table:

@@ -10,26 +10,32 @@ from interlock.cli.call import Command, this_call
 from interlock.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
+    from interlock.cli.call import Call
     from interlock.facade import Interlock
 
 
 @click.command(cls=Command)
 @click.argument("thread")
-def history(thread: str) -> int:
+@click.option("--inside", is_flag=True, help="The steps of subgraphs too.")
+@click.option("--tree", is_flag=True, help="Instead of steps: what was forked from what.")
+def history(thread: str, inside: bool, tree: bool) -> int:
     """List a thread's steps: what ran, what changed, tokens, cost, time."""
     from interlock.cli.documents import notice_of, run_document, step_document
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.screens import print_history
+    from interlock.cli.timeline import print_inside
 
     call = this_call()
+    if tree:
+        return _tree(call, thread)
     with call.runtime() as il:
-        run, steps = il.run(thread), il.history(thread)
+        run, steps = il.run(thread), il.history(thread, inside=inside)
     if call.as_json:
         print_json(run_document(run) | {"steps": [step_document(each) for each in steps]})
         return 0
     console = results()
     console.print(f"[bold]{run.graph}[/] [cyan]{run.thread_id}[/] {run.status}", soft_wrap=True)
-    print_history(steps, console)
+    (print_inside if inside else print_history)(steps, console)
     for question in run.interrupts:
         console.print(
             f"open: {question.summary}  [cyan]interlock approvals show {question.id[:8]}[/]"
@@ -72,7 +78,12 @@ def show(thread: str, at: str | None, key: str | None, full: bool) -> int:
 
 @click.command(cls=Command)
 @click.argument("thread")
-@click.option("--at", metavar="STEP", required=True, help="Step number or checkpoint id.")
+@click.option(
+    "--at",
+    metavar="STEP",
+    required=True,
+    help="Step number, or checkpoint id, also inside a subgraph.",
+)
 @click.option(
     "--set", "changes", metavar="KEY=VALUE", multiple=True, help="A key of the state; JSON or text."
 )
@@ -84,7 +95,7 @@ def fork(thread: str, at: str, changes: tuple[str, ...], model: str | None, deta
 
     call = this_call()
     with call.runtime() as il:
-        values = _values(il, il.run(thread).graph, changes)
+        values = _values(il, thread, at, changes) if changes else {}
         accepted = il.submit_fork(thread, at=at, values=values, model=model)
         return work_on(il, call, accepted, detached=detach)
 
@@ -110,11 +121,27 @@ def diff(a: str, b: str) -> int:
     return 0
 
 
-def _values(il: Interlock, graph: str, changes: tuple[str, ...]) -> dict[str, Any]:  # state
+def _tree(call: Call, thread: str) -> int:
+    from interlock.cli.documents import tree_document
+    from interlock.cli.output import print_json, results
+    from interlock.cli.timeline import print_tree
+
+    with call.runtime() as il:
+        tree = il.tree(thread)
+    if call.as_json:
+        print_json(tree_document(tree))
+    else:
+        print_tree(tree, results())
+    return 0
+
+
+def _values(
+    il: Interlock, thread: str, at: str, changes: tuple[str, ...]
+) -> dict[str, Any]:  # the state at a step
     from interlock.cli.approvals import assignment
 
-    compiled = il.graph(graph)
-    return {key: _value(compiled, key, text) for key, text in map(assignment, changes)}
+    graph = il.graph_at(thread, at)
+    return {key: _value(graph, key, text) for key, text in map(assignment, changes)}
 
 
 def _value(graph: Any, key: str, text: str) -> Any:  # a compiled graph; a value of its state
