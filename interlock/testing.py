@@ -190,7 +190,7 @@ class OneModel:
 
 
 class RecordingLedger(MemoryLedger):
-    """A ledger in memory that also tells which acts began, and which were done, in their order."""
+    """A ledger in memory that also tells which acts (reads are none) began, and which were done, in their order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,14 +200,14 @@ class RecordingLedger(MemoryLedger):
     async def begin(self, intention: Intention, *, permitted: bool, approval: str = "") -> Entry:
         """Tell how an intention stands, and note it when it is written."""
         entry = await super().begin(intention, permitted=permitted, approval=approval)
-        if entry.standing == "new" and entry.attempt:
+        if entry.standing == "new" and entry.attempt and not intention.reads:
             self.begun.append(intention)
         return entry
 
     async def finish(self, key: str, attempt: int, result: Any) -> None:  # JSON
         """Write the result of an act, and note the act."""
         await super().finish(key, attempt, result)
-        self.done.append(next(each.action for each in self.begun if each.key == key))
+        self.done += [each.action for each in self.begun if each.key == key]
 
 
 def make_context(

@@ -353,6 +353,7 @@ def _intention(
         action=declared.name,
         arguments=values,
         reversible=declared.reversible,
+        reads=declared.reads,
     )
     return intention, fault
 

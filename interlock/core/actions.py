@@ -55,6 +55,8 @@ class Action(BaseTool, Generic[ResultT]):
             apart what has another key: repeated with the same key it happens once.
         probe: tells, given an effect's key, whether it happened.
         preconditions: each returns why it must not run on this state, or None.
+        reads: whether it changes nothing: nobody is asked, and it is recorded only so that forks and replays read
+            what was read then.
         arguments: the validated form of its arguments.
         takes_state: whether the function is also given the state (as `state`), which is not an argument of the act.
         max_refusals: after so many refusals in a row its agent's run escalates.
@@ -74,6 +76,7 @@ class Action(BaseTool, Generic[ResultT]):
     takes_key: bool
     probe: Callable[[str], Awaitable[Happened[Any] | None]] | None  # the result's type
     preconditions: tuple[Precondition, ...]
+    reads: bool
     function: Callable[..., Any]  # the author's own signature
     arguments: type[BaseModel]
     result: TypeAdapter[Any]  # the result's type
@@ -158,6 +161,7 @@ def action(  # noqa: PLR0913  # a declaration has as many words as there is to d
     idempotent: bool = False,
     probe: Callable[[str], Awaitable[Happened[Any] | None]] | None = None,  # the result's type
     preconditions: tuple[Precondition, ...] = (),
+    reads: bool = False,
     max_refusals: int = 3,
 ) -> Declare:
     """Declare a function, synchronous or not, with annotated parameters and result, as an action.
@@ -177,15 +181,16 @@ def action(  # noqa: PLR0913  # a declaration has as many words as there is to d
             args_schema=create_model(name, __base__=arguments, runtime=(_Injected, ...)),
             touches=touches,
             nodes=frozenset(nodes),
-            reversible=reversible or bool(undo),
+            reversible=reversible or reads or bool(undo),
             undo=undo.name if isinstance(undo, Action) else undo,
             risk=risk,
             cost=cost if callable(cost) else _constant(cost),
             amount=amount if callable(amount) else _argument(name, amount, arguments),
-            idempotent=idempotent,
+            idempotent=idempotent or reads,
             takes_key=KEY in hints,
             probe=probe,
             preconditions=preconditions,
+            reads=reads,
             function=function,
             arguments=arguments,
             result=TypeAdapter(hints["return"]),

@@ -13,6 +13,9 @@ from interlock.core.site import Site
 from interlock.core.verdict import Facts, Verdict
 
 
+READS = Verdict(ruling="allow", rule="reads", reason="It changes nothing.", policy="")
+
+
 async def judge(
     around: Around,
     declared: Action[Any],
@@ -25,7 +28,7 @@ async def judge(
     """Return what the policy says of an act now, and the facts that it decided on."""
     policy = around.policy()
     stage = None
-    if policy.uses_trust:
+    if policy.uses_trust and not declared.reads:
         stage = (await around.ports.trust.standing(site.agent, declared.name)).stage
     facts = Facts(
         action=declared.name,
@@ -40,7 +43,7 @@ async def judge(
         trust=stage,
         key=key,
     )
-    return facts, policy.decide(facts)
+    return facts, READS if declared.reads else policy.decide(facts)
 
 
 def with_arguments(

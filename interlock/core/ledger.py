@@ -34,6 +34,7 @@ class Intention:
         arguments: its validated arguments, as JSON.
         cost: the declared estimate, in US dollars.
         reversible: whether it can be undone.
+        reads: whether it changes nothing.
         verdict: what the policy said, as JSON; kept for whoever looks later.
         edited_from: the request as the agent made it, where a person agreed to other arguments; else empty.
     """
@@ -45,6 +46,7 @@ class Intention:
     arguments: Mapping[str, Any]  # JSON
     cost: float = 0.0
     reversible: bool = False
+    reads: bool = False
     verdict: Mapping[str, Any] = field(default_factory=dict)  # JSON
     edited_from: str = ""
 
@@ -216,6 +218,8 @@ class MemoryLedger:
             raise EffectTakenOver(f"Effect {key[:12]} was taken on by somebody else.")
         found.status, found.result, found.underway = "done", result, False
         found.settled.set()
+        if found.intention.reads:  # nobody replays a thread in memory
+            del self._effects[key]
 
     async def release(self, key: str, attempt: int, error: str, *, happened: bool | None) -> None:
         """Note that an attempt raised: `False` when it is known that nothing happened, `None` when it is not known."""

@@ -210,6 +210,7 @@ def _values(intention: Intention) -> dict[str, Any]:  # SQL values
         "arguments": jsonb(intention.arguments),
         "cost": intention.cost,
         "reversible": intention.reversible,
+        "reads": intention.reads,
         "verdict": jsonb(intention.verdict),
     }
 

@@ -9,8 +9,10 @@ from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 from typing_extensions import TypedDict
 
+from interlock.core.acting import act
+from interlock.core.actions import action
 from interlock.core.context import Context, context_of
-from interlock.core.corpus import Ingested, Progress
+from interlock.core.corpus import Corpus, Ingested, Progress
 from interlock.errors import UsageError
 from nodes.research.progress import tell
 from state.research import Draft, Fault, Published, ResearchInput, Status
@@ -38,11 +40,24 @@ class Gathered(TypedDict):
     published: Published | None
 
 
+class Reader(TypedDict):
+    """What reads the sources, and is told how far it is."""
+
+    corpus: Corpus
+    progress: Callable[[Progress], None]
+
+
+@action(name="read_sources", touches="nothing: it reads", nodes=("gather",), reads=True)
+async def read_sources(sources: list[str], *, state: Reader) -> Ingested:
+    """Read the sources into the corpus; a replay of the run does not read them again."""
+    return await state["corpus"].ingest(sources, progress=state["progress"])
+
+
 async def gather(state: ResearchInput, runtime: Runtime[Context]) -> Gathered:
     """Read the sources into the corpus; raises `UsageError` and `SourceError`."""
     _check(state)
-    corpus = context_of(runtime).ports.corpus
-    library = await corpus.ingest(state["sources"], progress=_reporting(runtime))
+    reader = Reader(corpus=context_of(runtime).ports.corpus, progress=_reporting(runtime))
+    library = await act(runtime, read_sources, state=reader, sources=state["sources"])
     tell(
         runtime,
         {

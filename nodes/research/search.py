@@ -5,8 +5,10 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
+from interlock.core.acting import act
+from interlock.core.actions import action
 from interlock.core.context import Context, context_of
-from interlock.core.corpus import Passage
+from interlock.core.corpus import Corpus, Passage
 from interlock.core.structured import ask
 from nodes.research.library import reading
 from nodes.research.progress import tell
@@ -31,6 +33,25 @@ class Searched(TypedDict):
     seen: list[str]
 
 
+class Shelf(TypedDict):
+    """What is searched, and where it was read from."""
+
+    corpus: Corpus
+    sources: list[str]
+
+
+@action(name="search_documents", touches="nothing: it reads", nodes=("search",), reads=True)
+async def search_documents(collection: str, query: str, *, state: Shelf) -> list[Passage]:
+    """Return the passages that fit a query best; a replay of the run finds what was found then."""
+    corpus = state["corpus"]
+    return await reading(
+        corpus,
+        collection,
+        state["sources"],
+        lambda collection: corpus.search(collection, query, limit=PASSAGES),
+    )
+
+
 async def query(state: ResearcherState, runtime: Runtime[Context]) -> Asked:
     """Ask the researcher for a query, given those that did not suffice."""
     tried = state.get("queries", [])
@@ -48,12 +69,10 @@ async def query(state: ResearcherState, runtime: Runtime[Context]) -> Asked:
 
 async def search(state: ResearcherState, runtime: Runtime[Context]) -> Searched:
     """Search the run's documents, and keep the passages that this researcher has not read."""
-    corpus, text = context_of(runtime).ports.corpus, state["query"]
-    found = await reading(
-        corpus,
-        state["collection"],
-        state["sources"],
-        lambda collection: corpus.search(collection, text, limit=PASSAGES),
+    text = state["query"]
+    shelf = Shelf(corpus=context_of(runtime).ports.corpus, sources=state["sources"])
+    found = await act(
+        runtime, search_documents, state=shelf, collection=state["collection"], query=text
     )
     seen = state.get("seen", [])
     new = [each for each in found if _place(each) not in seen]

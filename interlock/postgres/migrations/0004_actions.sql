@@ -12,6 +12,7 @@ alter table interlock.effects
     add column error text not null default '',
     add column cost double precision not null default 0,  -- US dollars, estimated
     add column reversible boolean not null default false,
+    add column reads boolean not null default false,  -- it changed nothing: kept for forks and replays only
     add column verdict jsonb not null default '{}',
     add column approval text,  -- the question whose answer permitted it
     add column source text,  -- on a fork: the parent's effect that it was answered from

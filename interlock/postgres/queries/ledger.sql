@@ -1,9 +1,9 @@
 -- begin: write an intention that nothing stands against; no row means that something does
 insert into interlock.effects as held (
-    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, asked_for, arguments, cost, reversible, verdict, approval, owner
+    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, asked_for, arguments, cost, reversible, reads, verdict, approval, owner
 )
 select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, %(action)s, %(request)s, %(asked_for)s,
-    %(arguments)s, %(cost)s, %(reversible)s, %(verdict)s, %(approval)s, %(owner)s
+    %(arguments)s, %(cost)s, %(reversible)s, %(reads)s, %(verdict)s, %(approval)s, %(owner)s
 where not exists (
     select from interlock.questions q
     where q.effect = %(key)s and q.kind = 'approval' and q.status <> 'withdrawn' and q.question_id is distinct from %(approval)s
@@ -33,11 +33,11 @@ left join interlock.effects e on e.key = given.key;
 
 -- borrow: answer a request on a fork with the first equal effect of its parents that it has not used yet
 insert into interlock.effects as held (
-    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, asked_for, arguments, cost, reversible, verdict,
+    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, asked_for, arguments, cost, reversible, reads, verdict,
     status, result, source, finished_at
 )
 select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, e.action, e.request, e.asked_for, e.arguments,
-    0, e.reversible, e.verdict, 'done', e.result, e.key, now()
+    0, e.reversible, e.reads, e.verdict, 'done', e.result, e.key, now()
 from interlock.effects e
 join unnest(%(threads)s::text[], %(since)s::text[], %(before)s::text[]) as s (thread_id, since, before)
     on e.thread_id = s.thread_id and e.checkpoint_id >= s.since and (s.before = '' or e.checkpoint_id < s.before)
@@ -100,17 +100,17 @@ where r.thread_id = %(thread_id)s and r.agent = %(agent)s
     and r.number <= (select own.number from interlock.refusals own where own.key = %(key)s)
     and r.refused_at > coalesce((
         select max(e.intended_at) from interlock.effects e
-        where e.thread_id = %(thread_id)s and e.agent = %(agent)s and e.status <> 'not_done'
+        where e.thread_id = %(thread_id)s and e.agent = %(agent)s and e.status <> 'not_done' and not e.reads
     ), '-infinity');
 
 -- spent: what the acts of a thread cost by their estimates
 select coalesce(sum(cost), 0) as cost from interlock.effects
 where thread_id = %(thread_id)s and status <> 'not_done' and key <> %(besides)s;
 
--- effects: what was done, or was about to be, newest last
+-- effects: what was done to the world, or was about to be, newest first
 select e.*, e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway
 from interlock.effects e
-where (%(thread_id)s::text is null or e.thread_id = %(thread_id)s) and (not %(in_doubt)s or e.status = 'intended')
+where not e.reads and (%(thread_id)s::text is null or e.thread_id = %(thread_id)s) and (not %(in_doubt)s or e.status = 'intended')
 order by e.number desc limit %(limit)s::bigint;
 
 -- effects_by_prefix: effects whose key starts with some characters
