@@ -24,9 +24,11 @@ def print_inside(steps: Sequence[Step], console: Console) -> None:
     for title in ("step", "ran", "what changed", "next", "took", "checkpoint"):
         table.add_column(title, overflow="fold", no_wrap=title in ("step", "took", "checkpoint"))
     length = telling_length([step.checkpoint_id for step in steps])
+    labels = labels_of([step.inside for step in steps])
     before: dict[str, Mapping[str, Any]] = {}  # namespace -> state
     for step in steps:
-        table.add_row(*_row(step, before.get(step.inside, {}), length))
+        where = labels[step.inside]
+        table.add_row(*_row(step, where, before.get(step.inside, {}), length))
         before[step.inside] = step.values
     console.print(table)
     own = sum(1 for step in steps if not step.inside)
@@ -40,6 +42,21 @@ def print_tree(tree: Tree, console: Console) -> None:
     console.print(picture)
 
 
+def labels_of(namespaces: Sequence[str]) -> dict[str, str]:
+    """Return what names each namespace to a person: its nodes, numbered where one ran a subgraph more than once."""
+    runs: dict[tuple[str, str], list[str]] = {}
+    known = sorted({*namespaces} - {""}, key=lambda each: (each.count("|"), namespaces.index(each)))
+    for namespace in known:
+        around, _, last = namespace.rpartition("|")
+        runs.setdefault((around, last.partition(":")[0]), []).append(namespace)
+    labels = {"": ""}
+    for (around, name), found in runs.items():
+        outer = f"{labels.get(around, around)}/" if around else ""
+        for number, namespace in enumerate(found, start=1):
+            labels[namespace] = f"{outer}{name}" + (f"·{number}" if len(found) > 1 else "")
+    return labels
+
+
 def telling_length(ids: Sequence[str]) -> int:
     """Return how many characters tell ids apart, at least eight."""
     return max([ID_LENGTH, *(_parting(*pair) for pair in pairwise(sorted(set(ids))))])
@@ -50,11 +67,13 @@ def _parting(one: str, other: str) -> int:
     return next((n + 1 for n, (x, y) in enumerate(pairs) if x != y), max(len(one), len(other)))
 
 
-def _row(step: Step, before: Mapping[str, Any], length: int) -> list[str | Text]:  # a state
+def _row(
+    step: Step, where: str, before: Mapping[str, Any], length: int
+) -> list[str | Text]:  # a state
     following = names(step.next) + (" asks a person" if step.questions else "")
     return [
         f"{'  ' * len(step.path)}{step.number}",
-        _ran(step),
+        _ran(step, where),
         changes(step.changed, before, step.values),
         Text(following, style="yellow" if step.questions else "dim"),
         duration(step.seconds),
@@ -62,11 +81,11 @@ def _row(step: Step, before: Mapping[str, Any], length: int) -> list[str | Text]
     ]
 
 
-def _ran(step: Step) -> Text:
+def _ran(step: Step, where: str) -> Text:
     ran = names(step.nodes) or step.source
     if not step.path:
         return Text(ran)
-    return Text.assemble(("  " * len(step.path) + "/".join(step.path) + " ", "dim"), ran)
+    return Text.assemble((f"{'  ' * len(step.path)}{where} ", "dim"), ran)
 
 
 def _grow(picture: Picture, tree: Tree) -> None:
