@@ -12,7 +12,7 @@ from interlock.cli.call import Call, Group, this_call
 from interlock.errors import UsageError
 
 if TYPE_CHECKING:
-    from interlock.core.runs import AnswerForm, OpenQuestion
+    from interlock.core.runs import AnswerForm, OpenQuestion, Run
     from interlock.facade import Interlock
 
 Answering = Callable[["OpenQuestion", str], "AnswerForm"]  # question and who -> answer
@@ -36,38 +36,54 @@ def list_(thread: str | None) -> int:
 @approvals.command()
 @click.argument("question")
 def show(question: str) -> int:
-    """Show a question with its evidence, its arguments, and what each answer does."""
+    """Show a question with its evidence, its arguments, what each answer does, and its history."""
     from interlock.cli.asking import print_question
-    from interlock.cli.documents import notice_of, question_document
+    from interlock.cli.documents import event_document, notice_of, question_document
     from interlock.cli.output import print_json, print_notice, results
+    from interlock.cli.questions import print_events
 
     call = this_call()
     with call.runtime() as il:
-        found, status, model = _question(il, question)
+        found, events = il.question(question)
+        model = il.run(found.thread_id).model
     if call.as_json:
         notice = {"notice": notice_of(model)} if notice_of(model) else {}
-        print_json(question_document(found) | {"status": status} | notice)
+        history = {"history": [event_document(each) for each in events]}
+        print_json(question_document(found) | history | notice)
         return 0
-    print_question(found, results())
-    if status != "open":
-        results().print(f"This question is {status}.", style="yellow")
+    print_question(found, results(), here=found.status != "open")
+    print_events(events, results())
+    if found.status != "open":
+        results().print(f"This question is {found.status}.", style="yellow")
     print_notice(results(), notice_of(model))
     return 0
 
 
 def answering(command: Callable[..., Answering]) -> Callable[..., int]:
-    """Make a command that answers a question and goes on with its thread out of one that makes the answer."""
+    """Make a command that answers questions and goes on with their thread out of one that makes an answer."""
+    several = command.__name__ in ("approve", "reject")
 
-    @click.argument("question")
+    @click.argument(
+        "questions",
+        metavar="QUESTION..." if several else "QUESTION",
+        nargs=-1 if several else 1,
+        required=True,
+    )
     @click.option("--by", metavar="NAME", help="Who answers; default: the login name.")
     @click.option("--model", metavar="NAME", help="Go on with another model, provider:name.")
     @click.option("--detach", is_flag=True, help="Go on in the background.")
     @click.option("--no-run", is_flag=True, help="Take the answer; `resume` goes on later.")
     def answer(
-        question: str, by: str, model: str | None, detach: bool, no_run: bool, **given: Any
+        questions: tuple[str, ...] | str,
+        by: str,
+        model: str | None,
+        detach: bool,
+        no_run: bool,
+        **given: Any,
     ) -> int:  # the command's own options
         work = partial(_go_on, model=model, detach=detach, no_run=no_run)
-        return _answer(question, by, command(**given), work)
+        names = (questions,) if isinstance(questions, str) else questions
+        return _answer(names, by, command(**given), work)
 
     answer.__doc__ = command.__doc__
     # Options that the command itself declares were noted on it by click's decorators.
@@ -77,14 +93,23 @@ def answering(command: Callable[..., Answering]) -> Callable[..., int]:
     return answer
 
 
+DIGEST = click.option(
+    "--digest",
+    metavar="HEX",
+    default="",
+    help="The arguments that were read, as `show` names them.",
+)
+
+
 @approvals.command()
 @answering
 @click.option("--message", metavar="TEXT", default="", help="A word to the agents.")
-def approve(message: str) -> Answering:
-    """Let it happen as asked."""
+@DIGEST
+def approve(message: str, digest: str) -> Answering:
+    """Let it happen as asked; several questions of a thread are answered together or not at all."""
     from interlock.core.runs import Approve
 
-    return lambda question, by: Approve(question.id, by, message)
+    return lambda question, by: Approve(question.id, by, message, digest)
 
 
 @approvals.command()
@@ -93,7 +118,8 @@ def approve(message: str) -> Answering:
     "--set", "changes", metavar="KEY=VALUE", multiple=True, required=True, help="An argument."
 )
 @click.option("--message", metavar="TEXT", default="", help="A word to the agents.")
-def edit(changes: tuple[str, ...], message: str) -> Answering:
+@DIGEST
+def edit(changes: tuple[str, ...], message: str, digest: str) -> Answering:
     """Let it happen with other arguments."""
     from interlock.cli.asking import argument_of
     from interlock.core.runs import Edit
@@ -101,7 +127,7 @@ def edit(changes: tuple[str, ...], message: str) -> Answering:
     def answer(question: OpenQuestion, by: str) -> Edit:
         pairs = [assignment(each) for each in changes]
         arguments = {key: argument_of(question, key, text) for key, text in pairs}
-        return Edit(question.id, arguments, by, message)
+        return Edit(question.id, arguments, by, message, digest)
 
     return answer
 
@@ -110,7 +136,7 @@ def edit(changes: tuple[str, ...], message: str) -> Answering:
 @answering
 @click.option("--reason", metavar="TEXT", default="", help="What the agents should change.")
 def reject(reason: str) -> Answering:
-    """Do not let it happen."""
+    """Do not let it happen; several questions of a thread are answered together or not at all."""
     from interlock.core.runs import Reject
 
     return lambda question, by: Reject(question.id, reason, by)
@@ -155,18 +181,108 @@ def assignment(text: str) -> tuple[str, str]:
     return key.strip(), value
 
 
+@approvals.command()
+def sweep() -> int:
+    """Remind, escalate and answer by deadline what is due now, once, and send the notifications."""
+    from interlock.cli.documents import swept_document
+    from interlock.cli.output import print_json, results
+    from interlock.cli.questions import swept_line
+
+    call = this_call()
+    with call.runtime() as il:
+        taken = il.sweep()
+        delivered = il.deliver()
+    if call.as_json:
+        found = [swept_document(each) for each in taken]
+        print_json({"steps": found, "sent": delivered.sent, "not_sent": delivered.not_sent})
+        return 0
+    for each in taken:
+        results().print(swept_line(each))
+    results().print(f"{len(taken)} steps taken, {delivered.sent} notifications sent.")
+    return 0
+
+
+@approvals.command()
+@click.option(
+    "--every", metavar="SECONDS", default="5s", show_default=True, help="How often to look."
+)
+@click.option("--run/--no-run", "runs", default=True, help="Go on with what a deadline answered.")
+def watch(every: str, runs: bool) -> int:
+    """Keep the time of all questions: sweep, notify, and go on with what a deadline answered. Ctrl-C stops it."""
+    from interlock.cli.watching import seconds_of, watch_questions
+
+    call = this_call()
+    pause = seconds_of(every)
+    with call.runtime() as il:
+        return watch_questions(il, call, every=pause, runs=runs)
+
+
+@approvals.command()
+@click.option("--failed", is_flag=True, help="Only those that were given up.")
+@click.option("--retry", is_flag=True, help="Let those that were given up be due again.")
+@click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=50, show_default=True)
+def notifications(failed: bool, retry: bool, limit: int) -> int:
+    """List what people were told of questions, newest first."""
+    from interlock.cli.documents import notification_document
+    from interlock.cli.output import print_json, results
+    from interlock.cli.questions import print_notifications
+    from interlock.core.sync import run_sync
+
+    call = this_call()
+    with call.runtime() as il:
+        due = run_sync(il.outbox.try_again()) if retry else 0
+        status = "failed" if failed else None
+        found = run_sync(il.outbox.notifications(status=status, limit=limit))
+    if call.as_json:
+        told = [notification_document(each) for each in found]
+        print_json({"notifications": told, "due_again": due})
+        return 0
+    print_notifications(found, results())
+    return 0
+
+
 def _answer(
-    question_id: str, by: str | None, make: Answering, go_on: Callable[[Interlock, Call, str], int]
+    identifiers: tuple[str, ...],
+    by: str | None,
+    make: Answering,
+    go_on: Callable[[Interlock, Call, str], int],
 ) -> int:
     from interlock.cli.asking import login_name
 
     call = this_call()
     with call.runtime() as il:
-        question, _, _ = _question(il, question_id)
-        answer = make(question, by or il.settings.user or login_name())
-        il.submit_answer(question.thread_id, answer)
-        call.thread_id = question.thread_id
-        return go_on(il, call, question.thread_id)
+        questions = [il.question(each)[0] for each in identifiers]
+        thread = _one_thread(questions)
+        il.graph(questions[0].graph)  # importing it declares its actions
+        who = by or il.settings.user or login_name()
+        run = il.submit_answers(thread, [make(each, who) for each in questions])
+        call.thread_id = thread
+        return _wait(run, call) if run.status == "waiting" else go_on(il, call, thread)
+
+
+def _one_thread(questions: list[OpenQuestion]) -> str:
+    threads = sorted({each.thread_id for each in questions})
+    if len(threads) > 1:
+        raise UsageError(
+            f"These questions belong to several threads ({', '.join(threads)}).",
+            hint="Answer the questions of one thread at a time.",
+        )
+    return threads[0]
+
+
+def _wait(run: Run, call: Call) -> int:
+    """Say that an answer was noted, and that more people must agree."""
+    from interlock.cli.documents import run_document
+    from interlock.cli.failures import WAITING
+    from interlock.cli.output import print_json, results
+    from interlock.cli.questions import agreement
+
+    if call.as_json:
+        print_json(run_document(run))
+        return WAITING
+    for each in run.interrupts:
+        results().print(f"Noted. Question {each.id[:8]}: {agreement(each)}.", markup=False)
+    return WAITING
 
 
 def _go_on(
@@ -187,18 +303,11 @@ def _go_on(
     return 0
 
 
-def _question(il: Interlock, identifier: str) -> tuple[OpenQuestion, str, str]:
-    """Return a question, its status and the model of its thread."""
-    from interlock.core.sync import run_sync
-
-    question = run_sync(il.aquestion(identifier))[0]
-    return question, question.status, il.run(question.thread_id).model
-
-
 def _list(thread: str | None) -> int:
     from interlock.cli.documents import question_document
     from interlock.cli.output import print_json, print_notice, results
-    from interlock.cli.screens import notice_for, print_questions
+    from interlock.cli.questions import print_questions
+    from interlock.cli.screens import notice_for
 
     call = this_call()
     with call.runtime() as il:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from interlock.cli.output import remarks
+from interlock.cli.questions import agreement
 from interlock.cli.texts import line_of, lines_of, read_value, short
 from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
 from interlock.errors import UsageError
@@ -39,20 +40,6 @@ def print_question(question: OpenQuestion, console: Console, *, here: bool = Fal
     console.print(
         Panel(_body(question, here=here), title=title, title_align="left", border_style="yellow")
     )
-
-
-def commands(question: OpenQuestion) -> list[str]:
-    """Return the commands that answer a question."""
-    start, name = "interlock approvals", short(question.id)
-    if not question.action:
-        return [f"{start} answer {name} --value JSON"]
-    forms = {
-        "approve": f"{start} approve {name}",
-        "edit": f"{start} edit {name} --set {next(iter(question.arguments), 'key')}=…",
-        "reject": f"{start} reject {name} --reason …",
-        "respond": f"{start} respond {name} --message …",
-    }
-    return [forms[each] for each in question.decisions if each in forms]
 
 
 def ask_here(question: OpenQuestion, by: str) -> AnswerForm | None:
@@ -90,11 +77,36 @@ def _body(question: OpenQuestion, *, here: bool) -> RenderableType:
         parts.append(
             _rows((f"  {key}", _shown(value)) for key, value in question.arguments.items())
         )
+    if facts := list(terms_of(question)):
+        parts += [Text(), _rows(facts)]
     if question.consequences:
         parts += [Text(), _rows(question.consequences.items())]
     if not here:
-        parts += [Text(), *(Text(each, style="cyan") for each in commands(question))]
+        parts += [Text(), *(Text(each, style="cyan") for each in _commands(question))]
     return Group(*parts)
+
+
+def terms_of(question: OpenQuestion) -> Iterator[tuple[str, str]]:
+    """Yield what binds an answer: cost, who, how many, by when, and which arguments."""
+    if question.cost:
+        yield "cost", f"${question.cost:,.2f}"
+    if question.assignees:
+        yield "may answer", ", ".join(question.assignees)
+    if question.needed > 1:
+        yield "needs", agreement(question)
+    if question.deadline is not None:
+        default = "approved" if question.default == "approve" else "rejected"
+        yield "deadline", f"{question.deadline.astimezone():%Y-%m-%d %H:%M:%S}, then {default}"
+    if question.verdict.get("rule"):
+        yield "rule", str(question.verdict["rule"])
+    if question.needed > 1 or question.proposed is not None:
+        yield "digest", question.request[:12]
+
+
+def _commands(question: OpenQuestion) -> list[str]:
+    from interlock.notify.message import commands
+
+    return commands(question)
 
 
 def _rows(rows: Iterable[tuple[str, str]]) -> RenderableType:
@@ -124,10 +136,12 @@ def _asked(question: OpenQuestion, by: str) -> AnswerForm | None:
 def _decided(question: OpenQuestion, choice: str, by: str) -> AnswerForm | None:
     match choice:
         case "approve":
-            return Approve(question.id, by)
+            return Approve(question.id, by, digest=question.request)
         case "edit":
             arguments = _edited(question)
-            return Edit(question.id, arguments, by) if arguments else _asked(question, by)
+            if not arguments:
+                return _asked(question, by)
+            return Edit(question.id, arguments, by, digest=question.request)
         case "reject":
             return Reject(question.id, _line("What should change (may be empty)"), by)
         case "respond":

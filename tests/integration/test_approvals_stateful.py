@@ -57,7 +57,7 @@ class Model:
         """Whether an answer of this person counts at all."""
         name, needed = by.strip().lower(), self.terms.get("needed", 1)
         may = not self.terms.get("who") or name in self.terms["who"]
-        return self.status == "open" and not self.over and may and bool(name or needed == 1)
+        return bool(self.status == "open" and not self.over and may and (name or needed == 1))
 
     def agrees(self, by: str) -> bool:
         """Count an approval of what is proposed now; return whether it settles the question."""

@@ -254,8 +254,8 @@ async def test_a_worker_s_own_clock_decides_nothing(
 
     class Moved(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:  # as the class it replaces
-            return datetime.fromtimestamp(shifted, tz or UTC)
+        def now(cls, tz: Any = None) -> Moved:  # as the class it replaces
+            return cls.fromtimestamp(shifted, tz or UTC)
 
     monkeypatch.setattr(time, "time", lambda: shifted)
     monkeypatch.setattr("tests.questions.datetime", Moved)
