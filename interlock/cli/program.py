@@ -19,6 +19,7 @@ from interlock.cli.effects import effects
 from interlock.cli.failures import failure_of, report
 from interlock.cli.graphs import graph
 from interlock.cli.policy import policy
+from interlock.cli.replays import replay
 from interlock.cli.runs import resume, run
 from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
@@ -112,6 +113,7 @@ for _command in (
     history,
     show,
     fork,
+    replay,
     diff,
     graph,
     policy,
