@@ -1,181 +1,93 @@
-"""Actions: declared, validated, permitted, keyed, and done once."""
+"""Actions: what a declaration says, and what it makes of arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Any
 
 import pytest
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, StateGraph
-from langgraph.runtime import Runtime
 from pydantic import Field
-from typing_extensions import TypedDict
 
-from interlock.core import actions
-from interlock.core.actions import Action, act, action, digest, find
-from interlock.core.context import Context
-from interlock.core.ledger import Entry, Intention, MemoryLedger
+from interlock.core.actions import RESERVED, Action, action, digest, find, is_declared
 from interlock.errors import ActionRefused, UsageError
-from interlock.testing import RecordingLedger, make_context
-
-
-class Purse(TypedDict, total=False):
-    """The state of a graph that pays."""
-
-    balance: int
-    arguments: dict[str, Any]
-    paid: int
-
-
-class Paying:
-    """An action, and what it did."""
-
-    def __init__(self, *, idempotent: bool = False) -> None:
-        self.payments: list[tuple[int, str]] = []
-
-        def too_much(state: Any, arguments: Any) -> str | None:  # as declared
-            balance = state["balance"]
-            return None if arguments["amount"] <= balance else f"the balance is only {balance}"
-
-        @action(
-            name="unit_pay",
-            touches="the purse",
-            nodes=("pay",),
-            reversible=False,
-            idempotent=idempotent,
-            precondition=too_much,
-        )
-        async def pay(amount: int, to: str = "Ada", *, state: Purse) -> int:
-            self.payments.append((amount, to))
-            return state["balance"] - amount
-
-        self.action: Action[int] = pay
+from tests.acting import own_actions
 
 
 @pytest.fixture(autouse=True)
 def _registry() -> Iterator[None]:
-    before = dict(actions._ACTIONS)
-    yield
-    actions._ACTIONS.clear()
-    actions._ACTIONS.update(before)
+    with own_actions():
+        yield
 
 
-async def run(
-    paying: Paying,
-    ledger: MemoryLedger,
-    *,
-    node: str = "pay",
-    balance: int = 10,
-    **arguments: Any,
-) -> int:
-    """Pay from inside a node."""
+def payment() -> Action[int]:
+    """Declare an action."""
 
-    async def step(state: Purse, runtime: Runtime[Context]) -> Purse:
-        paid = await act(runtime, paying.action, state["arguments"], state=state)
-        return {"paid": paid}
+    @action(name="unit_pay", touches="the purse", nodes=("pay",), amount="amount")
+    async def pay(amount: int, to: str = "Ada", *, state: Any) -> int:
+        """Pay somebody."""
+        return int(state["balance"]) - amount
 
-    builder = StateGraph(Purse, Context)
-    builder.add_node(node, step)
-    builder.add_edge(START, node)
-    graph = builder.compile(checkpointer=InMemorySaver())
-    given: Any = {"balance": balance, "arguments": arguments}
-    output = await graph.ainvoke(
-        given, {"configurable": {"thread_id": "t"}}, context=make_context(ledger=ledger)
-    )
-    return int(output["paid"])
+    return pay
 
 
-async def test_act_is_done_with_validated_arguments() -> None:
-    """Defaults are filled in, the state is given, the result comes back."""
-    paying, ledger = Paying(), RecordingLedger()
-    left = await run(paying, ledger, amount="3")
+def test_arguments_are_stored_as_json_with_their_defaults() -> None:
+    """What is written down is what the function will be called with."""
 
-    assert (left, paying.payments) == (7, [(3, "Ada")])
-    assert [(each.action, each.node, each.arguments) for each in ledger.begun] == [
-        ("unit_pay", "pay", {"amount": 3, "to": "Ada"})
-    ]
-    assert ledger.done == ["unit_pay"]
+    @action(name="unit_book", touches="the diary", reversible=True)
+    async def book(day: date, seats: int = 1) -> None: ...
+
+    assert book.validate_arguments({"day": "2026-03-01", "seats": "2"}) == {
+        "day": "2026-03-01",
+        "seats": 2,
+    }
+    assert book.validate_arguments({"day": date(2026, 3, 1)}) == {"day": "2026-03-01", "seats": 1}
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({}, "The arguments of unit_pay are wrong: amount: Field required"),
-        ({"amount": "much"}, "The arguments of unit_pay are wrong: amount: Input should be"),
-        ({"amount": 1, "when": "now"}, "The arguments of unit_pay are wrong: when: Extra inputs"),
-        ({"amount": 11}, "unit_pay was not run: the balance is only 10"),
+        ({}, "amount: Field required"),
+        ({"amount": "much"}, "amount: Input should be a valid integer"),
+        ({"amount": 1, "when": "now"}, "when: Extra inputs are not permitted"),
+        ({"amount": 1, "state": {"balance": 9}}, "state: Extra inputs are not permitted"),
+        ({"amount": 1, "idempotency_key": "k"}, "idempotency_key: Extra inputs"),
+        ({"amount": "much", "to": 3}, "amount: Input should .*; to: Input should be a valid str"),
     ],
-    ids=["missing", "type", "extra", "precondition"],
+    ids=["missing", "type", "extra", "state", "key", "each fault"],
 )
-async def test_wrong_act_is_refused_before_anything_is_written(
-    arguments: dict[str, Any], said: str
-) -> None:
-    """A refused act leaves no trace, neither in the world nor in the ledger."""
-    paying, ledger = Paying(), RecordingLedger()
-    with pytest.raises(ActionRefused, match=said):
-        await run(paying, ledger, **arguments)
+def test_wrong_arguments_are_refused_with_each_fault(arguments: Any, said: str) -> None:
+    """Who made them reads what is wrong, and can correct it."""
+    with pytest.raises(ActionRefused, match=f"The arguments of unit_pay are wrong: {said}") as told:
+        payment().validate_arguments(arguments)
 
-    assert (paying.payments, ledger.begun) == ([], [])
+    assert told.value.kind == "arguments"
 
 
-async def test_act_in_a_node_that_is_not_declared_is_refused() -> None:
-    """An action belongs to its nodes."""
-    paying, ledger = Paying(), RecordingLedger()
-    with pytest.raises(ActionRefused, match="may not be called in node 'steal'; it may in pay"):
-        await run(paying, ledger, node="steal", amount=1)
+def test_annotated_parameter_keeps_its_bounds() -> None:
+    """What an application says of an argument beyond its type is checked before anything is done."""
 
-    assert (paying.payments, ledger.begun) == ([], [])
+    @action(name="unit_lend", touches="the purse", reversible=True)
+    async def lend(amount: Annotated[int, Field(gt=0)]) -> int:
+        return amount
 
-
-class Found(MemoryLedger):
-    """A ledger that already knows every act."""
-
-    def __init__(self, entry: Entry) -> None:
-        super().__init__()
-        self._entry = entry
-
-    async def begin(self, intention: Intention) -> Entry:
-        return self._entry
+    with pytest.raises(ActionRefused, match="amount: Input should be greater than 0"):
+        lend.validate_arguments({"amount": 0})
 
 
-async def test_act_that_was_done_is_not_repeated() -> None:
-    """The recorded result is the answer."""
-    paying = Paying()
-    left = await run(paying, Found(Entry(standing="done", result=42)), amount=1)
+def test_request_names_the_action_with_its_arguments() -> None:
+    """The same arguments are one request, however they were written; others, or another action, another one."""
+    pay = payment()
+    three = pay.request(pay.validate_arguments({"amount": 3}))
+    also_three = pay.request(pay.validate_arguments({"to": "Ada", "amount": "3"}))
+    four = pay.request(pay.validate_arguments({"amount": 4}))
 
-    assert (left, paying.payments) == (42, [])
+    @action(name="unit_owe", touches="the purse")
+    async def owe(amount: int, to: str = "Ada") -> int:
+        return amount
 
-
-async def test_act_in_doubt_is_not_repeated() -> None:
-    """Whether an act happened is never guessed."""
-    paying = Paying()
-    with pytest.raises(ActionRefused, match=r"Whether unit_pay already happened is unknown"):
-        await run(paying, Found(Entry(standing="in_doubt")), amount=1)
-
-    assert paying.payments == []
-
-
-async def test_idempotent_act_in_doubt_is_repeated() -> None:
-    """Doing it again changes nothing, so it is done again."""
-    paying = Paying(idempotent=True)
-    left = await run(paying, Found(Entry(standing="in_doubt")), amount=1)
-
-    assert (left, paying.payments) == (9, [(1, "Ada")])
-
-
-async def test_memory_ledger_tells_how_an_act_stands() -> None:
-    """New at first, in doubt until the result is there, then done."""
-    ledger = MemoryLedger()
-    intention = Intention(key="k", thread_id="t", node="n", action="a", arguments={})
-
-    first = await ledger.begin(intention)
-    second = await ledger.begin(intention)
-    await ledger.finish("k", {"x": 1})
-    third = await ledger.begin(intention)
-
-    assert (first.standing, second.standing) == ("new", "in_doubt")
-    assert third == Entry(standing="done", result={"x": 1})
+    assert three == also_three
+    assert len({three, four, owe.request(owe.validate_arguments({"amount": 3}))}) == 3
 
 
 def test_digest_does_not_depend_on_the_order_of_keys() -> None:
@@ -187,25 +99,41 @@ def test_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"b": "é", "a": 1})[:32] == expected
 
 
-def test_unknown_action_is_an_error_that_names_the_known_ones() -> None:
-    """Who asks for an action that is not there learns which are."""
-    Paying()
+def test_state_and_key_are_no_arguments_of_the_act() -> None:
+    """A model and a person see what they may set, and nothing else."""
+    schema = payment().argument_schema()
 
+    assert sorted(schema["properties"]) == ["amount", "to"]
+    assert schema["required"] == ["amount"]
+
+
+def test_action_is_a_tool_that_a_model_can_be_told_of() -> None:
+    """Its name, its words and its arguments, as LangChain asks for them; the graph's own parts are left out."""
+    pay = payment()
+
+    assert (pay.name, pay.description) == ("unit_pay", "Pay somebody.")
+    assert sorted(pay.tool_call_schema.model_json_schema()["properties"]) == ["amount", "to"]  # type: ignore[union-attr]  # a model here
+
+
+def test_action_is_no_synchronous_tool() -> None:
+    """The error says how to run the graph."""
     with pytest.raises(
-        ActionRefused, match=r"There is no action 'fly'. Declared actions: .*unit_pay"
+        UsageError, match=r"unit_pay was called as a synchronous tool. Run the graph"
     ):
-        find("fly")
+        payment().run({"amount": 1, "runtime": None})
 
 
-def test_annotated_parameter_keeps_its_bounds() -> None:
-    """What an application says of an argument beyond its type is checked before anything is done."""
+@pytest.mark.parametrize("name", RESERVED)
+def test_name_that_acting_takes_itself_is_refused(name: str) -> None:
+    """An argument that `act` would swallow cannot be declared."""
+    parameters = {"amount": "int", name: "str", "return": "int"}
 
-    @action(name="unit_lend", touches="the purse", nodes=("lend",), reversible=True)
-    async def lend(amount: Annotated[int, Field(gt=0)]) -> int:
-        return amount
+    def pay() -> int:
+        return 1
 
-    with pytest.raises(ActionRefused, match="amount: Input should be greater than 0"):
-        lend.validate({"amount": 0})
+    pay.__annotations__ = parameters
+    with pytest.raises(UsageError, match=f"has a parameter named '{name}', which `act` takes"):
+        action(name="bad", touches="")(pay)
 
 
 def test_parameter_without_annotation_is_refused() -> None:
@@ -215,12 +143,76 @@ def test_parameter_without_annotation_is_refused() -> None:
         return int(amount)
 
     with pytest.raises(UsageError, match="Parameter 'amount' of action 'bad' has no annotation"):
-        action(name="bad", touches="", nodes=(), reversible=True)(pay)
+        action(name="bad", touches="", reversible=True)(pay)
 
 
-def test_schema_of_an_action_is_that_of_its_arguments() -> None:
-    """The state is not an argument of the act."""
-    schema = Paying().action.schema()
+def test_action_that_does_not_say_what_it_returns_is_refused() -> None:
+    """A result is stored and given again, so its type must be known."""
 
-    assert sorted(schema["properties"]) == ["amount", "to"]
-    assert schema["required"] == ["amount"]
+    async def pay(amount: int):  # type: ignore[no-untyped-def]  # the missing annotation is the point
+        return amount
+
+    with pytest.raises(UsageError, match="Action 'bad' does not say what it returns"):
+        action(name="bad", touches="")(pay)
+
+
+def test_amount_must_be_an_argument() -> None:
+    """A policy that compares amounts would otherwise compare nothing."""
+
+    async def pay(amount: int) -> int:
+        return amount
+
+    with pytest.raises(UsageError, match="Action 'bad' has no argument 'sum' to be its amount"):
+        action(name="bad", touches="", amount="sum")(pay)
+
+
+def test_amount_and_cost_come_from_the_arguments() -> None:
+    """Each may be told by name, as a constant or as a function."""
+
+    @action(name="unit_a", touches="", amount="sum", cost=lambda given: given["sum"] / 10)
+    async def first(sum: float) -> None: ...  # noqa: A002  # an argument's name
+
+    @action(name="unit_b", touches="", amount=lambda given: len(given["to"]), cost=0.5)
+    async def second(to: list[str]) -> None: ...
+
+    assert (first.amount({"sum": 20.0}), first.cost({"sum": 20.0})) == (20.0, 2.0)
+    assert (second.amount({"to": ["a", "b"]}), second.cost({"to": []})) == (2, 0.5)
+    assert payment().amount({"amount": None}) is None
+
+
+def test_action_with_an_undo_is_reversible() -> None:
+    """What names its undoing can be undone."""
+
+    @action(name="unit_take", touches="the purse")
+    async def take() -> None: ...
+
+    @action(name="unit_give", touches="the purse", undo=take)
+    async def give() -> None: ...
+
+    assert (take.reversible, give.reversible, give.undo) == (False, True, "unit_take")
+
+
+def test_two_functions_cannot_declare_one_name() -> None:
+    """Effects are stored by name: one name is one act."""
+    payment()
+
+    async def rob(amount: int) -> int:
+        return amount
+
+    with pytest.raises(UsageError, match="Two functions declare the action 'unit_pay'"):
+        action(name="unit_pay", touches="another purse")(rob)
+
+
+def test_unknown_action_is_an_error_that_names_the_known_ones() -> None:
+    """Who asks for an action that is not there learns which are."""
+    payment()
+
+    with pytest.raises(
+        ActionRefused, match=r"There is no action 'fly'. Declared actions: .*unit_pay"
+    ) as told:
+        find("fly")
+    assert (told.value.kind, is_declared("fly"), is_declared("unit_pay")) == (
+        "unknown",
+        False,
+        True,
+    )
