@@ -51,9 +51,9 @@ class Action(BaseTool, Generic[ResultT]):
         cost: estimates what a call costs, in US dollars, from the arguments.
         amount: returns what the policy's `amount` is compared with, from the arguments; None without one.
         idempotent: whether doing it again with the same arguments changes nothing, so that it may be repeated.
-        takes_key: whether the function is given the effect's key (as `idempotency_key`), and the world outside keeps
-            apart what has another key: repeated with the same key it happens once.
-        probe: tells, given an effect's key, whether it happened.
+        takes_key: whether the function is given the effect's key (as `idempotency_key`). Without a probe this says that
+            the world outside keeps apart what has another key: repeated with the same key it happens once.
+        probe: tells, given an effect's key, whether it happened; it is asked before anything is repeated.
         preconditions: each returns why it must not run on this state, or None.
         reads: whether it changes nothing: nobody is asked, and it is recorded only so that forks and replays read
             what was read then.

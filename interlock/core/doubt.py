@@ -1,4 +1,4 @@
-"""In doubt: an intention without a result. It is repeated, probed, or a person is asked; it is never guessed."""
+"""In doubt: an intention without a result. It is probed, repeated, or a person is asked; it is never guessed."""
 
 from __future__ import annotations
 
@@ -61,6 +61,13 @@ async def settle(
         EffectInDoubt: only doing it again would tell, and that may not be; or the probe tells no result.
     """
     ledger = around.ports.ledger
+    # First: an action must be given the key to leave it where its probe looks, and that alone makes nothing repeatable.
+    if declared.probe is not None:
+        found = await declared.probe(entry.key)
+        result = None if found is None else _stored(declared, found.result)
+        return await ledger.settle(
+            entry.key, entry.attempt, happened=found is not None, result=result, by="probe"
+        )
     if declared.repeatable:
         if not may_act:
             raise EffectInDoubt(
@@ -68,12 +75,6 @@ async def settle(
                 hint=f"Look at {declared.touches}, then `interlock effects resolve {entry.key[:12]}`.",
             )
         return await ledger.claim(entry.key, entry.attempt)
-    if declared.probe is not None:
-        found = await declared.probe(entry.key)
-        result = None if found is None else _stored(declared, found.result)
-        return await ledger.settle(
-            entry.key, entry.attempt, happened=found is not None, result=result, by="probe"
-        )
     decision = await ask_person(runtime, _question(declared, intention, entry))
     happened = decision["type"] in ("approve", "edit")
     result = decision["arguments"].get("result") if happened else None
