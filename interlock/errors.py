@@ -92,8 +92,11 @@ class ActionRefused(InterlockError):
         self.rule = rule
 
 
-class RefusedTooOften(ActionRefused):
-    """An agent was refused so often in a row that a person, or another part of the graph, must take over."""
+class RefusedTooOften(InterlockError):
+    """An agent was refused so often in a row that a person, or another part of the graph, must take over.
+
+    It is no `ActionRefused`: a node that lets its agent correct itself does not catch it by accident.
+    """
 
 
 class EffectInDoubt(InterlockError):

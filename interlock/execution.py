@@ -106,7 +106,7 @@ class Execution:
             await asyncio.shield(self._hand_back())
             raise
         except Exception as error:
-            raised = _translate(error, self.run)
+            raised = _translate(error, self.run, self.around.stopped)
             await self._fail(raised)
             raise raised from (error if raised is not error else None)
         self._ended = await self._end(ending)
@@ -295,7 +295,9 @@ def _time(snapshot: StateSnapshot) -> datetime:
     return datetime.fromisoformat(snapshot.created_at) if snapshot.created_at else datetime.now(UTC)
 
 
-def _translate(error: Exception, run: Run) -> Exception:
+def _translate(error: Exception, run: Run, stopped: Sequence[Exception]) -> Exception:
+    if stopped:  # what stopped a replay, whatever the application made of it
+        return stopped[0]
     if is_invalid_resume(error):
         return AnswerRefused(
             f"The answer does not fit the question that thread {run.thread_id} waits for: {error}."

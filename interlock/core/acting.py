@@ -27,7 +27,7 @@ from interlock.core.ledger import Entry, Intention, Parallel, Refusal
 from interlock.core.proposing import proposal
 from interlock.core.site import here, nth, state_here
 from interlock.core.verdict import Facts, Verdict
-from interlock.errors import ActionRefused, RefusedTooOften
+from interlock.errors import ActionRefused, RefusedTooOften, ReplayDiverged
 
 ResultT = TypeVar("ResultT")
 
@@ -135,6 +135,8 @@ async def _act(
     except ActionRefused as refusal:
         await _count(around, declared, intention, refusal)
         raise
+    except ReplayDiverged as divergence:  # for good, also where the application catches it
+        raise around.stop(divergence) from None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -78,7 +78,7 @@ with recursive up as (
 )
 select down.thread_id, down.parent_thread_id, down.parent_checkpoint_id, down.purpose, down.title, down.created_at,
     coalesce(run.status, '') as status, step.number as forked_at, coalesce(step.namespace, '') as forked_inside,
-    (select count(*)::int from interlock.effects e where e.thread_id = down.thread_id and e.status = 'done' and e.source is null) as effects,
+    (select count(*)::int from interlock.effects e where e.thread_id = down.thread_id and e.status = 'done' and e.source is null and not e.reads) as effects,
     (select coalesce(sum(m.input_tokens + m.output_tokens), 0)::int from interlock.model_calls m where m.thread_id = down.thread_id) as tokens
 from down
 left join lateral (

@@ -55,17 +55,6 @@ from interlock.model_calls where thread_id = %(thread_id)s group by task_id;
 -- effects: what was done on a thread, oldest first
 select * from interlock.effects where thread_id = %(thread_id)s order by intended_at;
 
--- begin_effect: write an intention; no row means that there is one already
-insert into interlock.effects (key, thread_id, node, action, arguments)
-values (%(key)s, %(thread_id)s, %(node)s, %(action)s, %(arguments)s)
-on conflict (key) do nothing returning key;
-
--- effect: how an intention stands
-select done, result from interlock.effects where key = %(key)s;
-
--- finish_effect: write the result of an act
-update interlock.effects set done = true, result = %(result)s, finished_at = now() where key = %(key)s;
-
 -- count_by_status: how many threads stand in each status, each by its latest run
 select status, count(*)::int as count
 from (select distinct on (thread_id) status from interlock.runs order by thread_id, number desc) as latest
