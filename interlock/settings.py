@@ -161,7 +161,7 @@ class Settings:
         "NOTIFY",
         "Who is told of questions: webhook:https://…, slack:https://…, mailto:…, apprise:…, separated by commas.",
         _targets,
-        (),
+        None,
         secret=True,
     )
     notify_secret: str = _setting(

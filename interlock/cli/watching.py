@@ -85,6 +85,10 @@ class Watch:
                 await asyncio.wait_for(self.stopped.wait(), self.every)
             except TimeoutError:
                 continue
+        await self.idle()
+
+    async def idle(self) -> None:
+        """Return when every thread that it goes on with has ended or waits."""
         await asyncio.gather(*self._going.values())
 
     async def look(self) -> None:

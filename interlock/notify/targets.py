@@ -62,7 +62,7 @@ def fingerprint(target: Target) -> str:
 
 def targets_of(settings: Settings) -> list[Target]:
     """Return the targets that the settings name; raises `UsageError`."""
-    return [_target(each, settings) for each in settings.notify]
+    return [_target(each, settings) for each in settings.notify or ()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

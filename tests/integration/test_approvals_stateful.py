@@ -62,7 +62,7 @@ class Model:
     def agrees(self, by: str) -> bool:
         """Count an approval of what is proposed now; return whether it settles the question."""
         self.agreed.append(by.strip().lower())
-        return len(self.agreed) >= self.terms.get("needed", 1)
+        return len(self.agreed) >= int(self.terms.get("needed", 1))
 
 
 class Life(RuleBasedStateMachine):
