@@ -96,7 +96,16 @@ class RefusedTooOften(InterlockError):
     """An agent was refused so often in a row that a person, or another part of the graph, must take over.
 
     It is no `ActionRefused`: a node that lets its agent correct itself does not catch it by accident.
+
+    Attributes:
+        kind: why it was refused the last time, as for `ActionRefused`.
+        rule: the policy's rule that said so; empty unless it was the policy.
     """
+
+    def __init__(self, message: str, *, hint: str = "", kind: str, rule: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+        self.rule = rule
 
 
 class EffectInDoubt(InterlockError):
