@@ -64,7 +64,7 @@ def lineage_of(line: Sequence[Ancestor], at: str, *, recorded_only: bool) -> Lin
             sources.append(Source(thread_id=each.thread_id, since=since, before=before))
         if not each.began or (each.until and at >= each.until):
             break
-        before = each.until
+        before = min(filter(None, (before, each.until)), default="")
     return Lineage(sources=tuple(sources), recorded_only=recorded_only)
 
 

@@ -99,7 +99,7 @@ async def test_a_branch_that_failed_after_it_paid_does_not_pay_again(
         await office(il, log)
     trap.unlink()
     [thread] = await il.athreads()
-    at = await before(il, thread.thread_id, "pay", "a")
+    at = await before(il, thread.thread_id, "close", "a")
 
     fork = await il.afork(thread.thread_id, at=at.checkpoint_id)
 

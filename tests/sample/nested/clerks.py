@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import operator
 from pathlib import Path
 from typing import Annotated
@@ -70,12 +71,14 @@ async def reckon(state: ClerkState) -> ClerkState:
 
 
 async def pay(state: ClerkState, runtime: Runtime[Context]) -> ClerkState:
-    """Pay; where a test has laid a file that says so, fail once that is done."""
+    """Pay; where a test has laid a file that says so, fail once that is done and clerk a closes."""
     note(state["log"], f"pay {state['who']}")
     paid = await act(
         runtime, pay_action, who=state["who"], amount=state["amount"], log=state["log"]
     )
     if Path(f"{state['log']}.{state['who']}").exists():
+        while "close a" not in Path(state["log"]).read_text():  # noqa: ASYNC110  # another subgraph's word
+            await asyncio.sleep(0.01)
         raise RuntimeError(f"{state['who']} was told to fail")
     return {"paid": [paid]}
 
