@@ -96,7 +96,10 @@ def work_on(
         return 0
     ended = follow(il, call, run, model=model)
     while (answer := answer_here(il, call, ended)) is not None:
-        ended = follow(il, call, il.submit_answer(ended.thread_id, answer))
+        ended = il.submit_answer(ended.thread_id, answer)
+        if ended.status == "waiting":  # others must agree too
+            break
+        ended = follow(il, call, ended)
     report_run(ended, call)
     return exit_code(ended, call)
 
