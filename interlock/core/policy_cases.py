@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from interlock.core.policy import Facts, Policy, Ruling, Stage, Verdict
-from interlock.core.policy_form import Form, Name
+from interlock.core.policy_fields import Form, Name
 from interlock.core.policy_text import checked, parse, read
 from interlock.core.verdict import Risk
 
