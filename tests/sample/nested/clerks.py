@@ -105,8 +105,12 @@ def build_clerk() -> StateGraph[ClerkState, Context, ClerkInput, ClerkOutput]:
     builder = StateGraph(
         ClerkState, context_schema=Context, input_schema=ClerkInput, output_schema=ClerkOutput
     )
-    builder.add_sequence([("reckon", reckon), ("pay", pay), ("close", close)])
+    builder.add_node("reckon", reckon)
+    builder.add_node("pay", pay)
+    builder.add_node("close", close)
     builder.add_edge(START, "reckon")
+    builder.add_edge("reckon", "pay")
+    builder.add_edge("pay", "close")
     return builder
 
 
