@@ -114,7 +114,7 @@ class Thread:
 
     async def answer(self, *decisions: dict[str, Any], **more: Any) -> dict[str, Any]:
         """Answer the question that is open."""
-        resume = Command(resume={"decisions": list(decisions), **more})
+        resume: Command[Any] = Command(resume={"decisions": list(decisions), **more})
         found: dict[str, Any] = await self.graph.ainvoke(resume, self.config, context=self.context)
         return found
 

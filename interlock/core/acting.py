@@ -160,6 +160,7 @@ class _Acting:
         while True:
             match entry.standing:
                 case "done":
+                    self._skip_questions()
                     return self.declared.result.validate_python(entry.result)
                 case "underway":
                     await self.around.ports.ledger.wait(entry.key)
@@ -170,6 +171,11 @@ class _Acting:
                     return await self._perform(entry)
                 case _:
                     entry = await self._permitted(entry)
+
+    def _skip_questions(self) -> None:
+        approvals = self.around.ports.approvals
+        if isinstance(approvals, InProcess):
+            approvals.skip(self.intention.site, self.intention.key)
 
     async def _settled(self, entry: Entry) -> Entry:
         """Find out what became of an earlier attempt, which may have had arguments that a person agreed to."""

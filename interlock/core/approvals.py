@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
@@ -10,7 +11,7 @@ from weakref import WeakKeyDictionary
 from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
 
-from interlock.core.site import Site, keep_answers, this_run
+from interlock.core.site import Site, this_run
 
 
 @runtime_checkable
@@ -37,8 +38,8 @@ class InProcess:
     """The approvals of plain `graph.invoke`: an answer comes with LangGraph's own resume value.
 
     LangGraph hands a task's resume values out by the order of its `interrupt` calls. When the task runs again, what was
-    done meanwhile asks no more, what runs side by side asks in another order, and a retry goes on counting: so which
-    question each value answers is kept here.
+    done meanwhile asks no more, and what runs side by side asks in another order: so it is kept here which question
+    each value answers.
     """
 
     def __init__(self) -> None:
@@ -56,25 +57,38 @@ class InProcess:
         return effect in self._asked
 
     def ask(
-        self, site: Site, question_id: str, payload: Any, form: Any, *, permits: str = ""
-    ) -> Any:  # an interrupt's value, its schema, and what the schema makes of the answer
+        self, site: Site, payload: Mapping[str, Any], form: Any
+    ) -> Any:  # a schema, and its value
         """Stop the run until LangGraph has the value that answers this question, and return it.
 
         Args:
             site: where it is asked.
-            question_id: the same in each attempt at the task.
             payload: what the interrupt carries.
             form: its `response_schema`; a value that does not fit is refused, and the question stays open.
-            permits: key of the effect that the answer permits.
         """
-        if permits:
-            self._asked.add(permits)
-        places = self._places.setdefault((site.thread_id, site.task), [])
-        own, run = _Place(question_id, form), _runs.setdefault(this_run(), _Run())
+        question = payload["question"]
+        if question["kind"] == "approval" and question["effect"]:
+            self._asked.add(question["effect"])
+        own = _Place(question["id"], question["effect"], form)
+        places, run = self._places.setdefault((site.thread_id, site.task), []), _run(site)
         while own not in places[: len(run.taken)]:
-            run.take(places, own, payload)
-        keep_answers()
+            whose = places[len(run.taken)] if len(run.taken) < len(places) else own
+            try:
+                run.take(payload, whose.form)
+            except GraphInterrupt:
+                if not run.stopped:  # of several side by side, LangGraph shows the first
+                    run.stopped, places[len(run.taken) :] = True, [own]
+                raise
+            places[len(run.taken) - 1 :] = [whose, *places[len(run.taken) :]]
         return run.taken[places.index(own)]
+
+    def skip(self, site: Site, effect: str) -> None:
+        """Take the values of the questions about an effect that asks no more, so that others do not get them."""
+        places, run = self._places.get((site.thread_id, site.task), []), _run(site)
+        about = [number for number, each in enumerate(places) if each.effect == effect]
+        with suppress(GraphInterrupt):
+            while about and len(run.taken) <= about[-1]:
+                run.take(None, places[len(run.taken)].form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +96,24 @@ class _Place:
     """The question that a resume value answers, by its place in LangGraph's order."""
 
     question_id: str
+    effect: str
     form: Any = field(compare=False)  # a type that pydantic validates
 
 
-@dataclass(slots=True, weakref_slot=True)
+@dataclass(slots=True)
 class _Run:
-    """The values that LangGraph handed out in one run of a task, in their order."""
+    """The values that LangGraph handed out in one attempt at a task, in their order."""
 
     taken: list[Any] = field(default_factory=list)
     stopped: bool = False
 
-    def take(self, places: list[_Place], own: _Place, payload: Any) -> None:
-        """Take the next value, whichever question it answers; without one the run stops, with this question."""
-        place = len(self.taken)
-        whose = places[place] if place < len(places) else own
-        try:
-            self.taken.append(interrupt(payload, response_schema=whose.form))
-        except GraphInterrupt:
-            if not self.stopped:  # of several side by side, LangGraph shows the first
-                self.stopped, places[place:] = True, [own]
-            raise
-        places[place:] = [whose, *places[place + 1 :]]
+    def take(self, payload: Any, form: Any) -> None:
+        """Take the next value; raises LangGraph's `GraphInterrupt` without one."""
+        self.taken.append(interrupt(payload, response_schema=form))
 
 
-_runs: WeakKeyDictionary[Any, _Run] = WeakKeyDictionary()
+def _run(site: Site) -> _Run:
+    return _runs.setdefault(this_run(), {}).setdefault(site.attempt, _Run())
+
+
+_runs: WeakKeyDictionary[Any, dict[int, _Run]] = WeakKeyDictionary()

@@ -201,8 +201,7 @@ async def ask_person(runtime: Runtime[Any], question: Question) -> Decision:
 
     form = cast("type[Answer]", Annotated[Answer, AfterValidator(fits)])
     if isinstance(approvals, InProcess):
-        permits = question.effect if question.kind == "approval" else ""
-        return decide(payload, approvals.ask(site, name, payload, form, permits=permits))
+        return decide(payload, approvals.ask(site, payload, form))
     return decide(payload, interrupt(payload, response_schema=form))
 
 

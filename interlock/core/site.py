@@ -18,9 +18,6 @@ from interlock.errors import UsageError
 _READ = "__pregel_read"
 _RUNTIME = "__pregel_runtime"
 _CHECKPOINT_MAP = "checkpoint_map"
-_SCRATCHPAD = "__pregel_scratchpad"
-_SEND = "__pregel_send"
-_RESUME = "__resume__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +88,6 @@ def this_run(config: RunnableConfig | None = None) -> object:
     """Return what stands for this run of the task, in all attempts that a retry policy makes, and is gone with it."""
     found: object = _parts(config)[0][_READ]
     return found
-
-
-def keep_answers(config: RunnableConfig | None = None) -> None:
-    """Save the resume values that this run of the task took; a retry drops them with the writes of the attempt."""
-    configurable, _ = _parts(config)
-    if taken := configurable[_SCRATCHPAD].resume:
-        configurable[_SEND]([(_RESUME, list(taken))])
 
 
 _asked: WeakKeyDictionary[Any, Counter[tuple[int, str]]] = WeakKeyDictionary()
