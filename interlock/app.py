@@ -31,6 +31,7 @@ from interlock.postgres.pool import Pool, open_pool
 from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.recordings import PostgresRecordings
 from interlock.postgres.runs import RunStore
+from interlock.postgres.trust import PostgresTrust
 from interlock.runtime import PortsFor
 from interlock.settings import Settings
 from interlock.settings import load as load_settings
@@ -108,12 +109,14 @@ def _ports(
     )
     fetch = partial(web.fetch, allow_private=settings.allow_private_urls)
     embedder = MiniLM.installed() if settings.embeddings else None
+    policies = policies_from(settings.policy)
     shared = Ports(
         models=models or built,
         corpus=PostgresCorpus(pool, fetch=fetch, searcher=web.search_tool, embedder=embedder),
         ledger=PostgresLedger(pool, thread_locks),
         approvals=PostgresApprovals(pool),
-        policy=policies_from(settings.policy),
+        policy=policies,
+        trust=PostgresTrust(pool, policies),
         spending=RunStore(pool, strict_serializer()),
         recordings=PostgresRecordings(pool, aside),
     )

@@ -302,14 +302,16 @@ class _Acting:
 
     async def _learn(self, decision: Decision) -> None:
         """Let trust move with what a person said of the agent's proposal."""
-        if not self.around.policy().uses_trust or decision["type"] == "respond":
+        policy, site = self.around.policy(), self.intention.site
+        if decision["type"] == "respond" or not policy.trusts(site.agent, self.declared.name):
             return
         await self.around.ports.trust.judge(
-            self.intention.site.agent,
+            site.agent,
             self.declared.name,
             right=decision["type"] == "approve",
             about=decision.get("question", "") or self.intention.key,
             reason=decision["message"],
+            reversible=self.declared.reversible,
         )
 
     async def _perform(self, entry: Entry) -> Any:  # the result's type

@@ -28,7 +28,7 @@ async def judge(
     """Return what the policy says of an act now, and the facts that it decided on."""
     policy = around.policy()
     stage = None
-    if policy.uses_trust and not declared.reads:
+    if not declared.reads and policy.trusts(site.agent, declared.name):
         stage = (await around.ports.trust.standing(site.agent, declared.name)).stage
     facts = Facts(
         action=declared.name,

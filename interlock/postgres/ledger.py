@@ -175,6 +175,8 @@ class PostgresLedger:
         rows = await self._fetch("refused_there", _values(intention) | self._sources())
         if rows:
             return Entry(standing="refused", key=intention.key, error=rows[0]["reason"])
+        if await self._fetch("waits_there", _values(intention) | self._sources()):
+            return Entry(standing="asked", key=intention.key, attempt=0)
         raise diverged(intention, await self._unused(intention))
 
     async def _unused(self, intention: Intention) -> list[DictRow]:

@@ -67,6 +67,11 @@ where r.request = %(asked_for)s
 order by r.number
 limit 1;
 
+-- waits_there: whether a parent of a fork waits for a person's word on the same request
+select true as waits from interlock.questions q
+join unnest(%(threads)s::text[]) as s (thread_id) on q.thread_id = s.thread_id
+where q.digest = %(asked_for)s and q.kind = 'approval' and q.status = 'open';
+
 -- claim: take on an effect whose performer is gone; no row means that somebody else did, or that it is settled
 update interlock.effects set attempt = attempt + 1, owner = %(owner)s, error = ''
 where key = %(key)s and attempt = %(attempt)s and status = 'intended' and (owner = '' or not interlock.lives(owner))
