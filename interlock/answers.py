@@ -95,7 +95,6 @@ def ballot_of(question: OpenQuestion, answer: AnswerForm, user: str = "") -> Bal
         value=value,
         by=by,
         message=answer.message,
-        seen=question.request,
         named=answer.digest,
         arguments=arguments,
     )

@@ -308,16 +308,25 @@ def _list(thread: str | None) -> int:
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.questions import print_questions
     from interlock.cli.screens import notice_for
+    from interlock.cli.texts import counted
+    from interlock.core.sync import run_sync
 
     call = this_call()
     with call.runtime() as il:
         questions = il.questions(thread)
         models = {each.thread_id: il.run(each.thread_id).model for each in questions}
+        failed = run_sync(il.outbox.failed())
     notice = notice_for(models.values())
     if call.as_json:
         found = [question_document(each) for each in questions]
-        print_json({"questions": found} | ({"notice": notice} if notice else {}))
+        document = {"questions": found, "failed_notifications": failed}
+        print_json(document | ({"notice": notice} if notice else {}))
         return 0
     print_questions(questions, results())
+    if failed:
+        told = (
+            f"{counted(failed, 'notification')} failed: interlock approvals notifications --failed"
+        )
+        results().print(told, style="red")
     print_notice(results(), notice)
     return 0

@@ -27,7 +27,6 @@ class Ballot:
         decision: `approve`, `edit`, `reject` or `respond`; empty for a plain value.
         value: what an interrupt is resumed with, if this answer settles the question.
         by: who answers.
-        seen: the question's `request` when this answer was checked.
         named: the `request` that the person says to have read, or its first characters; may be empty.
         arguments: for an edit, all arguments after it, as JSON.
     """
@@ -37,7 +36,6 @@ class Ballot:
     value: Any  # JSON
     by: str = ""
     message: str = ""
-    seen: str = ""
     named: str = ""
     arguments: Mapping[str, Any] | None = None
 
@@ -149,7 +147,7 @@ def _check_named(question: OpenQuestion, ballot: Ballot) -> None:
     wrong = ballot.named and not (
         len(ballot.named) >= PREFIX_LENGTH and question.request.startswith(ballot.named)
     )
-    if wrong or (consents and ballot.seen != question.request):
+    if wrong:
         raise AnswerRefused(
             f"The answer is to other arguments than question {question.id} is about now "
             f"({question.request[:PREFIX_LENGTH]})."

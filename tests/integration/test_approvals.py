@@ -11,7 +11,7 @@ import pytest
 
 import interlock
 from interlock import Approve, Edit, Interlock, Reject, Respond, Resume
-from interlock.answers import Desk
+from interlock.answers import Desk, answer_form
 from interlock.core.actions import digest
 from interlock.core.runs import AnswerForm, OpenQuestion, Vote
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy, UsageError
@@ -156,6 +156,31 @@ async def test_a_foreign_question_takes_values_and_an_approval_of_ours_does_not(
     await il.asubmit_answer("t", Resume(question.id, "Rome", "bob"))
 
     assert (await il.store.latest("t")).answers == {"i0": "Rome"}
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        ({"decisions": [{"type": "approve"}]}, Approve("q", "bob")),
+        ([{"type": "accept", "args": None}], Approve("q", "bob")),
+        ([{"type": "ignore", "args": "no"}], Reject("q", "no", "bob")),
+        ([{"type": "response", "args": "why?"}], Respond("q", "why?", "bob")),
+        (
+            [{"type": "edit", "args": {"action": "pay", "args": {"amount": 4}}}],
+            Edit("q", {"amount": 4}, "bob"),
+        ),
+    ],
+)
+async def test_answers_of_other_inboxes_are_read(
+    il: Interlock, value: object, answer: AnswerForm
+) -> None:
+    """`HITLResponse`, and the older list of `HumanInterrupt`; nonsense is refused."""
+    [question] = await wait_for(il.store, [payload("q", {})])
+    il.graph("payment")
+
+    assert answer_form(question, value, "bob") == answer
+    with pytest.raises(AnswerRefused, match="does not fit the question"):
+        answer_form(question, "yes", "bob")
 
 
 async def test_a_withdrawn_question_and_one_of_another_thread_are_refused(il: Interlock) -> None:
