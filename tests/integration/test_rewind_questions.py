@@ -69,6 +69,20 @@ async def test_a_branch_beside_the_fork_asks_again(il: Interlock, log: Path) -> 
     assert done.output["votes"] == ["a no", "b maybe"]
 
 
+async def test_a_branch_beside_the_fork_asks_also_what_it_was_answered(
+    il: Interlock, log: Path
+) -> None:
+    """Of two questions in one node, one was answered: the fork asks that one, too."""
+    run = await il.ainvoke("board", {"members": ["a", "c"], "log": str(log)})
+    waiting = await answered(il, run, "yes", "no")
+    at = await before(il, run.thread_id, "sign", "a")
+
+    fork = await il.afork(run.thread_id, at=at.checkpoint_id)
+
+    assert [each.payload["value"] for each in waiting.interrupts] == ["no, sure?"]
+    assert [each.payload["value"] for each in fork.interrupts] == ["c?"]
+
+
 async def test_a_fork_before_a_question_inside_asks_it_again(il: Interlock, log: Path) -> None:
     """The branch beside it had been answered, and is not asked again."""
     run = await board(il, log)

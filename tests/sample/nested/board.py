@@ -53,8 +53,11 @@ async def read(state: MemberState) -> MemberState:
 
 
 async def ask(state: MemberState) -> MemberState:
-    """Ask the member."""
-    return {"said": str(interrupt(f"{state['who']}?"))}
+    """Ask the member; c is asked twice."""
+    said = str(interrupt(f"{state['who']}?"))
+    if state["who"] == "c":
+        said = str(interrupt(f"{said}, sure?"))
+    return {"said": said}
 
 
 async def sign(state: MemberState) -> MemberState:
