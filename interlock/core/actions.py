@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from types import CodeType
 from typing import Annotated, Any, Generic, Protocol, TypeVar, get_type_hints, overload
 
 from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
@@ -227,7 +228,7 @@ def digest(value: object) -> str:
 
 def _register(declared: Action[ResultT]) -> Action[ResultT]:
     known = _ACTIONS.get(declared.name)
-    if known is not None and _where(known) != _where(declared):
+    if known is not None and not _is_same(known, declared):
         raise UsageError(
             f"Two functions declare the action {declared.name!r}: {_where(known)} and {_where(declared)}.",
             hint="Effects are stored by name: give one of them another.",
@@ -236,10 +237,18 @@ def _register(declared: Action[ResultT]) -> Action[ResultT]:
     return declared
 
 
+def _is_same(known: Action[Any], declared: Action[Any]) -> bool:
+    """Say whether two declarations are of one function: a file may be read again, under another name, or copied."""
+    return _where(known) == _where(declared) or _code(known).co_code == _code(declared).co_code
+
+
 def _where(declared: Action[Any]) -> str:
-    # Not by module: one file may be imported under two names.
-    code = inspect.unwrap(declared.function).__code__
-    return f"{declared.function.__qualname__} in {code.co_filename}"
+    return f"{declared.function.__qualname__} in {_code(declared).co_filename}"
+
+
+def _code(declared: Action[Any]) -> CodeType:
+    code: CodeType = inspect.unwrap(declared.function).__code__
+    return code
 
 
 def _hints(name: str, function: Callable[..., object]) -> dict[str, Any]:  # annotations
