@@ -239,7 +239,7 @@ def _register(declared: Action[ResultT]) -> Action[ResultT]:
 
 def _is_same(known: Action[Any], declared: Action[Any]) -> bool:
     """Say whether two declarations are of one function: a file may be read again, under another name, or copied."""
-    return _where(known) == _where(declared) or _code(known).co_code == _code(declared).co_code
+    return _where(known) == _where(declared) or _code(known) == _code(declared)
 
 
 def _where(declared: Action[Any]) -> str:
