@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
 
-from interlock.core.site import Site, this_run
+from interlock.core.site import Site, forget_bare_answer, this_run
 
 
 @runtime_checkable
@@ -56,7 +56,7 @@ class InProcess:
         """Say whether a person was asked for permission for an effect: then only the answer may open it."""
         return effect in self._asked
 
-    def ask(
+    async def ask(
         self, site: Site, payload: Mapping[str, Any], form: Any
     ) -> Any:  # a schema, and its value
         """Stop the run until LangGraph has the value that answers this question, and return it.
@@ -72,14 +72,8 @@ class InProcess:
         own = _Place(question["id"], question["effect"], form)
         places, run = self._places.setdefault((site.thread_id, site.task), []), _run(site)
         while own not in places[: len(run.taken)]:
-            whose = places[len(run.taken)] if len(run.taken) < len(places) else own
-            try:
-                run.take(payload, whose.form)
-            except GraphInterrupt:
-                if not run.stopped:  # of several side by side, LangGraph shows the first
-                    run.stopped, places[len(run.taken) :] = True, [own]
-                raise
-            places[len(run.taken) - 1 :] = [whose, *places[len(run.taken) :]]
+            run.take(places, own, payload)
+            await forget_bare_answer()
         return run.taken[places.index(own)]
 
     def skip(self, site: Site, effect: str) -> None:
@@ -88,7 +82,7 @@ class InProcess:
         about = [number for number, each in enumerate(places) if each.effect == effect]
         with suppress(GraphInterrupt):
             while about and len(run.taken) <= about[-1]:
-                run.take(None, places[len(run.taken)].form)
+                run.taken.append(interrupt(None, response_schema=places[len(run.taken)].form))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +94,10 @@ class _Place:
     form: Any = field(compare=False)  # a type that pydantic validates
 
 
+_NOBODY = _Place("", "", None)
+"""Whose place it is where LangGraph has a value although nothing was asked: a second answer, or an old one."""
+
+
 @dataclass(slots=True)
 class _Run:
     """The values that LangGraph handed out in one attempt at a task, in their order."""
@@ -107,9 +105,19 @@ class _Run:
     taken: list[Any] = field(default_factory=list)
     stopped: bool = False
 
-    def take(self, payload: Any, form: Any) -> None:
-        """Take the next value; raises LangGraph's `GraphInterrupt` without one."""
-        self.taken.append(interrupt(payload, response_schema=form))
+    def take(self, places: list[_Place], own: _Place, payload: Mapping[str, Any]) -> None:
+        """Take the next value, whichever question it answers; without one the run stops, with this question."""
+        place = len(self.taken)
+        # Where nothing is known of the task, another process asked, and this must be the answer.
+        whose = places[place] if place < len(places) else (_NOBODY if places else own)
+        try:
+            value = interrupt(payload, response_schema=whose.form)
+        except GraphInterrupt:
+            if not self.stopped:  # of several side by side, LangGraph shows the first
+                self.stopped, places[place:] = True, [own]
+            raise
+        self.taken.append(value)
+        places[place : place + 1] = [whose]
 
 
 def _run(site: Site) -> _Run:

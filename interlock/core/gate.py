@@ -201,7 +201,7 @@ async def ask_person(runtime: Runtime[Any], question: Question) -> Decision:
 
     form = cast("type[Answer]", Annotated[Answer, AfterValidator(fits)])
     if isinstance(approvals, InProcess):
-        return decide(payload, approvals.ask(site, payload, form))
+        return decide(payload, await approvals.ask(site, payload, form))
     return decide(payload, interrupt(payload, response_schema=form))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.runtime import ExecutionInfo, Runtime
 
@@ -18,6 +19,9 @@ from interlock.errors import UsageError
 _READ = "__pregel_read"
 _RUNTIME = "__pregel_runtime"
 _CHECKPOINT_MAP = "checkpoint_map"
+_CHECKPOINTER = "__pregel_checkpointer"
+_RESUME = "__resume__"
+_NO_TASK = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,22 @@ def this_run(config: RunnableConfig | None = None) -> object:
     """Return what stands for this run of the task, in all attempts that a retry policy makes, and is gone with it."""
     found: object = _parts(config)[0][_READ]
     return found
+
+
+async def forget_bare_answer(config: RunnableConfig | None = None) -> None:
+    """Take a stored resume value away that names no question, once it was used: it is saved with the task then.
+
+    LangGraph keeps it, and would hand it to the task's next question when the thread is run without an answer.
+    """
+    configurable, _ = _parts(config)
+    saver = configurable.get(_CHECKPOINTER)
+    if isinstance(saver, BaseCheckpointSaver):
+        where = {
+            "thread_id": configurable["thread_id"],
+            "checkpoint_ns": "",
+            "checkpoint_id": configurable.get(_CHECKPOINT_MAP, {}).get("", ""),
+        }
+        await saver.aput_writes({"configurable": where}, [(_RESUME, None)], _NO_TASK)
 
 
 _asked: WeakKeyDictionary[Any, Counter[tuple[int, str]]] = WeakKeyDictionary()

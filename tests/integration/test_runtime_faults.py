@@ -19,11 +19,13 @@ from psycopg.rows import TupleRow
 import interlock
 from interlock import Approve, Interlock, Resume
 from interlock.core.ledger import Intention
+from interlock.core.site import Site
 from interlock.core.sync import run_sync
 from interlock.errors import AnswerRefused, DatabaseUnavailable, NotFound, ThreadBusy, UsageError
 from interlock.execution import Part
 from interlock.postgres import embedded
 from interlock.postgres.checkpoints import strict_serializer
+from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.maintenance import reset
 from interlock.postgres.migrations import migrate, scripts
 
@@ -123,12 +125,21 @@ async def test_a_process_that_lost_its_thread_does_not_act(
     il: Interlock, database_url: str
 ) -> None:
     """The lock's connection is cut before an act: its intention is refused, so that nothing is done."""
-    intention = Intention(key="k", thread_id="t", node="pay", action="pay", arguments={})
+    site = Site(
+        thread_id="t",
+        run_id="r",
+        node="pay",
+        agent="pay",
+        task="pay:1",
+        checkpoint_id="c",
+        attempt=1,
+    )
+    intention = Intention(key="k", request="r", site=site, action="pay", arguments={})
     async with il._locks.hold("t"):
         await cut_lock(database_url)
 
         with pytest.raises(DatabaseUnavailable, match="was lost, so the run was stopped"):
-            await il._ports.ledger.begin(intention)
+            await PostgresLedger(il._pool, il._locks).begin(intention, permitted=True)
 
     assert await il.store.effects("t") == []
 

@@ -380,6 +380,57 @@ async def test_wrong_answer_leaves_the_question_open(pay: Action[str], paid: lis
     assert output["said"] == ["paid ann", "rejected"]
 
 
+@pytest.mark.parametrize("decision", [APPROVE, REJECT])
+async def test_running_on_without_an_answer_opens_no_gate(
+    pay: Action[str], paid: list[str], decision: Any
+) -> None:
+    """LangGraph would hand the first question's answer to the second."""
+    thread = Thread(graph=one_node(trying(pay, "ann", "bob")), context=context(policy=Rules("ask")))
+    await thread.start()
+    await thread.answer(decision)
+    before = list(paid)
+    await thread.again()
+    await thread.again()
+
+    assert paid == before
+    assert (await thread.asked())["to"] == "bob"
+    await thread.answer(APPROVE)
+    assert paid == [*before, "bob 1"]
+
+
+async def test_answer_of_a_run_that_failed_does_not_open_the_next_gate(
+    pay: Action[str], paid: list[str]
+) -> None:
+    """It was used, the node failed, and the thread is run on: also a second click opens nothing."""
+    failures = [OSError("later"), OSError("later")]
+    names = trying(pay, "ann", "bob")
+
+    async def step(state: Purse, runtime: Runtime[Context]) -> Any:
+        await tried(runtime, pay, to="ann")
+        if failures:
+            raise failures.pop()
+        return await names(state, runtime)
+
+    thread = Thread(graph=one_node(step), context=context(policy=Rules("ask")))
+    await thread.start()
+    for _ in range(2):
+        with pytest.raises(OSError, match="later"):
+            await thread.answer(APPROVE)
+    await thread.again()
+
+    assert paid == ["ann 1"]
+    assert (await thread.asked())["to"] == "ann"
+
+
+async def test_another_process_takes_the_answer(pay: Action[str], paid: list[str]) -> None:
+    """A process that knows nothing of the question takes LangGraph's value for its answer."""
+    graph = one_node(trying(pay, "ann"))
+    await Thread(graph=graph, context=context(policy=Rules("ask"))).start()
+    output = await Thread(graph=graph, context=context(policy=Rules("ask"))).answer(APPROVE)
+
+    assert (output["said"], paid) == (["paid ann"], ["ann 1"])
+
+
 async def test_gates_after_a_retry_keep_their_answers(pay: Action[str], paid: list[str]) -> None:
     """The first is rejected, the node fails and is retried at once, the second is asked about, and only that."""
     failures = [ConnectionError("a moment")]

@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, StateGraph
-from langgraph.types import Command
+from langgraph.runtime import Runtime
 from pydantic import ValidationError
-from typing_extensions import TypedDict
 
-from interlock.core import actions
 from interlock.core.actions import Action, action
+from interlock.core.context import Context
 from interlock.core.gate import (
     Decision,
     DecisionType,
@@ -23,21 +20,21 @@ from interlock.core.gate import (
     decide,
     read_answer,
 )
+from interlock.core.site import Site
 from interlock.errors import ActionRefused, AnswerRefused
+from tests.acting import APPROVE, REJECT, Purse, Rules, Thread, context, one_node, own_actions
 
 
 @pytest.fixture
 def pay() -> Iterator[Action[int]]:
     """A declared action."""
-    before = dict(actions._ACTIONS)
+    with own_actions():
 
-    @action(name="unit_pay", touches="the purse", nodes=("pay",), reversible=False)
-    async def pay(amount: int, to: str = "Ada") -> int:
-        return amount
+        @action(name="unit_pay", touches="the purse", nodes=("pay",), reversible=False)
+        async def pay(amount: int, to: str = "Ada") -> int:
+            return amount
 
-    yield pay
-    actions._ACTIONS.clear()
-    actions._ACTIONS.update(before)
+        yield pay
 
 
 def ask(pay: Action[int], *decisions: DecisionType, **arguments: Any) -> Payload:
@@ -50,7 +47,7 @@ def ask(pay: Action[int], *decisions: DecisionType, **arguments: Any) -> Payload
         evidence=("an invoice",),
         consequences={"approve": "She is paid."},
         **offered,
-    ).payload()
+    ).payload("q1", "c1")
 
 
 def test_payload_is_that_of_the_human_in_the_loop_middleware(pay: Action[int]) -> None:
@@ -68,6 +65,7 @@ def test_payload_is_that_of_the_human_in_the_loop_middleware(pay: Action[int]) -
     assert payload["question"]["summary"] == "Pay Ada?"
     assert payload["question"]["evidence"] == ["an invoice"]
     assert payload["question"]["consequences"] == {"approve": "She is paid."}
+    assert (payload["question"]["id"], payload["question"]["checkpoint_id"]) == ("q1", "c1")
 
 
 def test_question_about_wrong_arguments_cannot_be_asked(pay: Action[int]) -> None:
@@ -89,6 +87,7 @@ APPROVED: Decision = {
     "arguments": {"amount": 3, "to": "Ada"},
     "message": "",
     "by": "",
+    "question": "q1",
 }
 
 
@@ -188,32 +187,80 @@ def test_answer_that_is_not_offered_is_refused(pay: Action[int]) -> None:
         read_answer(ask(pay, "approve"), {"decisions": [{"type": "reject"}]})
 
 
-class Waiting(TypedDict, total=False):
-    """The state of a graph that asks."""
-
-    amount: int
-    decision: Decision
-
-
 async def test_wrong_answer_leaves_the_question_open(pay: Action[int]) -> None:
     """The same thread can still be answered rightly."""
 
-    async def gate(state: Waiting) -> Waiting:
-        question = Question(action=pay, arguments={"amount": state["amount"]}, summary="Pay?")
-        return {"decision": ask_person(question)}
+    async def gate(state: Purse, runtime: Runtime[Context]) -> Purse:
+        question = Question(action=pay, arguments={"amount": 3}, summary="Pay?")
+        return {"said": await ask_person(runtime, question)}
 
-    builder = StateGraph(Waiting)
-    builder.add_node("gate", gate)
-    builder.add_edge(START, "gate")
-    graph = builder.compile(checkpointer=InMemorySaver())
-    config: Any = {"configurable": {"thread_id": "t"}}
-    await graph.ainvoke({"amount": 3}, config)
+    thread = Thread(graph=one_node(gate))
+    await thread.start()
     with pytest.raises(ValidationError, match="it answers question"):
-        await graph.ainvoke(
-            Command(resume={"decisions": [{"type": "approve"}], "digest": "f"}), config
-        )
-    still = (await graph.aget_state(config)).next
-    output = await graph.ainvoke(Command(resume={"decisions": [{"type": "approve"}]}), config)
+        await thread.answer(APPROVE, digest="f")
+    (payload,) = await thread.questions()
+    output = await thread.answer(APPROVE)
 
-    assert still == ("gate",)
-    assert output["decision"] == APPROVED
+    assert payload["question"]["verdict"]["ruling"] == "allow"
+    assert output["said"] == {**APPROVED, "question": payload["question"]["id"]}
+
+
+async def test_equal_questions_of_one_node_are_two(pay: Action[int]) -> None:
+    """Who approved one has not approved the other."""
+
+    async def gate(state: Purse, runtime: Runtime[Context]) -> Purse:
+        question = Question(action=pay, arguments={"amount": 3}, summary="Pay?")
+        decisions = [await ask_person(runtime, question) for _ in range(2)]
+        return {"said": [each["type"] for each in decisions]}
+
+    thread = Thread(graph=one_node(gate))
+    await thread.start()
+    (first,) = await thread.questions()
+    await thread.answer(APPROVE)
+    (second,) = await thread.questions()
+    output = await thread.answer(REJECT)
+
+    assert first["question"]["id"] != second["question"]["id"]
+    assert output["said"] == ["approve", "reject"]
+
+
+async def test_nobody_is_asked_about_what_the_policy_denies(pay: Action[int]) -> None:
+    """A person's approval would not open it, so it is not asked for."""
+
+    async def gate(state: Purse, runtime: Runtime[Context]) -> Purse:
+        question = Question(action=pay, arguments={"amount": 3}, summary="Pay?")
+        return {"said": await ask_person(runtime, question)}
+
+    with pytest.raises(ActionRefused, match="unit_pay is denied by the rule “otherwise”") as told:
+        await Thread(graph=one_node(gate), context=context(policy=Rules("deny"))).start()
+
+    assert (told.value.kind, told.value.rule) == ("policy", "otherwise")
+
+
+class Stored:
+    """Approvals that have every answer already."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self._answer = answer
+        self.asked: list[tuple[str, str, str]] = []
+
+    async def answer(self, question_id: str, *, site: Site, digest: str) -> dict[str, Any]:
+        """Return the answer, and note who asked for it."""
+        self.asked.append((question_id, site.node, digest))
+        return self._answer
+
+
+async def test_stored_answer_is_found_by_the_question(pay: Action[int]) -> None:
+    """Where answers are kept, the run does not stop: the question's own answer is looked up."""
+    question = Question(action=pay, arguments={"amount": 3}, summary="Pay?")
+    stored = Stored({"decisions": [{"type": "approve"}], "by": "Bob"})
+
+    async def gate(state: Purse, runtime: Runtime[Context]) -> Purse:
+        return {"said": await ask_person(runtime, question)}
+
+    thread = Thread(graph=one_node(gate), context=context(approvals=stored))
+    output = await thread.start()
+
+    ((name, node, asked),) = stored.asked
+    assert (node, asked) == ("pay", question.digest())
+    assert output["said"] == {**APPROVED, "by": "Bob", "question": name}
