@@ -26,6 +26,7 @@ from interlock.execution import Part
 from interlock.postgres import embedded
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.ledger import PostgresLedger
+from interlock.postgres.locks import quiet
 from interlock.postgres.maintenance import reset
 from interlock.postgres.migrations import migrate, scripts
 
@@ -55,6 +56,15 @@ async def cut_lock(url: str) -> None:
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where application_name = 'interlock threads' and datname = current_database()",
     )
+
+
+async def seen_to_be_cut(il: Interlock) -> None:
+    """Return when the news of the cut has arrived on the connection that holds threads."""
+    connection = il._locks._connection
+    assert connection is not None
+    async with asyncio.timeout(10):
+        while quiet(connection):
+            await asyncio.sleep(0.001)
 
 
 async def cut_all(url: str) -> None:
@@ -137,6 +147,7 @@ async def test_a_process_that_lost_its_thread_does_not_act(
     intention = Intention(key="k", request="r", site=site, action="pay", arguments={})
     async with il._locks.hold("t"):
         await cut_lock(database_url)
+        await seen_to_be_cut(il)
 
         with pytest.raises(DatabaseUnavailable, match="was lost, so the run was stopped"):
             await PostgresLedger(il._pool, il._locks).begin(intention, permitted=True)

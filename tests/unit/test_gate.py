@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from interlock.core.actions import Action, action
 from interlock.core.context import Context
 from interlock.core.gate import (
+    ALL_DECISIONS,
     Decision,
     DecisionType,
     Payload,
@@ -39,14 +40,13 @@ def pay() -> Iterator[Action[int]]:
 
 def ask(pay: Action[int], *decisions: DecisionType, **arguments: Any) -> Payload:
     """Return the payload of a question about a payment."""
-    offered = {"decisions": decisions} if decisions else {}
     return Question(
         action=pay,
         arguments=arguments or {"amount": 3},
         summary="Pay Ada?",
         evidence=("an invoice",),
         consequences={"approve": "She is paid."},
-        **offered,
+        decisions=decisions or ALL_DECISIONS,
     ).payload("q1", "c1")
 
 
