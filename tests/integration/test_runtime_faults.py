@@ -63,7 +63,7 @@ async def seen_to_be_cut(il: Interlock) -> None:
     connection = il._locks._connection
     assert connection is not None
     async with asyncio.timeout(10):
-        while quiet(connection):
+        while quiet(connection):  # noqa: ASYNC110  # nobody tells of it
             await asyncio.sleep(0.001)
 
 
