@@ -199,7 +199,7 @@ class MemoryLedger:
                 intention, attempt, approval=approval, number=next(self._numbers)
             )
             return Entry(standing="new", key=intention.key, attempt=attempt)
-        return Entry(standing="new", key=intention.key, attempt=0)
+        return _entry(found) if found else Entry(standing="new", key=intention.key, attempt=0)
 
     async def claim(self, key: str, attempt: int) -> Entry:
         """Take on an effect that is in doubt: `new` with the next attempt for exactly one caller."""

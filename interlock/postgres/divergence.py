@@ -14,6 +14,8 @@ from interlock.errors import ReplayDiverged
 SHOWN = 200
 """Characters of a value that a report shows."""
 
+UNKNOWN = "it was begun, and what became of it is not known"
+
 
 def diverged(intention: Intention, unused: Sequence[DictRow]) -> ReplayDiverged:
     """Return the report on an act that was not recorded, given what was recorded of the same action and not used."""
@@ -27,7 +29,7 @@ def diverged(intention: Intention, unused: Sequence[DictRow]) -> ReplayDiverged:
             kind="action",
             requested=requested,
         )
-    differs = tuple(_differences(nearest["arguments"], intention.arguments))
+    differs = tuple(_differences(nearest["arguments"], intention.arguments)) or (UNKNOWN,)
     return ReplayDiverged(
         f"The replay stopped in node {node!r}: {requested} was not recorded. {'; '.join(differs)}.",
         hint="Fork the thread to do it; nothing was done now.",
