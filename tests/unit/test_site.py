@@ -84,7 +84,12 @@ async def test_site_is_the_same_when_a_failed_node_runs_again() -> None:
 async def test_each_turn_of_a_loop_is_another_task() -> None:
     """The same node, the same state: a later checkpoint, which sorts higher."""
     seen: list[Site] = []
-    builder = one(lambda state: seen.append(here()) or {"number": len(seen)})
+
+    def look(state: Notes) -> Notes:
+        seen.append(here())
+        return {"number": len(seen)}
+
+    builder = one(look)
     builder.add_conditional_edges("look", lambda state: "look" if len(seen) < 2 else "__end__")
     await builder.compile(checkpointer=InMemorySaver()).ainvoke({"text": "a"}, THREAD)
 
@@ -123,7 +128,7 @@ async def test_equal_requests_are_counted_and_others_do_not_matter() -> None:
 
     async def look(state: Notes) -> Notes:
         seen.append([nth("a"), nth("b"), nth("a")])
-        inside = RunnableLambda(lambda request: nth(str(request)))
+        inside: RunnableLambda[str, int] = RunnableLambda(lambda request: nth(str(request)))
         seen.append([await inside.ainvoke("a"), await inside.ainvoke("b")])
         seen.append(sorted(await asyncio.gather(*(inside.ainvoke("c") for _ in range(3)))))
         return {}
