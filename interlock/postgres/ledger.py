@@ -15,7 +15,7 @@ from interlock.core.lineage import Lineage
 from interlock.errors import DatabaseUnavailable, EffectTakenOver
 from interlock.postgres.divergence import diverged
 from interlock.postgres.locks import ThreadLocks
-from interlock.postgres.plain import clean, finite, jsonb
+from interlock.postgres.plain import clean, finite, stored
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
 
@@ -209,11 +209,11 @@ def _values(intention: Intention) -> dict[str, Any]:  # SQL values
         "action": intention.action,
         "request": intention.request,
         "asked_for": intention.asked_for,
-        "arguments": jsonb(intention.arguments),
+        "arguments": stored(intention.arguments),
         "cost": intention.cost,
         "reversible": intention.reversible,
         "reads": intention.reads,
-        "verdict": jsonb(intention.verdict),
+        "verdict": stored(intention.verdict),
     }
 
 

@@ -31,6 +31,11 @@ def jsonb(value: Any) -> Jsonb:  # anything
     return Jsonb(plain(value))
 
 
+def stored(value: Any) -> Jsonb:  # JSON
+    """Return what is JSON already to be stored as jsonb."""
+    return Jsonb(_cleaned(value))
+
+
 def exact(value: Any, what: str) -> Jsonb:  # JSON
     """Return a value to be stored as jsonb; raises `UsageError` when it has no JSON form."""
     try:
