@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,9 @@ class Lineage:
 
     def to_json(self) -> dict[str, Any]:  # JSON
         """Return what is stored beside the thread."""
-        each = [{"thread_id": s.thread_id, "since": s.since, "before": s.before} for s in self.sources]
+        each = [
+            {"thread_id": s.thread_id, "since": s.since, "before": s.before} for s in self.sources
+        ]
         return {"sources": each, "recorded_only": self.recorded_only}
 
     @classmethod
@@ -43,23 +45,3 @@ class Lineage:
         """Return what `to_json` gave; `{}` is a thread that is no fork."""
         sources = tuple(Source(**each) for each in stored.get("sources", ()))
         return cls(sources=sources, recorded_only=bool(stored.get("recorded_only", False)))
-
-
-def forked(line: Sequence[tuple[str, str]], at: str, *, recorded_only: bool) -> Lineage:
-    """Return the lineage of a fork.
-
-    Args:
-        line: the thread that is forked, its parent, and so on; each with the checkpoint that it began from, which is
-            empty for the last one.
-        at: the checkpoint that the fork starts from.
-        recorded_only: whether it is a replay.
-    """
-    sources, before = [], ""
-    for thread_id, began in line:
-        since = max(at, began)
-        if not before or since < before:
-            sources.append(Source(thread_id=thread_id, since=since, before=before))
-        if at >= began:
-            break
-        before = began  # what stands before was done by the thread's parent
-    return Lineage(sources=tuple(sources), recorded_only=recorded_only)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import interlock
 from tests.killing import PATIENCE, ROOT, Killable
 
 SAMPLE = ROOT / "tests" / "sample" / "langgraph.json"
@@ -62,16 +63,13 @@ def test_an_act_that_was_cut_short_is_never_repeated_unasked(
     (tmp_path / "bank.trap").touch()
     assert sample.resume(answer=run["questions"][0]) is None
 
-    again = subprocess.run(  # our own driver
-        sample.command(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-        cwd=tmp_path,
-    )
+    again = sample.resume()
+    assert again is not None
+    with interlock.open(sample.url, config=sample.config) as il:
+        (question,) = il.questions(sample.thread)
+        (effect,) = il.effects(sample.thread)
 
-    assert "ActionRefused: Whether pay already happened is unknown" in again.stderr
+    assert (again["status"], question.kind, effect.status) == ("waiting", "in_doubt", "in_doubt")
     assert (tmp_path / "bank").read_text() == "ann 5\n"
 
 

@@ -216,8 +216,8 @@ async def test_an_approved_payment_is_made_once(il: Interlock, tmp_path: Path) -
 
     assert (question.action, question.arguments["amount"], run.status) == ("pay", 5, "waiting")
     assert (tmp_path / "bank").read_text() == "ann 5\n"
-    assert [(row["action"], row["done"]) for row in await il.store.effects(run.thread_id)] == [
-        ("pay", True)
+    assert [(each.action, each.status) for each in await il.aeffects(run.thread_id)] == [
+        ("pay", "done")
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from interlock.branching import lineage_of, names_in, recorded_since, redone, taken, way_to
-from interlock.core.lineage import Lineage, Source, forked
+from interlock.core.lineage import Lineage, Source
 from interlock.postgres.forks import Ancestor, Place
 
 
@@ -46,7 +46,6 @@ def test_a_fork_may_use_what_was_done_after_its_step(
     """Each thread's own work, from the step on, and what its parents did up to where it parted from them."""
     ancestors = [Ancestor(thread_id=thread, began=began, until=began) for thread, began in line]
 
-    assert forked(line, at, recorded_only=False).sources == tuple(sources)
     assert lineage_of(ancestors, at, recorded_only=False).sources == tuple(sources)
 
 
@@ -83,7 +82,6 @@ def test_a_fork_inside_a_step_shares_it_with_its_parent(
 
 def test_a_replay_says_so() -> None:
     """It goes by records alone."""
-    assert forked([("a", "")], "1", recorded_only=True).recorded_only
     assert lineage_of([Ancestor(thread_id="a")], "1", recorded_only=True).recorded_only
 
 

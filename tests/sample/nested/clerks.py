@@ -57,7 +57,7 @@ def note(log: str, line: str) -> None:
         file.write(line + "\n")
 
 
-@action(name="pay", touches="the till", reversible=True)
+@action(name="clerk_pay", touches="the till", reversible=True)
 async def pay_action(who: str, amount: int, log: str) -> str:
     """Take money out of the till."""
     note(log, f"paid {who} {amount}")
