@@ -71,12 +71,21 @@ def cast(question: OpenQuestion, ballot: Ballot) -> Outcome:
     _check_named(question, ballot)
     if ballot.decision in ("approve", "edit") and question.digest:
         return _agreed(question, ballot)
-    return Outcome(settled=True, value=ballot.value, by=ballot.by, votes=question.votes)
+    return Outcome(
+        settled=True,
+        value=ballot.value,
+        by=ballot.by,
+        votes=question.votes,
+        proposed=question.proposed,
+    )
 
 
 def by_deadline(question: OpenQuestion, deadline: datetime) -> Outcome:
-    """Return the answer of a question that nobody answered in time."""
-    decision = question.default
+    """Return the answer of a question that nobody settled in time.
+
+    What somebody changed and not enough others agreed to is not approved by a clock, whatever the default is.
+    """
+    decision = question.default if question.proposed is None else "reject"
     passive = "approved" if decision == "approve" else "rejected"
     message = f"Nobody settled this by {deadline:%Y-%m-%d %H:%M:%S %Z}, so it was {passive} by its deadline."
     ballot = Ballot(
@@ -86,9 +95,9 @@ def by_deadline(question: OpenQuestion, deadline: datetime) -> Outcome:
         by=DEADLINE,
         message=message,
     )
-    outcome = Outcome(settled=True, value=ballot.value, by=DEADLINE)
+    outcome = Outcome(settled=True, value=ballot.value, by=DEADLINE, proposed=question.proposed)
     if decision == "approve":
-        outcome = _settled(question, ballot, (), question.proposed, question.request)
+        outcome = _settled(question, ballot, (), None, question.request)
     return replace(outcome, votes=question.votes)
 
 

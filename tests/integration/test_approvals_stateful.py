@@ -137,8 +137,8 @@ class Life(RuleBasedStateMachine):
         assert taken & self.models.keys() == (set() if self.busy else due)
         for name in taken & self.models.keys():
             model = self.models[name]
-            approves = model.terms.get("default") == "approve"
-            model.answered = ("edit" if model.edited else "approve") if approves else "reject"
+            approves = model.terms.get("default") == "approve" and not model.edited
+            model.answered = "approve" if approves else "reject"
             model.status = "answered"
             self.busy = True
 
