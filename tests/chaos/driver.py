@@ -3,8 +3,8 @@
 usage: driver.py CONFIG URL
 
 A line of stdin is a request, as JSON. `{"thread": ..., "journal": ..., "recorder": ..., "deadly": [...],
-"answers": {...}, "out": ...}` forks a child and prints its pid; the child goes on with the thread, or begins it, and
-writes the run to OUT. `{"wait": PID}` prints the child's exit code, as `subprocess` has it.
+"signal": ..., "answers": {...}, "out": ...}` forks a child and prints its pid; the child goes on with the thread, or
+begins it, and writes the run to OUT. `{"wait": PID}` prints the child's exit code, as `subprocess` has it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def child(config: str, url: str, asked: dict[str, Any]) -> None:  # JSON
     try:
         os.environ[client.ADDRESS] = asked["recorder"]
         journal = os.open(asked["journal"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        watch(Fate(journal, frozenset(asked["deadly"])))
+        watch(Fate(journal, frozenset(asked["deadly"]), asked["signal"]))
         run = asyncio.run(drive(config, url, asked))
         Path(asked["out"]).write_text(json.dumps(told(run)))
         code = 0

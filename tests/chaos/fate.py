@@ -21,6 +21,7 @@ from tests.chaos import client
 ACTS = ("before-intention", "after-intention", "acted", "before-result", "after-result")
 SAVES = ("before-writes", "after-writes", "before-checkpoint", "after-checkpoint")
 RUNS = ("before-start", "after-start", "before-end", "after-end", "before-answer", "after-answer")
+KILLED = "killed "
 NOT_RESULTS = {"__interrupt__", "__error__", "__resume__"}
 """What is also written for a task that did not finish."""
 
@@ -34,6 +35,7 @@ class Fate:
 
     journal: int
     deadly: frozenset[str]
+    signal: int = signal.SIGKILL
     names: dict[str, str] = field(default_factory=dict)
     tasks: dict[str, str] = field(default_factory=dict)
 
@@ -41,8 +43,8 @@ class Fate:
         """Note a boundary, and die there if told to."""
         self._note(f"{boundary} {action or '-'} {attempt}")
         if f"{boundary}:{action}" in self.deadly:
-            self._note(f"killed {boundary} {action or '-'} {attempt}")
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._note(f"{KILLED}{boundary} {action or '-'} {attempt}")
+            os.kill(os.getpid(), self.signal)
 
     def seen(self, intention: Intention) -> str:
         """Remember whose key this is, and its task until the checkpoint of its step; return the action's name."""

@@ -19,6 +19,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.chaos import client
+from tests.chaos.fate import KILLED
 from tests.chaos.recorder import Request, read
 
 HERE = Path(__file__).parent
@@ -102,7 +103,9 @@ class Life:
         """Where the recorder listens; the address of a unix socket must be short."""
         return str(self.folder / f"{self.thread[:8]}.sock")
 
-    def start(self, deadly: set[str], answers: dict[str, Any]) -> tuple[int, Path]:  # JSON
+    def start(
+        self, deadly: set[str], answers: dict[str, Any], *, by: signal.Signals = signal.SIGKILL
+    ) -> tuple[int, Path]:  # JSON
         """Start a process that goes on with the thread; return its pid, and the file of its outcome."""
         self._processes += 1
         assert self._processes < MOST_PROCESSES, "the thread does not get on"
@@ -112,6 +115,7 @@ class Life:
             journal=str(self._journal),
             recorder=self.socket,
             deadly=sorted(deadly),
+            signal=by,
             answers=answers,
             out=str(out),
         )
@@ -175,9 +179,9 @@ class Life:
     def fired(self) -> list[str]:
         """The boundaries at which processes of this thread have died."""
         return [
-            f"{boundary.removeprefix('killed ')}:{action.strip('-')}"
+            f"{boundary.removeprefix(KILLED)}:{action.strip('-')}"
             for boundary, action, _ in self.journal()
-            if boundary.startswith("killed ")
+            if boundary.startswith(KILLED)
         ]
 
     @property
@@ -220,14 +224,11 @@ def living(driver: Driver) -> Iterator[Life]:
 
 def check(life: Life, run: dict[str, Any], undisturbed: dict[str, Any]) -> None:  # JSON
     """Assert that nothing was done twice, left out, or guessed, and that the outcome is as if nobody had died."""
-    assert life.effects() == dict.fromkeys(NAMES, 1)
-    assert run["output"] == undisturbed["output"]
-    ledger = _rows(
-        life, "select action, status, attempt from interlock.effects where thread_id = %s"
-    )
-    assert sorted((row["action"], row["status"]) for row in ledger) == sorted(
-        (name, "done") for name in NAMES
-    )
+    effects, once = life.effects(), Counter(NAMES)
+    assert effects == once, f"too often: {effects - once}, too seldom: {once - effects}"
+    assert run["output"] == undisturbed["output"], run["output"]
+    ledger = [(row["action"], row["status"]) for row in _rows(life, _EFFECTS)]
+    assert sorted(ledger) == sorted((name, "done") for name in NAMES), ledger
     check_questions(life)
 
 
@@ -237,7 +238,7 @@ def check_questions(life: Life) -> None:
     begun = {(name, n) for boundary, name, n in journal if boundary == "after-intention"}
     ending = {(name, n) for boundary, name, n in journal if boundary == "before-result"}
     ended = {(name, n) for boundary, name, n in journal if boundary == "after-result"}
-    died = {(name, n) for boundary, name, n in journal if boundary == "killed before-result"}
+    died = {(name, n) for boundary, name, n in journal if boundary == f"{KILLED}before-result"}
     must = {each for each in (begun - ending) | died if each[0].startswith("plain")}
     asked = set(asked_about(life))
     assert must <= asked, (must, asked)
