@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -55,10 +56,22 @@ class Process:
     ledger: Ledger
     locks: ThreadLocks | None = None
 
-    async def die(self) -> None:
-        """Let its connection fall, as when a process is killed."""
-        if self.locks is not None:
-            await self.locks.close()
+    async def die(self, url: str) -> None:
+        """Let its connection fall, as when a process is killed, and wait until the server has seen it."""
+        connection = self.locks._connection if self.locks is not None else None
+        if self.locks is None or connection is None:
+            return
+        gone = connection.info.backend_pid
+        await self.locks.close()
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
+            async with asyncio.timeout(10):
+                while await _lives(other, gone):  # noqa: ASYNC110  # nobody tells of it
+                    await asyncio.sleep(0.001)
+
+
+async def _lives(connection: psycopg.AsyncConnection[Any], backend: int) -> bool:
+    cursor = await connection.execute("select from pg_locks where pid = %s", [backend])
+    return cursor.rowcount > 0
 
 
 class World:

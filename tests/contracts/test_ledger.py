@@ -441,7 +441,7 @@ async def test_act_of_a_process_that_died_is_in_doubt(durable: World) -> None:
     """Its lock fell with it; a process that lives sees that at once, and nobody waits for a time to pass."""
     first, second = [await durable.process() for _ in range(2)]
     await written(first.ledger, intention())
-    await first.die()
+    await first.die(durable.url)
 
     assert await standing(second.ledger, intention()) == "in_doubt"
 

@@ -186,7 +186,7 @@ class Ledgers(RuleBasedStateMachine):
     @rule(process=PROCESSES)
     def die(self, process: int) -> None:
         """Lose the connection that tells that a process lives: what it was doing is in doubt."""
-        self.run(self.processes[process].die())
+        self.run(self.processes[process].die(self.url))
         for each in self.model.effects.values():
             if each.owner == process:
                 each.owner = None
@@ -268,5 +268,5 @@ def test_ledger_in_postgres_is_what_the_model_says(database_url: str) -> None:
 @pytest.mark.timeout(1200)
 def test_ledgers_are_what_the_model_says_in_long_stories(database_url: str) -> None:
     """Many long ones, on both."""
-    tried("", examples=3000, steps=60)
+    tried("", examples=2000, steps=60)
     tried(database_url, examples=150, steps=50)
