@@ -20,11 +20,13 @@ if TYPE_CHECKING:
         Approve,
         Edit,
         OpenQuestion,
+        QuestionEvent,
         Reject,
         Respond,
         Resume,
         Run,
         Step,
+        Swept,
         ThreadSummary,
         Tree,
         Usage,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from interlock.core.sync import sync_too
     from interlock.errors import ActionRefused, InterlockError, ReplayDiverged
     from interlock.facade import Interlock
+    from interlock.replays import Replay
     from interlock.settings import Settings
 
 __version__ = "0.1.0"
@@ -47,11 +50,13 @@ _HOMES = {
         "Approve",
         "Edit",
         "OpenQuestion",
+        "QuestionEvent",
         "Reject",
         "Respond",
         "Resume",
         "Run",
         "Step",
+        "Swept",
         "ThreadSummary",
         "Tree",
         "Usage",
@@ -59,6 +64,7 @@ _HOMES = {
     "interlock.core.sync": ("sync_too",),
     "interlock.errors": ("ActionRefused", "InterlockError", "ReplayDiverged"),
     "interlock.facade": ("Interlock",),
+    "interlock.replays": ("Replay",),
     "interlock.settings": ("Settings",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -77,13 +83,16 @@ __all__ = [
     "OpenQuestion",
     "Ports",
     "Question",
+    "QuestionEvent",
     "Reject",
+    "Replay",
     "ReplayDiverged",
     "Respond",
     "Resume",
     "Run",
     "Settings",
     "Step",
+    "Swept",
     "ThreadSummary",
     "Tree",
     "Usage",

@@ -248,6 +248,10 @@ class Runtime:
         """Return one step, by its number, or by its checkpoint's id, also inside a subgraph; raises `NotFound`."""
         return await self._past.step(await self.store.full_thread_id(thread_id), at)
 
+    def policy_problem(self) -> str:
+        """Return since when and why the policy's file is not in force; empty while it is, or there is none."""
+        return str(getattr(self._ports.policy, "problem", ""))
+
     async def adiff(self, a: str, b: str) -> Difference:
         """Compare two threads: state, path, effects, tokens and cost; raises `NotFound`."""
         a, b = await self.store.full_thread_id(a), await self.store.full_thread_id(b)

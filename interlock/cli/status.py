@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from typing_extensions import TypedDict
 
 from interlock.cli.call import Command, this_call
 
 if TYPE_CHECKING:
     from interlock.facade import Interlock
+
+
+class Needs(TypedDict):
+    """What a person should look at: counts, and what is wrong with the policy's file."""
+
+    questions: int
+    effects_in_doubt: int
+    failed_notifications: int
+    policy: str
 
 
 @click.command(cls=Command)
@@ -33,18 +43,54 @@ def status(graph: str | None, limit: int) -> int:
     with call.runtime() as il:
         threads = il.threads(graph=graph, limit=limit)
         counts = run_sync(il.store.counts())
-        server = _server(il)
+        server, needs = _server(il), _needs(il)
     if call.as_json:
         found = [thread_document(each) for each in threads]
-        print_json({"server": server, "counts": counts, "threads": found})
+        print_json({"server": server, "counts": counts, "needs": needs, "threads": found})
         return 0
     console = results()
     console.print(server, markup=False, soft_wrap=True)
     if counts:
         console.print("threads: " + " · ".join(f"{many} {kind}" for kind, many in counts.items()))
+    for line in _told(needs):
+        console.print(line, soft_wrap=True)
     print_threads(threads, console)
     print_notice(console, notice_for(each.model for each in threads))
     return 0
+
+
+def _needs(il: Interlock) -> Needs:
+    """Return what a person should look at."""
+    from interlock.core.sync import run_sync
+
+    return {
+        "questions": len(il.questions()),
+        "effects_in_doubt": len(il.effects(in_doubt=True)),
+        "failed_notifications": run_sync(il.outbox.failed()),
+        "policy": il.policy_problem(),
+    }
+
+
+def _told(needs: Needs) -> list[str]:
+    from interlock.cli.texts import counted
+
+    lines = []
+    if questions := needs["questions"]:
+        lines.append(f"{counted(questions, 'question')} open: [cyan]interlock approvals[/]")
+    if in_doubt := needs["effects_in_doubt"]:
+        lines.append(
+            f"[bold red]{counted(in_doubt, 'effect')} in doubt[/]: [cyan]interlock effects --in-doubt[/]"
+        )
+    if failed := needs["failed_notifications"]:
+        lines.append(
+            f"[red]{counted(failed, 'notification')} failed[/]: "
+            "[cyan]interlock approvals notifications --failed[/]"
+        )
+    if needs["policy"]:
+        lines.append(
+            f"[red]the policy's file is broken; the last good one holds[/]: {needs['policy']}"
+        )
+    return lines
 
 
 def _server(il: Interlock) -> str:

@@ -12,7 +12,6 @@ from interlock.core.policy import Policy
 from interlock.core.site import Site
 from interlock.core.verdict import Facts, Verdict
 
-
 READS = Verdict(ruling="allow", rule="reads", reason="It changes nothing.", policy="")
 
 

@@ -10,8 +10,8 @@ from psycopg.rows import DictRow
 
 from interlock.core import voting
 from interlock.core.runs import OpenQuestion, QuestionEvent, Swept
-from interlock.core.verdict import Terms
 from interlock.core.site import Site
+from interlock.core.verdict import Terms
 from interlock.core.voting import DEADLINE, Ballot, Outcome
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch

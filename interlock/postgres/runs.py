@@ -172,10 +172,6 @@ class RunStore:
         async with connected(self._pool) as connection:
             return await latest_run(connection, thread_id)
 
-    async def effects(self, thread_id: str) -> list[DictRow]:
-        """Return the rows of what was done on a thread, oldest first."""
-        return await self._fetch("effects", thread_id=thread_id)
-
     async def counts(self) -> dict[str, int]:
         """Return how many threads stand in each status, each by its latest run."""
         return {row["status"]: row["count"] for row in await self._fetch("count_by_status")}

@@ -152,7 +152,7 @@ async def test_a_process_that_lost_its_thread_does_not_act(
         with pytest.raises(DatabaseUnavailable, match="was lost, so the run was stopped"):
             await PostgresLedger(il._pool, il._locks).begin(intention, permitted=True)
 
-    assert await il.store.effects("t") == []
+    assert await il.effects_store.effects("t") == []
 
 
 async def test_a_thread_can_be_run_at_once_after_its_end_was_told(

@@ -52,9 +52,6 @@ select task_id, count(*)::int as calls, sum(input_tokens)::int as input_tokens, 
     case when count(*) = count(cost) then sum(cost) end as cost, sum(seconds) as seconds
 from interlock.model_calls where thread_id = %(thread_id)s group by task_id;
 
--- effects: what was done on a thread, oldest first
-select * from interlock.effects where thread_id = %(thread_id)s order by intended_at;
-
 -- count_by_status: how many threads stand in each status, each by its latest run
 select status, count(*)::int as count
 from (select distinct on (thread_id) status from interlock.runs order by thread_id, number desc) as latest
