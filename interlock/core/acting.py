@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, TypeVar
@@ -315,7 +315,12 @@ class _Acting:
         )
 
     async def _perform(self, entry: Entry) -> Any:  # the result's type
-        """Act, and write what came of it."""
+        """Act, and write what came of it; what runs in a thread does so to its end, whoever cancels it."""
+        if inspect.iscoroutinefunction(self.declared.function):
+            return await self._performed(entry)
+        return await _to_its_end(self._performed(entry))
+
+    async def _performed(self, entry: Entry) -> Any:  # the result's type
         ledger = self.around.ports.ledger
         try:
             result = await _invoke(self.declared, self.intention, entry.key, self.state)
@@ -423,6 +428,21 @@ async def _invoke(
     if inspect.iscoroutinefunction(declared.function):
         return await declared.function(**given)
     return await asyncio.to_thread(declared.function, **given)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Pass a cancellation on only after the work has ended: until then nobody could tell whether it happened."""
+    task, cancelled = asyncio.ensure_future(work), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # what came of it stands in the ledger
+    raise cancelled
 
 
 def _misplaced(declared: Action[Any], node: str) -> ActionRefused | None:
