@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from interlock.app import aopen, open  # noqa: A004  # `interlock.open()`
-    from interlock.core.acting import act, escalating
+    from interlock.core.acting import act
     from interlock.core.actions import Action, Happened, action
     from interlock.core.context import Context, Ports
     from interlock.core.effects import Effect
+    from interlock.core.escalating import after_tools, escalate_to
     from interlock.core.gate import Decision, Question, ask_person
     from interlock.core.runs import (
         Approve,
@@ -41,10 +42,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "interlock.app": ("aopen", "open"),
-    "interlock.core.acting": ("act", "escalating"),
+    "interlock.core.acting": ("act",),
     "interlock.core.actions": ("Action", "Happened", "action"),
     "interlock.core.context": ("Context", "Ports"),
     "interlock.core.effects": ("Effect",),
+    "interlock.core.escalating": ("after_tools", "escalate_to"),
     "interlock.core.gate": ("Decision", "Question", "ask_person"),
     "interlock.core.runs": (
         "Approve",
@@ -98,9 +100,10 @@ __all__ = [
     "Usage",
     "act",
     "action",
+    "after_tools",
     "aopen",
     "ask_person",
-    "escalating",
+    "escalate_to",
     "open",
     "sync_too",
 ]

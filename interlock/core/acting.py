@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
-from functools import wraps
 from typing import Any, TypeVar
 
-from langchain_core.messages import ToolMessage
 from langchain_core.tools import ToolException
 from langgraph.prebuilt import ToolRuntime
 from langgraph.runtime import Runtime
-from langgraph.types import Command
 from pydantic_core import to_jsonable_python
 
 from interlock.core.actions import KEY, STATE, Action, State, digest
 from interlock.core.approvals import InProcess
 from interlock.core.context import Around, around_of
 from interlock.core.doubt import settle
+from interlock.core.escalating import ESCALATE
 from interlock.core.gate import Decision, ask_person
 from interlock.core.judging import as_json, judge, with_arguments
 from interlock.core.ledger import Entry, Intention, Parallel, Refusal
@@ -68,7 +66,7 @@ async def act(
 
 async def act_as_tool(
     declared: Action[Any], runtime: ToolRuntime[Any, Any], arguments: Mapping[str, Any]
-) -> str | Command[Any]:
+) -> str:
     """Do an action that a model called as a tool; a refusal is what the model reads then.
 
     Raises:
@@ -79,38 +77,16 @@ async def act_as_tool(
     try:
         # Not through `act`: an argument that a model makes up must not become one of its parameters.
         result = await _act(given, declared, arguments, _How(state=state))
-    except RefusedTooOften as refusal:
-        if not declared.escalate_to:
-            raise
-        message = ToolMessage(str(refusal), tool_call_id=runtime.tool_call_id or "", status="error")
-        return Command(goto=declared.escalate_to, update={"messages": [message]})
-    except ActionRefused as refusal:
+    except (ActionRefused, RefusedTooOften) as refusal:
         raise ToolException(json.dumps(told(refusal), ensure_ascii=False)) from refusal
     said = declared.result.dump_python(result, mode="json")
     return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
 
-def told(refusal: ActionRefused) -> dict[str, str]:
-    """Return a refusal as an agent reads it: why in a word, what it says, and the policy's rule."""
-    return {"refused": refusal.kind, "reason": str(refusal), "rule": refusal.rule}
-
-
-def escalating(
-    node: Callable[..., Awaitable[Any]], *, to: str
-) -> Callable[..., Awaitable[Any]]:  # any node's own signature
-    """Return a node that sends the run to another node when its agent was refused too often in a row.
-
-    Declare the edge too: `builder.add_node("pay", escalating(pay, to="person"), destinations=("person",))`.
-    """
-
-    @wraps(node)
-    async def run(*args: Any, **kwargs: Any) -> Any:  # any node's own signature
-        try:
-            return await node(*args, **kwargs)
-        except RefusedTooOften:
-            return Command(goto=to)
-
-    return run
+def told(refusal: ActionRefused | RefusedTooOften) -> dict[str, Any]:  # JSON
+    """Return a refusal as an agent reads it: why in a word, what it says, the policy's rule, whether it is the last."""
+    said = {"refused": refusal.kind, "reason": str(refusal), "rule": refusal.rule}
+    return {**said, ESCALATE: True} if isinstance(refusal, RefusedTooOften) else said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,8 +229,9 @@ class _Acting:
 
     async def _permitted(self, entry: Entry) -> Entry:
         """Get permission for what nobody did, and write the intention; raises `ActionRefused`."""
-        if entry.standing == "refused":
-            raise ActionRefused(entry.error, kind="recorded")
+        if entry.refusal is not None:  # a replay
+            then = entry.refusal
+            raise ActionRefused(then.reason, kind=then.kind, rule=then.rule)
         if self._fault is not None:
             raise self._fault
         ledger = self.around.ports.ledger

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Generic, Protocol, TypeVar, get_type_hints, o
 
 from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
 from langgraph.prebuilt import ToolRuntime
-from langgraph.types import Command
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
@@ -61,7 +60,6 @@ class Action(BaseTool, Generic[ResultT]):
         arguments: the validated form of its arguments.
         takes_state: whether the function is also given the state (as `state`), which is not an argument of the act.
         max_refusals: after so many refusals in a row its agent's run escalates.
-        escalate_to: as a tool: the node that a run then goes to; empty: it fails with `RefusedTooOften`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -83,7 +81,6 @@ class Action(BaseTool, Generic[ResultT]):
     result: TypeAdapter[Any]  # the result's type
     takes_state: bool
     max_refusals: int
-    escalate_to: str = ""
     handle_tool_error: bool | str | Callable[[ToolException], str] | None = True
 
     @property
@@ -111,10 +108,6 @@ class Action(BaseTool, Generic[ResultT]):
         """Return the SHA-256 that names this action with these validated arguments."""
         return digest({"action": self.name, "arguments": arguments})
 
-    def escalating(self, to: str) -> Action[ResultT]:
-        """Return this action as a tool that sends the run to a node after too many refusals in a row."""
-        return self.model_copy(update={"escalate_to": to})
-
     def _parse_input(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
     ) -> str | dict[str, Any]:  # LangChain's signature
@@ -128,7 +121,7 @@ class Action(BaseTool, Generic[ResultT]):
 
     async def _arun(
         self, *, runtime: ToolRuntime[Any, Any], **arguments: Any
-    ) -> str | Command[Any]:  # LangChain's signature
+    ) -> str:  # LangChain's signature
         from interlock.core.acting import act_as_tool
 
         return await act_as_tool(self, runtime, arguments)

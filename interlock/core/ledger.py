@@ -57,6 +57,15 @@ class Intention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why an act was not permitted: a word, a sentence, and the policy's rule."""
+
+    kind: str
+    reason: str
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """How an intention stands.
 
@@ -66,6 +75,7 @@ class Entry:
             `new` entry with attempt 0 was not written: nobody may act on it yet.
         result: JSON, and only there when it is done.
         error: what the last attempt raised, if it lived to tell.
+        refusal: how it was refused then; only there when it is refused.
         request: of the attempt that is underway or in doubt: a person may have agreed to other arguments.
         arguments: of that request, as JSON.
     """
@@ -75,6 +85,7 @@ class Entry:
     attempt: int = 1
     result: Any = None  # JSON
     error: str = ""
+    refusal: Refusal | None = None
     request: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)  # JSON
 
@@ -91,15 +102,6 @@ class Parallel:
     thread_id: str
     key: str
     arguments: Mapping[str, Any]  # JSON
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why an act was not permitted: a word, a sentence, and the policy's rule."""
-
-    kind: str
-    reason: str
-    rule: str = ""
 
 
 @runtime_checkable
@@ -242,7 +244,8 @@ class MemoryLedger:
 
     async def wait(self, key: str) -> None:
         """Return when an effect is no longer underway."""
-        await self._effects[key].settled.wait()
+        if (found := self._effects.get(key)) is not None:  # what was only read is not kept
+            await found.settled.wait()
 
     async def parallel(self, intention: Intention) -> Parallel | None:
         """Return None: threads in memory have no forks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, LiteralString
 
@@ -38,6 +39,8 @@ class PostgresLedger:
         self._pool = pool
         self._locks = locks
         self._lineage = lineage or Lineage()
+        self._refused: dict[str, DictRow] = {}  # in a replay: key -> how it was refused then
+        self._taken: Counter[str] = Counter()  # in a replay: request -> how many refusals were used
 
     async def begin(self, intention: Intention, *, permitted: bool, approval: str = "") -> Entry:
         """Tell how an intention stands, and write it first if it is `new` and permitted.
@@ -110,14 +113,18 @@ class PostgresLedger:
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
         """Note a refusal, once for each intention, and tell which it is of those that its agent had in a row."""
         if self._lineage.recorded_only:
-            return 0
+            await self._refused_then(intention)
+            then = self._refused.get(intention.key)
+            return int(then["in_a_row"]) if then else 0
         values = _values(intention) | {
             "kind": refusal.kind,
             "reason": clean(refusal.reason[:2000]),
             "rule": refusal.rule,
         }
         await self._fetch("refuse", values)
-        return int((await self._fetch("refused_in_a_row", values))[0]["count"])
+        in_a_row = int((await self._fetch("refused_in_a_row", values))[0]["count"])
+        await self._fetch("note_row", {"key": intention.key, "in_a_row": in_a_row})
+        return in_a_row
 
     async def spent(self, thread_id: str, *, besides: str) -> float:
         """Return what the actions of a thread cost by their estimates, in US dollars, without one of them."""
@@ -153,6 +160,8 @@ class PostgresLedger:
         own = await self._standing(intention.key)
         if own.standing not in ("new", "asked"):
             return own
+        if self._lineage.recorded_only and (then := await self._refused_then(intention)):
+            return then
         while True:
             if await self._borrowed(intention):
                 return await self._standing(intention.key)
@@ -165,6 +174,21 @@ class PostgresLedger:
                 return await self._unrecorded(intention)
             return _entry(unused[0]) if unused else own
 
+    async def _refused_then(self, intention: Intention) -> Entry | None:
+        """Return how a replayed request was refused, where that came before an equal one was done."""
+        key, request = intention.key, intention.asked_for
+        if key not in self._refused:
+            rows = await self._fetch("refused_there", _values(intention) | self._sources())
+            rows = rows[self._taken[request] :]
+            done = [r for r in await self._unused(intention) if r["asked_for"] == request]
+            if not rows or (done and done[0]["intended_at"] < rows[0]["refused_at"]):
+                return None
+            self._taken[request] += 1
+            self._refused[key] = rows[0]
+        row = self._refused[key]
+        refusal = Refusal(kind=row["kind"], reason=row["reason"], rule=row["rule"])
+        return Entry(standing="refused", key=key, attempt=0, refusal=refusal)
+
     async def _borrowed(self, intention: Intention) -> bool:
         try:
             return bool(await self._fetch("borrow", _values(intention) | self._sources()))
@@ -172,9 +196,6 @@ class PostgresLedger:
             return False
 
     async def _unrecorded(self, intention: Intention) -> Entry:
-        rows = await self._fetch("refused_there", _values(intention) | self._sources())
-        if rows:
-            return Entry(standing="refused", key=intention.key, error=rows[0]["reason"])
         if await self._fetch("waits_there", _values(intention) | self._sources()):
             return Entry(standing="asked", key=intention.key, attempt=0)
         raise diverged(intention, await self._unused(intention))

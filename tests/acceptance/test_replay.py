@@ -88,12 +88,16 @@ async def test_a_fork_pays_for_what_its_change_changes(il: Interlock, log: Path)
     """With `late` changed from the beginning, the first five legs are answered and the last five are walked anew."""
     thread = await journey(il, log)
     before = len(lines(log))
-    fork = await il.afork(thread, at=await step_of(il, thread, "think", 1), values={"late": "calmly"})
+    fork = await il.afork(
+        thread, at=await step_of(il, thread, "think", 1), values={"late": "calmly"}
+    )
 
     asked = fork.interrupts[0]
     live = lines(log)[before:]
     assert live == [
-        line for leg in range(6, LEGS + 1) for line in (f"call leg {leg} calmly", f"walk {leg} calmly")
+        line
+        for leg in range(6, LEGS + 1)
+        for line in (f"call leg {leg} calmly", f"walk {leg} calmly")
     ]
     assert fork.status == "waiting"
     assert asked.arguments["amount"] == 6
@@ -187,3 +191,24 @@ async def test_a_replay_calls_no_tool_that_is_no_action(il: Interlock, log: Path
     assert (replay.divergence.kind, lines(log)) == ("tool", ["look"])
     replay = await il.areplay(run.thread_id, live_tools=["look"])
     assert (replay.same, lines(log)) == (True, ["look", "look"])
+
+
+@pytest.mark.parametrize(
+    ("season", "end", "effects"), [("summer", "climbed Rigi", 1), ("winter", "turned back", 0)]
+)
+async def test_a_replay_refuses_what_was_refused_then(
+    il: Interlock, log: Path, season: str, end: str, effects: int
+) -> None:
+    """The same request, refused twice and then done, or refused until the run escalates, comes out the same."""
+    run = await il.ainvoke("climbs", {"early": season, "log": str(log)})
+    before = lines(log)
+    replay = await il.areplay(run.thread_id)
+
+    assert [each.split(":")[0] for each in run.output["done"]] == [
+        "precondition",
+        "precondition",
+        end,
+    ]
+    assert (replay.divergence, replay.changed, replay.effects) == (None, {}, effects)
+    assert lines(log) == before
+    assert await il.arefusals(replay.run.thread_id) == []

@@ -621,8 +621,14 @@ async def test_replay_uses_records_and_writes_no_intention(durable: World) -> No
     done = await written(replay, wish("f1", "ann"))
     again = await written(replay, wish("f2", "eve"))
 
-    assert (done.result, again.standing, again.error) == ("one", "refused", "Eve is denied.")
-    assert await replay.refuse(wish("f2", "eve"), WRONG) == 0
+    assert (done.result, again.standing) == ("one", "refused")
+    assert again.refusal is not None
+    assert (again.refusal.kind, again.refusal.reason) == ("policy", "Eve is denied.")
+    assert await replay.refuse(wish("f2", "eve"), WRONG) == 1  # as then
+    assert await replay.refuse(wish("f3", "ida"), WRONG) == 0
+    async with await psycopg.AsyncConnection.connect(durable.url) as connection:
+        cursor = await connection.execute("select reason from interlock.refusals")
+        assert await cursor.fetchall() == [("Eve is denied.",)]
 
 
 @pytest.mark.parametrize("permitted", [True, False])

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from langchain_core.messages import ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
 
-from interlock.core.acting import act, escalating, told
+from interlock.core.acting import act, told
 from interlock.core.actions import Action, action
 from interlock.core.context import Context
+from interlock.core.escalating import after_tools, escalate_to
 from interlock.core.ledger import Intention, MemoryLedger
 from interlock.core.policy import Policy, Rule, When
 from interlock.core.policy_rules import Range
@@ -454,17 +455,18 @@ async def test_agents_are_counted_apart() -> None:
     assert (await thread.start(balance=10))["balance"] == 10
 
 
-async def test_escalating_node_goes_to_the_person() -> None:
-    """The run does not fail: it goes to the edge that was declared for it."""
+async def test_refused_too_often_a_node_goes_to_the_person() -> None:
+    """The run does not fail: it goes to the node that was named for it, and takes none of its own edges."""
     pays, builder = Pays(preconditions=(too_much,)), StateGraph(Purse, Context)
 
     async def person(state: Purse) -> Purse:
         return {"said": "a person looks"}
 
-    node = escalating(failing(pays, 11, 12, 13, told=[]), to="person")
-    builder.add_node("pay", node, destinations=("person",))
+    node = failing(pays, 11, 12, 13, told=[])
+    builder.add_node("pay", node, error_handler=escalate_to("person"))
     builder.add_node("person", person)
     builder.add_edge(START, "pay")
+    builder.add_edge("pay", "pay")  # round and round, were it not refused
     output = await Thread(graph=builder.compile(checkpointer=InMemorySaver())).start(balance=10)
 
     assert output["said"] == "a person looks"
@@ -480,7 +482,9 @@ def tools_graph(*tools: Any, person: bool = False) -> Any:  # a compiled graph
     builder.add_edge(START, "tools")
     if person:
         builder.add_node("person", lambda state: {"messages": [("ai", "a person looks")]})
-        builder.add_edge("person", END)
+        builder.add_node("agent", lambda state: {"messages": [("ai", "the agent goes on")]})
+        route = after_tools("agent", escalate_to="person")
+        builder.add_conditional_edges("tools", route, ["agent", "person"])
     return builder.compile(checkpointer=InMemorySaver())
 
 
@@ -547,24 +551,21 @@ async def test_a_model_cannot_make_up_what_acting_takes(name: str) -> None:
     assert pays.keys == []
 
 
-async def test_tool_that_escalates_sends_the_run_to_a_node() -> None:
-    """After the third wrong call a person looks; the model's call has its answer all the same."""
+@pytest.mark.parametrize(
+    ("wrong", "last"), [("abc", "a person looks"), ("ab", "the agent goes on")]
+)
+async def test_tool_that_is_refused_too_often_sends_the_run_to_a_node(
+    wrong: str, last: str
+) -> None:
+    """After the third wrong call a person looks, not the agent; each call has its answer all the same."""
     pays = Pays(max_refusals=3)
-    wrong = calls(*[("unit_pay", {"amount": text}) for text in ("a", "b", "c")])
-    thread = Thread(graph=tools_graph(pays.action.escalating("person"), person=True))
-    output = await thread.start(messages=[wrong])
+    message = calls(*[("unit_pay", {"amount": text}) for text in wrong])
+    thread = Thread(graph=tools_graph(pays.action, person=True))
+    output = await thread.start(messages=[message])
 
     statuses = [each.status for each in output["messages"] if isinstance(each, ToolMessage)]
-    assert statuses == ["error"] * 3
-    assert output["messages"][-1].content == "a person looks"
-
-
-async def test_tool_that_does_not_escalate_fails_the_run() -> None:
-    """Nobody was named who takes over."""
-    pays = Pays(max_refusals=1)
-    thread = Thread(graph=tools_graph(pays.action))
-    with pytest.raises(RefusedTooOften, match="tools was refused 1 times in a row"):
-        await thread.start(messages=[calls(("unit_pay", {"amount": "a"}))])
+    assert statuses == ["error"] * len(wrong)
+    assert output["messages"][-1].content == last
 
 
 async def test_equal_tool_calls_of_one_message_are_two_acts() -> None:

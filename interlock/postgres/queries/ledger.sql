@@ -50,7 +50,7 @@ where held.status = 'not_done'
 returning source;
 
 -- unused: what the parents of a fork did after it, with an action or a request, that the fork has not used
-select e.key, e.thread_id, e.node, e.action, e.request, e.asked_for, e.arguments, e.status, e.attempt, e.error,
+select e.key, e.thread_id, e.node, e.action, e.request, e.asked_for, e.arguments, e.status, e.attempt, e.error, e.intended_at,
     e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway
 from interlock.effects e
 join unnest(%(threads)s::text[], %(since)s::text[], %(before)s::text[]) as s (thread_id, since, before)
@@ -60,12 +60,13 @@ where e.action = %(action)s and e.status <> 'not_done'
 order by e.number;
 
 -- refused_there: how a parent of a fork was refused the same request
-select r.reason
+select r.kind, r.reason, r.rule, r.in_a_row, r.refused_at
 from interlock.refusals r
-join unnest(%(threads)s::text[]) as s (thread_id) on r.thread_id = s.thread_id
+join unnest(%(threads)s::text[], %(since)s::text[], %(before)s::text[]) as s (thread_id, since, before)
+    on r.thread_id = s.thread_id and r.checkpoint_id >= s.since and (s.before = '' or r.checkpoint_id < s.before)
 where r.request = %(asked_for)s
-order by r.number
-limit 1;
+    and not exists (select from interlock.effects e where e.key = r.key and e.status = 'done')
+order by r.number;
 
 -- waits_there: whether a parent of a fork waits for a person's word on the same request
 select true as waits from interlock.questions q
@@ -95,9 +96,15 @@ where key = %(key)s and attempt = %(attempt)s and status = 'intended' and (owner
 returning key;
 
 -- refuse: note a refusal
-insert into interlock.refusals (key, thread_id, run_id, node, agent, action, request, arguments, kind, reason, rule)
-values (%(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(action)s, %(request)s, %(arguments)s, %(kind)s, %(reason)s, %(rule)s)
+insert into interlock.refusals (key, thread_id, run_id, node, agent, action, request, checkpoint_id, arguments, kind, reason, rule)
+values (
+    %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(action)s, %(asked_for)s, %(checkpoint_id)s, %(arguments)s, %(kind)s,
+    %(reason)s, %(rule)s
+)
 on conflict (key) do update set reason = excluded.reason, kind = excluded.kind, rule = excluded.rule;
+
+-- note_row: keep which refusal in a row this was, for replays
+update interlock.refusals set in_a_row = %(in_a_row)s where key = %(key)s;
 
 -- refused_in_a_row: which of the refusals this is that an agent had since it was last permitted something
 select count(*)::int as count from interlock.refusals r

@@ -17,6 +17,8 @@ from typing_extensions import TypedDict
 
 from interlock.core.acting import act
 from interlock.core.actions import action
+from interlock.core.escalating import escalate_to
+from interlock.errors import ActionRefused
 
 LEGS = 10
 
@@ -129,6 +131,48 @@ async def peek(state: State) -> State:
     return {"done": [await look.ainvoke({"log": state["log"]})]}
 
 
+def closed(state: Any, arguments: Any) -> str | None:  # as declared
+    """Close the way for the first two tries; in winter for all."""
+    return "the way is closed" if state["leg"] < 3 or state["early"] == "winter" else None
+
+
+@action(name="journey_climb", touches="the log", reversible=True, preconditions=(closed,))
+async def ascend(peak: str, log: str) -> str:
+    """Climb a peak."""
+    note(log, f"climb {peak}")
+    return f"climbed {peak}"
+
+
+async def climb(state: State, runtime: Runtime[Any]) -> State:
+    """Try to climb the same peak, and tell why not."""
+    now: State = {**state, "leg": state.get("leg", 0) + 1}
+    try:
+        said = await act(runtime, ascend, state=now, peak="Rigi", log=state["log"])
+    except ActionRefused as refusal:
+        said = f"{refusal.kind}: {refusal}"
+    return {"leg": now["leg"], "done": [said]}
+
+
+def after_climb(state: State) -> Literal["climb", "__end__"]:
+    """Try again until it was climbed."""
+    return "__end__" if state["done"][-1].startswith("climbed") else "climb"
+
+
+async def turn_back(state: State) -> State:
+    """Give up."""
+    return {"done": ["turned back"]}
+
+
+def climbing() -> StateGraph[State]:
+    """Return a graph that is refused twice what it may do the third time, or turns back."""
+    builder = StateGraph(State)
+    builder.add_node("climb", climb, error_handler=escalate_to("turn_back"))
+    builder.add_node("turn_back", turn_back)
+    builder.add_edge(START, "climb")
+    builder.add_conditional_edges("climb", after_climb)
+    return builder
+
+
 def build() -> StateGraph[State]:
     """Return the journey's shape: thirty steps, and one to pay."""
     builder = StateGraph(State)
@@ -150,5 +194,6 @@ def single(name: str, node: Any) -> StateGraph[State]:  # a node's own signature
 
 
 graph = build().compile(name="journey").with_config(recursion_limit=60)
+climbs = climbing().compile(name="climbs")
 waits = single("wait", wait).compile(name="waits")
 plain = single("peek", peek).compile(name="plain")
