@@ -13,6 +13,7 @@ from pydoc_data.topics import topics
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import StateGraph
 from langgraph.types import Command
 
 import interlock
@@ -127,6 +128,27 @@ def test_the_graph_of_the_guide_is_plain_langgraph(notes: Path) -> None:
 
     assert done["sent"] == "sent"
     assert (notes / "outbox.txt").read_text() == "one two three four\n"
+
+
+def test_the_action_of_the_guide_asks_and_then_acts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refund stops before it is made, and is made once with its key; the escalation's lines fit it."""
+    first, on_error, after = blocks(DOCS / "actions.md", "python")
+    (tmp_path / "refunds.py").write_text(first)
+    monkeypatch.syspath_prepend(tmp_path)
+    refunds = importlib.import_module("refunds")
+    graph = interlock.sync_too(refunds.builder).compile(checkpointer=InMemorySaver())
+    config = {"configurable": {"thread_id": "1"}}
+    stopped = graph.invoke({"paid": 20.0}, config)
+
+    assert (len(stopped["__interrupt__"]), refunds.BANK) == (1, {})
+    done = graph.invoke(Command(resume={"decisions": [{"type": "approve"}]}), config)
+    assert list(refunds.BANK.values()) == [20.0]
+    assert done["receipt"] == f"refund {next(iter(refunds.BANK))[:8]}"
+    for fragment in (on_error, after):
+        builder = StateGraph(refunds.State)
+        exec(fragment, {"builder": builder, "settle": refunds.settle})  # noqa: S102  # our own page
 
 
 def test_every_setting_is_documented_with_its_meaning_and_default() -> None:
