@@ -13,6 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.runtime import ExecutionInfo, Runtime
 
+from interlock.core.retries import number_anew
 from interlock.errors import UsageError
 
 # LangGraph's names for what it puts into a task's configuration; a test holds them.
@@ -22,6 +23,9 @@ _CHECKPOINT_MAP = "checkpoint_map"
 _CHECKPOINTER = "__pregel_checkpointer"
 _RESUME = "__resume__"
 _NO_TASK = "00000000-0000-0000-0000-000000000000"
+
+
+number_anew()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
