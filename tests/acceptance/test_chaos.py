@@ -88,6 +88,7 @@ def test_killed_once(driver: Driver, undisturbed: dict[str, Any], name: str) -> 
             assert life.fired == [f"{boundary}:{name}"]
             doubtful = name.startswith("plain") and boundary in UNKNOWN
             assert asked_about(life).count((name, 1)) == doubtful
+    told(len((*ACTS, *SAVES)))
 
 
 @pytest.mark.parametrize(("boundary", "times"), [("after-intention", 0), ("acted", 1)])
@@ -139,6 +140,7 @@ def test_two_go_on_at_once(driver: Driver, undisturbed: dict[str, Any], name: st
 
             check(life, run, undisturbed)
             assert life.fired == [f"{boundary}:{name}"]
+    told(len((*ACTS, *SAVES)))
 
 
 @pytest.mark.parametrize("name", ["keyed_1", "probed_1", "plain_1"])
