@@ -7,13 +7,14 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from inspect import Parameter
 from types import CodeType
 from typing import Annotated, Any, Generic, Protocol, TypeVar, get_type_hints, overload
 
 from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
 from langgraph.prebuilt import ToolRuntime
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from interlock.core.verdict import Risk
 from interlock.errors import ActionRefused, UsageError
@@ -29,6 +30,11 @@ RESERVED = ("approval", "confidence", "runtime")
 """What `act` takes itself, so that no argument of an action can have the name."""
 KEY = "idempotency_key"
 STATE = "state"
+
+_UNNAMED = (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+
+# By name: what is stored under it is read again, also where agents and persons know it by an alias.
+_STRICT = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +95,18 @@ class Action(BaseTool, Generic[ResultT]):
         return self.takes_key or self.idempotent
 
     def validate_arguments(self, arguments: Mapping[str, Any]) -> dict[str, Any]:  # JSON out
-        """Return the arguments in their stored form; raises `ActionRefused` that names each fault."""
+        """Return the arguments in their stored form; raises `ActionRefused` that names each fault.
+
+        Raises:
+            UsageError: one of them is something else once it is stored, such as a secret, which becomes stars.
+        """
         try:
-            return self.arguments.model_validate(dict(arguments)).model_dump(mode="json")
+            given = self.arguments.model_validate(dict(arguments))
+            stored = given.model_dump(mode="json")
+        except (UnicodeDecodeError, PydanticSerializationError) as error:
+            raise ActionRefused(
+                f"The arguments of {self.name} cannot be stored as JSON: {error}.", kind="arguments"
+            ) from error
         except ValidationError as error:
             faults = "; ".join(
                 f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
@@ -99,6 +114,8 @@ class Action(BaseTool, Generic[ResultT]):
             raise ActionRefused(
                 f"The arguments of {self.name} are wrong: {faults}.", kind="arguments"
             ) from error
+        self._check_kept(given, stored)
+        return stored
 
     def argument_schema(self) -> dict[str, Any]:  # JSON Schema
         """Return the JSON Schema of the arguments."""
@@ -107,6 +124,16 @@ class Action(BaseTool, Generic[ResultT]):
     def request(self, arguments: Mapping[str, Any]) -> str:  # JSON
         """Return the SHA-256 that names this action with these validated arguments."""
         return digest({"action": self.name, "arguments": arguments})
+
+    def _check_kept(self, given: BaseModel, stored: Mapping[str, Any]) -> None:  # JSON
+        """Refuse what the function would be given otherwise than it was asked for: it is called with what is stored."""
+        named = {name: stored[name] for name in given.model_fields_set}
+        before, after = given.model_dump(), self.arguments.model_validate(named).model_dump()
+        if lost := [name for name in before if not _kept(before[name], after[name])]:
+            raise UsageError(
+                f"The argument {lost[0]!r} of action {self.name!r} is lost when it is stored as JSON.",
+                hint="Arguments are stored and shown. Let the function fetch secrets by a name.",
+            )
 
     def _parse_input(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
@@ -178,7 +205,7 @@ def action(  # noqa: PLR0913  # a declaration has as many words as there is to d
             reversible=reversible or reads or bool(undo),
             undo=undo.name if isinstance(undo, Action) else undo,
             risk=risk,
-            cost=cost if callable(cost) else _constant(cost),
+            cost=_estimate(cost) if callable(cost) else _constant(cost),
             amount=amount if callable(amount) else _argument(name, amount, arguments),
             idempotent=idempotent or reads,
             takes_key=KEY in hints,
@@ -264,13 +291,46 @@ def _arguments_model(
 ) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in _UNNAMED:
+            raise UsageError(
+                f"Parameter {parameter.name!r} of action {name!r} has no name of its own to be called by.",
+                hint="Declare each argument by name: no `*args`, no `**kwargs`, nothing before a `/`.",
+            )
         if parameter.name in (STATE, KEY):
             continue
         if parameter.name not in hints:
             raise UsageError(f"Parameter {parameter.name!r} of action {name!r} has no annotation.")
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], default)
-    return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+        fields[parameter.name] = (_accepting(hints[parameter.name], default), default)
+    return create_model(name, __config__=_STRICT, **fields)
+
+
+def _accepting(annotation: Any, default: Any) -> Any:  # a type
+    """Return the type of an argument; `limit: int = None` means that it may be None."""
+    return annotation | None if default is None and isinstance(annotation, type) else annotation
+
+
+def _kept(before: Any, after: Any) -> bool:  # an argument
+    """Say whether a value is the same behind JSON; that a tuple is a list there is no loss, and NaN equals nothing."""
+    if type(before) is not type(after):
+        return True
+    if isinstance(before, dict):
+        return before.keys() != after.keys() or all(
+            _kept(before[key], after[key]) for key in before
+        )
+    if isinstance(before, list | tuple):
+        return all(map(_kept, before, after))
+    return bool(before == after or (before != before and after != after))  # noqa: PLR0124
+
+
+def _estimate(cost: Callable[[Mapping[str, Any]], float]) -> Callable[[Mapping[str, Any]], float]:
+    """Return an estimate that is never negative: an agent that asks for less than nothing earns no budget."""
+
+    def estimate(arguments: Mapping[str, Any]) -> float:  # JSON
+        value = cost(arguments)
+        return 0.0 if value and value < 0 else value
+
+    return estimate
 
 
 def _constant(cost: float) -> Callable[[Mapping[str, Any]], float]:
@@ -286,7 +346,7 @@ def _argument(
     def read(values: Mapping[str, Any]) -> float | None:  # JSON
         try:
             return float(values[amount]) if amount else None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
 
     return read

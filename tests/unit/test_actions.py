@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated, Any
 
 import pytest
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from interlock.core.actions import RESERVED, Action, action, digest, find, is_declared
 from interlock.errors import ActionRefused, UsageError
@@ -216,3 +216,95 @@ def test_unknown_action_is_an_error_that_names_the_known_ones() -> None:
         False,
         True,
     )
+
+
+def test_arguments_that_are_not_called_by_name_are_refused() -> None:
+    """What the function cannot be given by name would fail only after the intention was written."""
+
+    async def before(amount: int, /) -> int:
+        return amount
+
+    async def some(*amounts: int) -> int:
+        return sum(amounts)
+
+    async def named(**amounts: int) -> int:
+        return sum(amounts.values())
+
+    for function in (before, some, named):
+        with pytest.raises(UsageError, match="by name"):
+            action(name="unit_unnamed", touches="money")(function)
+
+
+def test_argument_with_an_alias_is_stored_by_its_name() -> None:
+    """An agent may use the alias; what is stored can be read again."""
+
+    @action(name="unit_move", touches="money")
+    async def move(source: Annotated[str, Field(alias="from")]) -> str:
+        return source
+
+    stored = move.validate_arguments({"from": "A"})
+    assert stored == {"source": "A"} == move.validate_arguments(stored)
+
+
+def test_default_of_none_may_be_none() -> None:
+    """`limit: int = None` is common; the stored arguments can be read again."""
+
+    @action(name="unit_limit", touches="money")
+    async def set_limit(limit: int = None) -> int:  # type: ignore[assignment]  # noqa: RUF013  # the mistake itself
+        return limit or 0
+
+    stored = set_limit.validate_arguments({})
+    assert stored == {"limit": None} == set_limit.validate_arguments(stored)
+
+
+def test_argument_that_json_would_lose_is_refused() -> None:
+    """A secret is stored as stars, and the function would be called with them."""
+
+    @action(name="unit_log_in", touches="a session")
+    async def log_in(password: SecretStr) -> str:
+        return password.get_secret_value()
+
+    with pytest.raises(UsageError, match="'password'"):
+        log_in.validate_arguments({"password": "hunter2"})
+
+
+def test_argument_that_has_no_json_is_refused() -> None:
+    """Bytes that are no text cannot be stored."""
+
+    @action(name="unit_upload", touches="a bucket")
+    async def upload(data: bytes) -> int:
+        return len(data)
+
+    with pytest.raises(ActionRefused, match="stored as JSON"):
+        upload.validate_arguments({"data": b"\xff"})
+
+
+def test_tuples_and_nan_are_kept() -> None:
+    """What JSON only writes in another way is no loss."""
+
+    @action(name="unit_note", touches="a note")
+    async def note(what: Any, number: float) -> str:
+        return str(what)
+
+    stored = note.validate_arguments({"what": (1, 2), "number": float("nan")})
+    assert stored["what"] == [1, 2]
+
+
+def test_amount_that_no_float_holds_is_unknown() -> None:
+    """An integer too large for a float fails no policy: an unknown number never helps."""
+
+    @action(name="unit_huge", touches="money", amount="amount")
+    async def pay(amount: int) -> int:
+        return amount
+
+    assert pay.amount({"amount": 10**400}) is None
+
+
+def test_estimate_is_never_negative() -> None:
+    """An agent that asks for minus a thousand nights earns no budget."""
+
+    @action(name="unit_book", touches="a hotel", cost=lambda arguments: arguments["nights"] * 100.0)
+    async def book(nights: int) -> int:
+        return nights
+
+    assert (book.cost({"nights": 2}), book.cost({"nights": -1000})) == (200.0, 0.0)
