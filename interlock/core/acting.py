@@ -25,6 +25,7 @@ from interlock.core.ledger import Entry, Intention, Parallel, Refusal
 from interlock.core.proposing import proposal
 from interlock.core.site import here, nth, state_here
 from interlock.core.verdict import Facts, Verdict
+from interlock.core.voting import DEADLINE
 from interlock.errors import ActionRefused, RefusedTooOften, ReplayDiverged
 
 ResultT = TypeVar("ResultT")
@@ -278,9 +279,11 @@ class _Acting:
         return self._unmet() or await self._over_budget()
 
     async def _learn(self, decision: Decision) -> None:
-        """Let trust move with what a person said of the agent's proposal."""
+        """Let trust move with what a person said of the agent's proposal; that nobody answered says nothing of it."""
         policy, site = self.around.policy(), self.intention.site
-        if decision["type"] == "respond" or not policy.trusts(site.agent, self.declared.name):
+        if decision["type"] == "respond" or decision["by"] == DEADLINE:
+            return
+        if not policy.trusts(site.agent, self.declared.name):
             return
         await self.around.ports.trust.judge(
             site.agent,

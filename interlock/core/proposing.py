@@ -59,7 +59,7 @@ def _evidence(
             f"done on the thread that this one was forked from, with {arguments} (effect {done.key[:12]})"
         )
     if verdict.ruling == "ask":
-        lines.append(f"asked because of the rule “{verdict.rule}”: {verdict.reason}")
+        lines.append(f"rule “{verdict.rule}”: {verdict.reason}")
     lines.append(_undoing(declared))
     if intention.cost:
         lines.append(f"costs about ${intention.cost:,.2f}")

@@ -18,10 +18,12 @@ from pydantic import ValidationError
 
 from interlock.core.acting import act
 from interlock.core.actions import Action, action
-from interlock.core.context import Context
+from interlock.core.approvals import InProcess
+from interlock.core.context import Context, Ports
 from interlock.core.gate import Question, ask_person
 from interlock.core.policy import Policy, Rule, When
 from interlock.core.policy_rules import Range
+from interlock.core.trust import Earning, MemoryTrust, TrustRules
 from interlock.errors import ActionRefused
 from interlock.testing import RecordingLedger
 from tests.acting import (
@@ -111,11 +113,44 @@ async def test_question_shows_the_act_and_why_it_is_asked(pay: Action[str]) -> N
     ]
     asked = payload["question"]
     assert asked["evidence"] == [
-        "asked because of the rule “otherwise”: So it is.",
+        "rule “otherwise”: So it is.",
         "cannot be undone",
         "costs about $0.10",
     ]
     assert (asked["verdict"]["rule"], asked["facts"]["amount"]) == ("otherwise", 1.0)
+
+
+class Fixed:
+    """A policy that never changes."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def current(self) -> Policy:
+        """Return it."""
+        return self._policy
+
+
+@pytest.mark.parametrize(("by", "counted"), [("ann", (1, 1)), ("deadline", (0, 0))])
+async def test_trust_moves_with_people_and_not_with_deadlines(
+    pay: Action[str], by: str, counted: tuple[int, int]
+) -> None:
+    """An agent that nobody answered is neither right nor wrong: else it would earn its trust while people sleep."""
+    rules = TrustRules(earnings=(Earning(start="ask"),), falls_to="shadow")
+    otherwise = Rule(name="otherwise", when=When(), then="ask")
+    policy = Fixed(Policy(name="test", rules=[], otherwise=otherwise, trust=rules))
+    trust = MemoryTrust(policy)
+    ports = Ports(ledger=RecordingLedger(), policy=policy, approvals=InProcess(), trust=trust)
+    seen = []
+    for decision in (APPROVE, REJECT):
+        thread = Thread(graph=one_node(trying(pay, decision["type"])), context=Context(ports=ports))
+        thread.name = decision["type"]
+        await thread.start()
+        await thread.answer(decision, by=by)
+        standing = await trust.standing("pay", "unit_pay")
+        seen.append((standing.stage, standing.right))
+
+    assert seen == [("ask", counted[0]), ("shadow" if counted[1] else "ask", 0)]
 
 
 async def test_approved_act_happens_once(pay: Action[str], paid: list[str]) -> None:
