@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +159,7 @@ def respond(message: str) -> Answering:
 )
 def answer_plainly(value: str) -> Answering:
     """Answer an interrupt that is not an approval with a value."""
-    from interlock.cli.texts import read_value
+    from interlock.cli.texts import read_json_or_text
     from interlock.core.runs import Resume
 
     def answer(question: OpenQuestion, by: str) -> Resume:
@@ -168,7 +168,7 @@ def answer_plainly(value: str) -> Answering:
                 f"Question {question.id} is an approval.",
                 hint=f"Answer it with {', '.join(question.decisions)}.",
             )
-        return Resume(question.id, read_value(value), by)
+        return Resume(question.id, read_json_or_text(value, "--value"), by)
 
     return answer
 
@@ -237,7 +237,7 @@ def notifications(failed: bool, retry: bool, limit: int) -> int:
         told = [notification_document(each) for each in found]
         print_json({"notifications": told, "due_again": due})
         return 0
-    print_notifications(found, results())
+    print_notifications(found, results(), failed=failed)
     return 0
 
 
@@ -257,7 +257,14 @@ def _answer(
         who = by or il.settings.user or login_name()
         run = il.submit_answers(thread, [make(each, who) for each in questions])
         call.thread_id = thread
-        return _wait(run, call) if run.status == "waiting" else go_on(il, call, thread)
+        still = [each for each in (il.question(one.id)[0] for one in questions) if _is_open(each)]
+        if still or run.status == "waiting":
+            return _wait(run, call, still or run.interrupts)
+        return go_on(il, call, thread)
+
+
+def _is_open(question: OpenQuestion) -> bool:
+    return question.status == "open"
 
 
 def _one_thread(questions: list[OpenQuestion]) -> str:
@@ -270,7 +277,7 @@ def _one_thread(questions: list[OpenQuestion]) -> str:
     return threads[0]
 
 
-def _wait(run: Run, call: Call) -> int:
+def _wait(run: Run, call: Call, still: Sequence[OpenQuestion]) -> int:
     """Say that an answer was noted, and that more people must agree."""
     from interlock.cli.documents import run_document
     from interlock.cli.failures import WAITING
@@ -280,7 +287,7 @@ def _wait(run: Run, call: Call) -> int:
     if call.as_json:
         print_json(run_document(run))
         return WAITING
-    for each in run.interrupts:
+    for each in still:
         results().print(f"Noted. Question {each.id[:8]}: {agreement(each)}.", markup=False)
     return WAITING
 

@@ -90,7 +90,7 @@ def resolve(key: str, happened: bool | None, result: str | None, by: str | None)
     """Say what became of an effect in doubt; `resume` then goes on with its thread."""
     from interlock.cli.asking import login_name
     from interlock.cli.output import print_json, results
-    from interlock.cli.texts import read_value, short
+    from interlock.cli.texts import read_json_or_text, short
 
     if happened is None:
         raise UsageError("Say what became of it.", hint="Add --happened or --did-not.")
@@ -99,7 +99,7 @@ def resolve(key: str, happened: bool | None, result: str | None, by: str | None)
     call = this_call()
     with call.runtime() as il:
         who = by or il.settings.user or login_name()
-        given = None if result is None else read_value(result)
+        given = None if result is None else read_json_or_text(result, "--result")
         effect = il.resolve_effect(key, happened=happened, result=given, by=who)
     if call.as_json:
         print_json(document(effect))
@@ -214,6 +214,9 @@ def _print(found: list[Effect], console: Console, *, in_doubt: bool) -> None:
             ago(each.intended_at, now),
         )
     console.print(table)
+    if doubted := [each for each in found if each.status == "in_doubt"]:
+        first = doubted[0].key[:12]
+        console.print(f"Whether it happened is not known: [cyan]interlock effects show {first}[/]")
 
 
 def _print_refused(found: list[Refused], console: Console) -> None:

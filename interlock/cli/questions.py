@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.texts import ago, clipped, duration, short
+from interlock.cli.texts import ago, clipped, duration, line_of, short
 from interlock.core.runs import Notification, OpenQuestion, QuestionEvent, Swept
 
+WHOLE = ("question", "thread", "status", "tries")
+"""Columns that are never broken: what is copied from them, and what is short."""
 STYLES = {"sent": "green", "waiting": "yellow", "failed": "red", "outdated": "dim"}
 
 
@@ -27,7 +29,7 @@ def print_questions(questions: Sequence[OpenQuestion], console: Console) -> None
             Text(short(each.id), style="cyan"),
             short(each.thread_id),
             clipped(each.action or each.node, 20),
-            clipped(each.summary, 200),
+            _asked(each),
             _who(each),
             ago(each.asked_at, now),
             _left(each, now),
@@ -48,10 +50,16 @@ def print_events(events: Sequence[QuestionEvent], console: Console) -> None:
     console.print(table)
 
 
-def print_notifications(notifications: Sequence[Notification], console: Console) -> None:
-    """Print what people were told."""
+def print_notifications(
+    notifications: Sequence[Notification], console: Console, *, failed: bool = False
+) -> None:
+    """Print what people were told, or only what could not be told."""
     if not notifications:
-        console.print("Nobody was told of anything: INTERLOCK_NOTIFY names who is.")
+        console.print(
+            "No notification was given up."
+            if failed
+            else "Nobody was told of anything: INTERLOCK_NOTIFY names who is."
+        )
         return
     table = _table("question", "event", "target", "status", "tries", "error")
     for each in notifications:
@@ -75,6 +83,14 @@ def agreement(question: OpenQuestion) -> str:
 def swept_line(swept: Swept) -> str:
     """Return a step that time made a question take."""
     return f"{swept.step} question {short(swept.question_id)} of thread {short(swept.thread_id)}"
+
+
+def _asked(question: OpenQuestion) -> Text:
+    """Return what is asked, and with which arguments: two questions about one action differ in them alone."""
+    asked = Text(clipped(question.summary, 200))
+    if question.arguments:
+        asked.append("\n" + clipped(line_of(dict(question.arguments)), 120), style="dim")
+    return asked
 
 
 def _who(question: OpenQuestion) -> str:
@@ -101,5 +117,5 @@ def _said(event: QuestionEvent) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE, min_width=len(column))
     return table

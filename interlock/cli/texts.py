@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from interlock.core.runs import Usage
+from interlock.errors import UsageError
 
 ID_LENGTH = 8
 INDENT = "  "
@@ -134,6 +135,17 @@ def read_value(text: str) -> Any:  # JSON, or text
         return json.loads(text)
     except ValueError:
         return text
+
+
+def read_json_or_text(text: str, option: str) -> Any:  # JSON, or text
+    """Return the value of an option that takes JSON; what begins like JSON and is none is a slip, not text."""
+    value = read_value(text)
+    if isinstance(value, str) and text.lstrip()[:1] in ("{", "["):
+        raise UsageError(
+            f"{option} is not valid JSON: {clipped(text, 60)}",
+            hint="Check its quotes and brackets.",
+        )
+    return value
 
 
 class _Limits:

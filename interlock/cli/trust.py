@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +11,7 @@ import click
 
 from interlock.cli.call import Call, Group, this_call
 from interlock.cli.examples import examples
-from interlock.errors import UsageError
+from interlock.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from interlock.postgres.trust import PostgresTrust
 
 T = TypeVar("T")
+SHORTEST = 8
+"""Characters of a key that the screens show at least: what is shorter is no short form."""
 
 
 @click.group(
@@ -81,10 +84,12 @@ def judge(agent: str, action: str, right: bool | None, about: str, reason: str) 
     _check_earned(policies, agent, action)
     reversible = bool(declared_facts(call, action).get("reversible", False))
 
+    key = _whole(call, about, agent, action)
+
     async def judged(trust: PostgresTrust) -> Standing:
-        await _check_new(trust, about)
+        await _check_new(trust, key)
         return await trust.judge(
-            agent, action, right=right, about=about, reason=reason, reversible=reversible
+            agent, action, right=right, about=key, reason=reason, reversible=reversible
         )
 
     standing = _with_trust(call, policies, judged)
@@ -95,6 +100,28 @@ def judge(agent: str, action: str, right: bool | None, about: str, reason: str) 
             f"{agent} with {action}: {standing.stage}, {standing.right} right, {standing.wrong} wrong."
         )
     return 0
+
+
+def _whole(call: Call, about: str, agent: str, action: str) -> str:
+    """Return the whole key of what is judged, so that its short form and it count once; any other word stays."""
+    if len(about) < SHORTEST:
+        return about
+    with call.runtime() as il:
+        with suppress(NotFound):
+            effect = il.effect(about)
+            _check_whose(about, f"{effect.agent} with {effect.action}", f"{agent} with {action}")
+            return effect.key
+        with suppress(NotFound):
+            return il.question(about)[0].id
+    return about
+
+
+def _check_whose(about: str, whose: str, judged: str) -> None:
+    if whose != judged:
+        raise UsageError(
+            f"Effect {about} is of {whose}, not of {judged}.",
+            hint=f"`interlock effects show {about}` shows it.",
+        )
 
 
 def _policies(call: Call) -> PolicySource:

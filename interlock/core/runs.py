@@ -98,8 +98,10 @@ class OpenQuestion:
 
     @property
     def consequences(self) -> Mapping[str, str]:
-        """What each answer leads to."""
-        return dict(self._info.get("consequences", {}))
+        """What each answer leads to, in the order in which the answers are offered."""
+        known: dict[str, str] = dict(self._info.get("consequences", {}))
+        offered = {each: known.pop(each) for each in self.decisions if each in known}
+        return offered | known
 
     @property
     def decisions(self) -> list[str]:

@@ -52,7 +52,7 @@ class Deliverer:
             async with asyncio.timeout(seconds):
                 await self.deliver()
         except (InterlockError, TimeoutError) as error:
-            log.warning("notify.interrupted", extra={"reason": type(error).__name__})
+            log.warning("notify.interrupted reason=%s", type(error).__name__)
 
     async def _send(self, notice: Notice) -> Delivered:
         name = self._names[notice.target]
@@ -70,6 +70,6 @@ class Deliverer:
         else:
             await self._outbox.sent(notice, name)
             return Delivered(sent=1)
-        log.warning("notify.not_sent", extra={"notification": notice.id, "target": name})
+        log.warning("notify.not_sent notification=%s target=%s reason=%s", notice.id, name, reason)
         await self._outbox.not_sent(notice, name, reason)
         return Delivered(not_sent=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -85,6 +86,48 @@ def test_the_screens_say_what_binds_an_answer(
     assert "$0.25" in text
     assert "then rejected" in text
     assert "ann, bob; 1 of 2 agree (ann)" in " ".join(text.split())
+
+
+def test_a_vote_beside_a_queued_run_is_no_last_word(
+    say: Say, waiting: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A deadline left a run behind; who answers another question is told that more people must agree to it."""
+    name, late = waiting({"needed": 2}, {"within": 60})
+    asyncio.run(_late(late))
+    say("sweep")
+
+    assert execute(["approvals", "approve", name, "--no-run"]) == 3
+    assert f"Noted. Question {name[:8]}: 1 of 2 agree (ann)." in capsys.readouterr().out
+
+
+async def _late(question: str) -> None:
+    statement = "update interlock.questions set deadline = now() where question_id = %s"
+    await sql(os.environ["INTERLOCK_DATABASE_URL"], statement, question)
+
+
+def test_a_narrow_list_keeps_ids_whole_and_shows_arguments(
+    waiting: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An id can be copied from 60 columns, and two questions about one action can be told apart."""
+    monkeypatch.setenv("COLUMNS", "60")
+    [name] = waiting({"needed": 2, "who": ["ann", "bob"], "within": 3600})
+    execute(["approvals"])
+    narrow = capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "160")
+    execute(["approvals"])
+
+    assert f"{name[:8]} " in narrow
+    assert '"amount": 5' in capsys.readouterr().out
+
+
+def test_what_begins_like_json_and_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip in a result is not written down as text for good."""
+    code = execute(["effects", "resolve", "abc", "--happened", "--result", '{"id": '])
+
+    assert code == 2
+    assert '--result is not valid JSON: {"id": ' in capsys.readouterr().err
 
 
 def test_several_questions_are_answered_by_one_command(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import interlock
 from interlock.cli.policy_views import terms_text, time_text
 from interlock.cli.program import execute
 from interlock.core.policy import Escalation, Terms
+from tests.questions import ask
 
 POLICY = """
 version = 1
@@ -250,3 +253,25 @@ def test_judging(
     ]
     assert execute(["trust", "list"]) == 0
     assert "95%" in capsys.readouterr().out
+
+
+def test_a_short_key_and_the_whole_one_are_one_judgement(
+    place: Path,
+    database_url: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the screens show of a question's id counts as the id, and is not judged a second time."""
+    monkeypatch.setenv("INTERLOCK_DATABASE_URL", database_url)
+    judge = ["trust", "judge", "support", "refund_declared"]
+
+    async def asked() -> str:
+        async with interlock.aopen(database_url) as il:
+            [question] = await ask(il.store, {})
+            return question.id
+
+    name = asyncio.run(asked())
+
+    assert execute([*judge, "--right", "--about", name[:8]]) == 0
+    assert execute([*judge, "--right", "--about", name]) == 2
+    assert f"{name} was judged before" in capsys.readouterr().err
