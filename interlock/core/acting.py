@@ -217,7 +217,15 @@ class _Acting:
         """Write the intention, unless something stands against it; raises `ActionRefused` when the budget does."""
         ledger = self.around.ports.ledger
         entry = await ledger.begin(self.intention, permitted=True, approval=approval)
-        if entry.standing == "new" and (fault := await self._over_budget()):  # by acts side by side
+        if entry.standing != "new":
+            return entry
+        try:
+            fault = await self._over_budget()  # by acts side by side
+        except BaseException as error:  # nothing happened, and it must not stand as underway
+            text = f"{type(error).__name__}: {error}"
+            await asyncio.shield(ledger.release(entry.key, entry.attempt, text, happened=False))
+            raise
+        if fault is not None:
             await ledger.release(entry.key, entry.attempt, str(fault), happened=False)
             raise fault
         return entry
@@ -305,6 +313,7 @@ class _Acting:
         try:
             result = await _invoke(self.declared, self.intention, entry.key, self.state)
             stored = self.declared.result.dump_python(result, mode="json")
+            result = self.declared.result.validate_python(stored)  # the same in each attempt
         except ActionRefused as error:  # the function says that it did nothing
             await ledger.release(entry.key, entry.attempt, str(error), happened=False)
             raise
@@ -339,7 +348,7 @@ def _intention(
     try:
         values = declared.validate_arguments(arguments)
     except ActionRefused as error:
-        values, fault = to_jsonable_python(dict(arguments), fallback=str), error
+        values, fault = _as_sent(arguments), error
     request = declared.request(values)
     intention = Intention(
         key=digest((site.thread_id, site.task, request, nth(request))),
@@ -351,6 +360,14 @@ def _intention(
         reads=declared.reads,
     )
     return intention, fault
+
+
+def _as_sent(arguments: Mapping[str, Any]) -> dict[str, Any]:  # JSON
+    """Return arguments that were refused in a form that can be stored."""
+    sent: dict[str, Any] = to_jsonable_python(
+        dict(arguments), fallback=str, bytes_mode="base64", inf_nan_mode="strings"
+    )
+    return sent
 
 
 async def _prepared(

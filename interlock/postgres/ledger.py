@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, LiteralString
 
 import psycopg
@@ -13,7 +14,7 @@ from psycopg.types.json import Json
 
 from interlock.core.ledger import Entry, Intention, Parallel, Refusal, Standing
 from interlock.core.lineage import Lineage
-from interlock.errors import DatabaseUnavailable, EffectTakenOver
+from interlock.errors import DatabaseUnavailable, EffectTakenOver, InterlockError
 from interlock.postgres.divergence import diverged
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import clean, finite, stored
@@ -59,7 +60,7 @@ class PostgresLedger:
     async def claim(self, key: str, attempt: int) -> Entry:
         """Take on an effect that is in doubt: `new` with the next attempt for exactly one caller."""
         values = {"key": key, "attempt": attempt, "owner": await self._locks.owner()}
-        rows = await self._fetch("claim", values)
+        rows = await self._take_on("claim", values, happened=None)
         if rows:
             return Entry(standing="new", key=key, attempt=rows[0]["attempt"])
         return await self._standing(key)
@@ -138,7 +139,7 @@ class PostgresLedger:
             "owner": await self._locks.owner(),
         }
         try:
-            rows = await self._fetch("begin", values)
+            rows = await self._take_on("begin", values, happened=False)
         except psycopg.errors.UniqueViolation:  # the approval was used by another act
             return Entry(standing="unapproved", key=intention.key, attempt=0)
         if rows:
@@ -147,6 +148,27 @@ class PostgresLedger:
         if entry.standing in ("new", "asked") and approval:
             return Entry(standing="unapproved", key=intention.key, attempt=0)
         return entry
+
+    async def _take_on(
+        self, statement: str, values: dict[str, Any], *, happened: bool | None
+    ) -> list[DictRow]:  # SQL values
+        """Take an effect on; who is cancelled meanwhile gives it back: it would be underway while the process lives."""
+        taking = asyncio.ensure_future(self._fetch(statement, values))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            giving = self._give_back(taking, str(values["key"]), happened=happened)
+            await asyncio.shield(giving)
+            raise
+
+    async def _give_back(
+        self, taking: asyncio.Future[list[DictRow]], key: str, *, happened: bool | None
+    ) -> None:
+        with suppress(InterlockError, psycopg.Error):  # then it was not taken
+            for row in await taking:
+                await self.release(
+                    key, row["attempt"], "cancelled before the act", happened=happened
+                )
 
     async def _standing(self, key: str) -> Entry:
         row = (await self._fetch("standing", {"key": key}))[0]

@@ -15,6 +15,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy
+from pydantic import ValidationError
 
 from interlock.core.acting import act, told
 from interlock.core.actions import Action, action
@@ -625,3 +626,85 @@ async def test_without_a_ledger_nothing_is_done() -> None:
         await thread.start()
 
     assert pays.keys == []
+
+
+class Uncounted(RecordingLedger):
+    """A ledger that loses its database behind the intention, once."""
+
+    lost = False
+
+    async def spent(self, thread_id: str, *, besides: str) -> float:
+        """Return what was spent; fail when an intention was just written."""
+        if self.begun and not self.lost:
+            self.lost = True
+            raise ConnectionError("no ledger")
+        return await super().spent(thread_id, besides=besides)
+
+
+async def test_intention_whose_budget_cannot_be_read_is_given_back() -> None:
+    """Nothing happened: it neither stands as underway nor as in doubt, and the next attempt acts."""
+    pays = Pays(cost=0.6)
+    ledger = Uncounted()
+    thread = Thread(graph=one_node(paying(pays, amount=1)), context=context(ledger, budget=1.0))
+    with pytest.raises(ConnectionError, match="no ledger"):
+        await thread.start()
+    assert pays.paid == []
+    await asyncio.wait_for(thread.again(), 10)
+
+    assert pays.paid == [(1, "Ada")]
+
+
+async def test_result_that_the_action_cannot_return_leaves_it_in_doubt() -> None:
+    """What is stored as done can be read in each attempt; a wrong result is told to whoever says what happened."""
+
+    @action(name="unit_wrong", touches="money", reversible=True)
+    async def wrong() -> dict[str, int]:
+        return {"paid": "many"}  # type: ignore[dict-item]  # the mistake itself
+
+    async def step(state: Purse, runtime: Runtime[Context]) -> Purse:
+        return {"said": await act(runtime, wrong)}
+
+    thread = Thread(graph=one_node(step))
+    with pytest.warns(UserWarning, match="serialized value"), pytest.raises(ValidationError):
+        await thread.start()
+    await thread.again()
+
+    (payload,) = await thread.questions()
+    assert payload["question"]["kind"] == "in_doubt"
+
+
+async def test_result_is_the_same_in_each_attempt() -> None:
+    """The first attempt reads what was stored, as later ones do."""
+
+    @action(name="unit_any", touches="nothing", reversible=True)
+    async def anything() -> Any:
+        return {1: (2, 3)}
+
+    said, failures = [], [RuntimeError("later")]
+
+    async def step(state: Purse, runtime: Runtime[Context]) -> Purse:
+        said.append(await act(runtime, anything))
+        if failures:
+            raise failures.pop()
+        return {"said": "done"}
+
+    thread = Thread(graph=one_node(step))
+    with pytest.raises(RuntimeError, match="later"):
+        await thread.start()
+    await thread.again()
+
+    assert said == [{"1": [2, 3]}] * 2
+
+
+async def test_bytes_that_are_no_text_are_a_refusal() -> None:
+    """A refusal of arguments that cannot be stored is stored all the same."""
+
+    @action(name="unit_bytes", touches="a bucket", reversible=True)
+    async def upload(data: bytes) -> int:
+        return len(data)
+
+    async def step(state: Purse, runtime: Runtime[Context]) -> Purse:
+        return {"said": await act(runtime, upload, data=b"\xff")}
+
+    with pytest.raises(ActionRefused, match="stored as JSON"):
+        await Thread(graph=one_node(step)).start()
