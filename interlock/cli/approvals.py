@@ -198,7 +198,8 @@ def sweep() -> int:
         return 0
     for each in taken:
         results().print(swept_line(each))
-    results().print(f"{len(taken)} steps taken, {delivered.sent} notifications sent.")
+    failed = f", {delivered.not_sent} not sent" if delivered.not_sent else ""
+    results().print(f"{len(taken)} steps taken, {delivered.sent} notifications sent{failed}.")
     return 0
 
 

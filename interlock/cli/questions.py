@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from interlock.cli.texts import ago, clipped, duration, line_of, short
 from interlock.core.runs import Notification, OpenQuestion, QuestionEvent, Swept
 
+NARROW = 90
+"""Columns of a terminal below which questions are no table."""
 WHOLE = ("question", "thread", "status", "tries")
 """Columns that are never broken: what is copied from them, and what is short."""
 STYLES = {"sent": "green", "waiting": "yellow", "failed": "red", "outdated": "dim"}
@@ -22,8 +25,11 @@ def print_questions(questions: Sequence[OpenQuestion], console: Console) -> None
     if not questions:
         console.print("Nothing waits for a person.")
         return
-    table = _table("question", "thread", "asks", "summary", "who", "since", "deadline")
     now = datetime.now(UTC)
+    if console.width < NARROW:
+        _print_blocks(questions, console, now)
+        return
+    table = _table("question", "thread", "asks", "summary", "who", "since", "deadline")
     for each in questions:
         table.add_row(
             Text(short(each.id), style="cyan"),
@@ -35,7 +41,23 @@ def print_questions(questions: Sequence[OpenQuestion], console: Console) -> None
             _left(each, now),
         )
     console.print(table)
-    first = short(questions[0].id)
+    _print_next(questions[0], console)
+
+
+def _print_blocks(questions: Sequence[OpenQuestion], console: Console, now: datetime) -> None:
+    """Print each question under the other, where a table would break every word."""
+    for each in questions:
+        console.print(
+            f"[cyan]{short(each.id)}[/]  {short(each.thread_id)}  {ago(each.asked_at, now)}"
+        )
+        facts = [_who(each), _left(each, now)]
+        said = f"{_asked(each).plain}\n{', '.join(fact for fact in facts if fact)}"
+        console.print(Padding(Text(said), (0, 0, 1, 2)))
+    _print_next(questions[0], console)
+
+
+def _print_next(question: OpenQuestion, console: Console) -> None:
+    first = short(question.id)
     console.print(
         f"[cyan]interlock approvals show {first}[/]  ·  [cyan]interlock approvals approve {first}[/]"
     )
