@@ -49,7 +49,10 @@ def parse(content: bytes, path: Path) -> Document:
     except UnicodeDecodeError as error:
         raise PolicyInvalid(f"{path} is not UTF-8.", hint="Save it as UTF-8.") from error
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise PolicyInvalid(f"{path} cannot be understood: {_told(error)}.") from error
+        raise PolicyInvalid(
+            f"{path} cannot be understood: {_told(error)}.",
+            hint="Mend it, or name another file in INTERLOCK_POLICY.",
+        ) from error
     if not isinstance(found, dict):
         raise PolicyInvalid(f"{path} holds no keys.", hint="docs/policy.md shows an example.")
     return found
