@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
+
+from langchain_core.messages import BaseMessage
 
 from interlock.core.effects import Effect
 from interlock.core.runs import Step, Usage
@@ -91,7 +94,9 @@ def _both(a: Side, b: Side) -> set[str]:
 def changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:  # states
     """Return the keys whose values differ, with both."""
     keys = sorted(a.keys() | b.keys())
-    return {k: (a.get(k), b.get(k)) for k in keys if not same(a.get(k), b.get(k))}
+    return {
+        k: (a.get(k), b.get(k)) for k in keys if not same(_unnamed(a.get(k)), _unnamed(b.get(k)))
+    }
 
 
 def _common(a: Sequence[Step], b: Sequence[Step]) -> int:
@@ -108,3 +113,19 @@ def _last(steps: Sequence[Step]) -> Mapping[str, Any]:
 
 def _path(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple("+".join(step.nodes) for step in steps if step.nodes)
+
+
+def _unnamed(value: Any) -> Any:  # a value of any graph's state
+    """Return a value without the ids that LangGraph makes up for messages: they are others in each run."""
+    if isinstance(value, BaseMessage):
+        return value.model_copy(update={"id": None}) if _made_up(value.id) else value
+    if isinstance(value, Mapping):
+        return {key: _unnamed(each) for key, each in value.items()}
+    return [_unnamed(each) for each in value] if isinstance(value, list) else value
+
+
+def _made_up(name: str | None) -> bool:
+    try:
+        return name is not None and str(UUID(name)) == name
+    except ValueError:
+        return False
