@@ -23,6 +23,7 @@ from interlock.application import Graph
 from interlock.core import gate, prompts
 from interlock.core.actions import digest as digest_of
 from interlock.core.context import KEY, Around, Context
+from interlock.core.doubt import doubts
 from interlock.core.replaying import RecordingGuard
 from interlock.core.runs import OpenQuestion, Run, RunStatus
 from interlock.core.usage import UsageRecorder
@@ -312,6 +313,7 @@ def _translate(error: Exception, run: Run, stopped: Sequence[Exception]) -> Exce
 
 def _failure(error: Exception) -> Ending:
     text = str(error) if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
+    text = " ".join([text, *doubts(error)])
     # What was refused leaves the thread where it was: its question is open again.
     status: RunStatus = "waiting" if isinstance(error, AnswerRefused | ResumeRefused) else "failed"
     return Ending(status=status, error=text, error_kind=type(error).__name__)

@@ -441,6 +441,7 @@ class Runtime:
         model: str | None,
         context: Mapping[str, Any] | None,  # JSON
     ) -> StoredRun:
+        self._ports.policy.current()  # a run that would stop at its first act is not accepted
         compiled = self.graph(graph)
         values = check_input(compiled, given)
         new = NewRun(
@@ -492,6 +493,7 @@ class Runtime:
         around: Around | None = None,
     ) -> AsyncGenerator[Part]:
         graph = self._durable(stored.run.graph)
+        self._ports.policy.current()
         check_prompts(stored)
         around = around or self._around(stored)
         ours = self._context(stored.context, around.ports)
@@ -525,6 +527,7 @@ class Runtime:
         return {"type": "end", "ns": (), "data": run}
 
     async def _answered(self, stored: StoredRun, answers: Answers) -> str | None:
+        self._ports.policy.current()
         self.graph(
             stored.run.graph
         )  # importing it declares its actions, which edits are checked against

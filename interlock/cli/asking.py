@@ -73,7 +73,8 @@ def _body(question: OpenQuestion, *, here: bool) -> RenderableType:
     if question.evidence:
         parts += [Text(), _rows([("•", each) for each in question.evidence])]
     if question.arguments:
-        parts += [Text(), Text(f"{question.action} with", style="dim")]
+        changed = "" if question.proposed is None else f", changed by {_editor(question)}"
+        parts += [Text(), Text(f"{question.action} with{changed}", style="dim")]
         parts.append(
             _rows((f"  {key}", _shown(value)) for key, value in question.arguments.items())
         )
@@ -101,6 +102,10 @@ def terms_of(question: OpenQuestion) -> Iterator[tuple[str, str]]:
         yield "rule", str(question.verdict["rule"])
     if question.needed > 1 or question.proposed is not None:
         yield "digest", question.request[:12]
+
+
+def _editor(question: OpenQuestion) -> str:
+    return next((each.by for each in question.votes if each.decision == "edit"), "somebody")
 
 
 def _commands(question: OpenQuestion) -> list[str]:
@@ -171,6 +176,21 @@ def _edited(question: OpenQuestion) -> dict[str, Any]:  # arguments of the actio
         typed = _line(key, now)
         if typed != now:
             arguments[key] = argument_of(question, key, typed)
+    return _fitting(question, arguments)
+
+
+def _fitting(question: OpenQuestion, arguments: dict[str, Any]) -> dict[str, Any]:  # of the action
+    """Return arguments that the action takes; others are said to be wrong, and typed again."""
+    from interlock.core.actions import find, is_declared
+    from interlock.errors import ActionRefused
+
+    if not is_declared(question.action):
+        return arguments
+    try:
+        find(question.action).validate_arguments({**question.arguments, **arguments})
+    except ActionRefused as refusal:
+        click.echo(str(refusal), err=True)
+        return _edited(question)
     return arguments
 
 

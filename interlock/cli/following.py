@@ -142,10 +142,13 @@ def _shown(view: View) -> Iterator[None]:
 
 
 def _failed(run: Run, error: Exception) -> RunFailed:
+    from interlock.core.doubt import doubts
+
     said = (str(error).strip().splitlines() or [""])[0]
     what = f"{type(error).__name__}: {said}".rstrip(": ")
+    failed = f"The graph {run.graph!r} failed in thread {run.thread_id[:8]}: {what.rstrip('.')}."
     return RunFailed(
-        f"The graph {run.graph!r} failed in thread {run.thread_id[:8]}: {what.rstrip('.')}.",
+        " ".join([failed, *doubts(error)]),
         hint=f"What ran before is saved: `interlock resume {run.thread_id[:8]}` tries again from there.",
     )
 

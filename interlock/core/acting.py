@@ -17,7 +17,7 @@ from pydantic_core import to_jsonable_python
 from interlock.core.actions import KEY, STATE, Action, State, digest
 from interlock.core.approvals import InProcess
 from interlock.core.context import Around, around_of
-from interlock.core.doubt import settle
+from interlock.core.doubt import in_doubt, settle
 from interlock.core.escalating import ESCALATE
 from interlock.core.gate import Decision, ask_person
 from interlock.core.judging import as_json, judge, with_arguments
@@ -254,7 +254,10 @@ class _Acting:
 
     async def _asked(self, done: Parallel | None) -> Entry:
         """Ask a person, and write the intention with the arguments that were agreed to."""
-        asked = proposal(self.declared, self.intention, self.verdict, as_json(self.facts), done)
+        times = await self.around.ports.ledger.times(self.intention)
+        asked = proposal(
+            self.declared, self.intention, self.verdict, as_json(self.facts), done, times
+        )
         decision = await ask_person(self.runtime, asked)
         await self._learn(decision)
         if decision["type"] not in ("approve", "edit"):
@@ -320,6 +323,7 @@ class _Acting:
         except BaseException as error:  # a cancellation too: whether it happened is not known
             text = f"{type(error).__name__}: {error}"
             await asyncio.shield(ledger.release(entry.key, entry.attempt, text, happened=None))
+            error.add_note(in_doubt(self.declared, entry.key))
             raise
         await asyncio.shield(ledger.finish(entry.key, entry.attempt, stored))
         if entry.key != self.intention.key:

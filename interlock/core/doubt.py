@@ -93,6 +93,27 @@ def _stored(declared: Action[Any], result: Any) -> Any:  # what a probe found ->
         ) from error
 
 
+IN_DOUBT = "In doubt: "
+
+
+def in_doubt(declared: Action[Any], key: str) -> str:
+    """Return the note on an error after which it is not known whether an act happened: what will be done about it."""
+    if declared.probe is not None:
+        then = "it is probed when the run is resumed"
+    elif declared.repeatable:
+        then = "it is done again, with the same key, when the run is resumed"
+    else:
+        then = (
+            f"a person is asked when the run is resumed, or `interlock effects resolve {key[:12]}`"
+        )
+    return f"{IN_DOUBT}{declared.name} may have happened; {then}."
+
+
+def doubts(error: BaseException) -> list[str]:
+    """Return what an error says of acts whose outcome is not known."""
+    return [each for each in getattr(error, "__notes__", ()) if each.startswith(IN_DOUBT)]
+
+
 def accepts_nothing(declared: Action[Any]) -> bool:
     """Say whether an action may return None, so that "it happened" says all there is to say."""
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import ToolMessage
@@ -18,7 +18,7 @@ ESCALATE = "escalate"
 State = Mapping[str, Any]  # any graph's state
 
 
-def escalate_to(node: str) -> Callable[[State, NodeError], Awaitable[Command[Any]]]:
+def escalate_to(node: str) -> Any:  # LangGraph types no handler that takes the error
     """Return an error handler that sends the run to a node, and none of the failed node's own edges.
 
     Use it where a node calls `act`: `builder.add_node("pay", pay, error_handler=escalate_to("person"))`.

@@ -159,6 +159,10 @@ class Ledger(Protocol):
         """Return what the actions of a thread cost by their estimates, in US dollars, without one of them."""
         ...
 
+    async def times(self, intention: Intention) -> int:
+        """Return how often its thread did the same with the same arguments before."""
+        ...
+
 
 @dataclass(slots=True)
 class _Effect:
@@ -269,6 +273,16 @@ class MemoryLedger:
             if each.intention.site.thread_id == thread_id
             and each.status != "not_done"
             and each.intention.key != besides
+        )
+
+    async def times(self, intention: Intention) -> int:
+        """Return how often its thread did the same with the same arguments before."""
+        return sum(
+            each.intention.request == intention.request
+            and each.intention.site.thread_id == intention.site.thread_id
+            and each.status == "done"
+            and each.intention.key != intention.key
+            for each in self._effects.values()
         )
 
     def _permitted(self, agent: tuple[str, str]) -> int:

@@ -28,8 +28,37 @@ def load(path: Path | str) -> Policy:
 
 
 def policies_from(path: Path | None) -> PolicySource:
-    """Return the policy of a file, or the built-in one without a file; raises `PolicyInvalid`."""
-    return PolicyFile(path) if path is not None else FixedPolicy()
+    """Return the policy of a file, which is read when it is first asked for, or the built-in one without a file."""
+    return LatePolicyFile(path) if path is not None else FixedPolicy()
+
+
+class LatePolicyFile:
+    """The policy of a file, read when a policy is first needed: to look at things needs none.
+
+    Attributes:
+        problem: why the file is not in force; empty while it is, or nobody needed it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._file: PolicyFile | None = None
+
+    def current(self) -> Policy:
+        """Return the policy that holds now; raises `PolicyInvalid` when the file never was valid."""
+        with self._lock:
+            if self._file is None:
+                self._file = PolicyFile(self._path)
+        return self._file.current()
+
+    @property
+    def problem(self) -> str:
+        """Since when and why the file is not in force."""
+        try:
+            self.current()
+        except PolicyInvalid as error:
+            return str(error)
+        return self._file.problem if self._file else ""
 
 
 class PolicyFile:

@@ -18,6 +18,7 @@ def proposal(
     verdict: Verdict,
     facts: Mapping[str, Any],  # JSON
     done: Parallel | None,
+    times: int = 0,
 ) -> Question:
     """Return the question whether an act may happen.
 
@@ -27,12 +28,13 @@ def proposal(
         verdict: what the policy said; it is frozen with the question.
         facts: what it was said on.
         done: what the same action did on a parent thread, where it cannot be undone.
+        times: how often the thread did the same with the same arguments before.
     """
     return Question(
         action=declared,
         arguments=intention.arguments,
         summary=_summary(declared, intention, done),
-        evidence=tuple(_evidence(declared, intention, verdict, done)),
+        evidence=tuple(_evidence(declared, intention, verdict, done, times)),
         consequences=_consequences(declared),
         effect=intention.key,
         cost=intention.cost,
@@ -50,9 +52,16 @@ def _summary(declared: Action[Any], intention: Intention, done: Parallel | None)
 
 
 def _evidence(
-    declared: Action[Any], intention: Intention, verdict: Verdict, done: Parallel | None
+    declared: Action[Any],
+    intention: Intention,
+    verdict: Verdict,
+    done: Parallel | None,
+    times: int,
 ) -> list[str]:
     lines = []
+    if times:
+        often = "once" if times == 1 else f"{times} times"
+        lines.append(f"this thread has done the same, with the same arguments, {often} before")
     if done is not None:
         arguments = json.dumps(done.arguments, ensure_ascii=False)
         lines.append(

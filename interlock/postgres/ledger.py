@@ -132,6 +132,10 @@ class PostgresLedger:
         values = {"thread_id": thread_id, "besides": besides}
         return float((await self._fetch("spent", values))[0]["cost"])
 
+    async def times(self, intention: Intention) -> int:
+        """Return how often its thread did the same with the same arguments before."""
+        return int((await self._fetch("times", _values(intention)))[0]["count"])
+
     async def _begun(self, intention: Intention, approval: str) -> Entry:
         await self._locks.check(intention.site.thread_id)
         values = _values(intention) | {

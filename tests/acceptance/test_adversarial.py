@@ -177,6 +177,8 @@ async def test_the_same_arguments_at_the_same_place_are_asked_again(
 
     assert (run.status, sent(outbox)) == ("waiting", ["ann 1"])
     assert run.interrupts[0].id != first.id
+    said = "this thread has done the same, with the same arguments, once before"
+    assert (said in first.evidence, said in run.interrupts[0].evidence) == (False, True)
 
 
 async def test_a_jump_past_the_middleware_does_not_pass_the_action(

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from interlock.core.acting import act, told
 from interlock.core.actions import Action, action
 from interlock.core.context import Context
+from interlock.core.doubt import doubts
 from interlock.core.escalating import after_tools, escalate_to
 from interlock.core.ledger import Intention, MemoryLedger
 from interlock.core.policy import Policy, Rule, When
@@ -708,3 +709,43 @@ async def test_bytes_that_are_no_text_are_a_refusal() -> None:
 
     with pytest.raises(ActionRefused, match="stored as JSON"):
         await Thread(graph=one_node(step)).start()
+
+
+# --- what is told ---
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"key": True}, "it is done again, with the same key"),
+        ({}, "a person is asked when the run is resumed, or `interlock effects resolve"),
+    ],
+)
+async def test_an_error_says_that_the_act_is_in_doubt(options: dict[str, bool], said: str) -> None:
+    """Whoever reads the error learns that it may have happened, and what will be done about it."""
+    declared = flaky(**options)
+
+    async def node(state: Purse, runtime: Runtime[Any]) -> Purse:
+        return {"said": await act(runtime, declared)}
+
+    with pytest.raises(ConnectionError) as raised:
+        await Thread(graph=one_node(node)).start()
+
+    assert [
+        each.startswith("In doubt: unit_flaky may have happened; ") for each in doubts(raised.value)
+    ] == [True]
+    assert said in doubts(raised.value)[0]
+
+
+def flaky(*, key: bool = False) -> Action[str]:
+    """An action that raises, with a key or without."""
+
+    async def with_key(idempotency_key: str) -> str:
+        raise ConnectionError("cut")
+
+    async def without() -> str:
+        raise ConnectionError("cut")
+
+    return action(name="unit_flaky", touches="the line", reversible=True)(
+        with_key if key else without
+    )

@@ -115,6 +115,10 @@ where r.thread_id = %(thread_id)s and r.agent = %(agent)s
         where e.thread_id = %(thread_id)s and e.agent = %(agent)s and e.status <> 'not_done' and not e.reads
     ), '-infinity');
 
+-- times: how often a thread did the same before
+select count(*)::int as count from interlock.effects
+where thread_id = %(thread_id)s and request = %(request)s and status = 'done' and key <> %(key)s;
+
 -- spent: what the acts of a thread cost by their estimates
 select coalesce(sum(cost), 0) as cost from interlock.effects
 where thread_id = %(thread_id)s and status <> 'not_done' and key <> %(besides)s;
