@@ -23,7 +23,7 @@ from interlock.core.gate import Decision, ask_person
 from interlock.core.judging import as_json, judge, with_arguments
 from interlock.core.ledger import Entry, Intention, Parallel, Refusal
 from interlock.core.proposing import proposal
-from interlock.core.site import here, nth, state_here
+from interlock.core.site import asked_here, here, nth, state_here
 from interlock.core.verdict import Facts, Verdict
 from interlock.core.voting import DEADLINE
 from interlock.errors import ActionRefused, RefusedTooOften, ReplayDiverged
@@ -243,8 +243,9 @@ class _Acting:
             raise ActionRefused(then.reason, kind=then.kind, rule=then.rule)
         if self._fault is not None:
             raise self._fault
-        ledger = self.around.ports.ledger
-        done = await ledger.parallel(self.intention) if self._repeats() else None
+        asks = entry.standing in ("another", "asked") or not (self._shown() or self._allowed())
+        beside = self._repeats() or (asks and not self.declared.reversible)
+        done = await self.around.ports.ledger.parallel(self.intention) if beside else None
         if done is None and entry.standing in ("new", "unapproved"):
             # What was shown may be used up, or the parent's; where the policy lets it happen, it needs none.
             shown = self._shown() if entry.standing == "new" else ""
@@ -354,8 +355,9 @@ def _intention(
     except ActionRefused as error:
         values, fault = _as_sent(arguments), error
     request = declared.request(values)
+    key = digest((site.thread_id, site.task, request, nth(request)))
     intention = Intention(
-        key=digest((site.thread_id, site.task, request, nth(request))),
+        key=key,
         request=request,
         site=site,
         action=declared.name,
@@ -363,6 +365,7 @@ def _intention(
         reversible=declared.reversible,
         reads=declared.reads,
     )
+    asked_here(key)
     return intention, fault
 
 
@@ -389,11 +392,20 @@ async def _prepared(
         key=intention.key,
         confidence=how.confidence,
     )
+    if not declared.reversible:
+        await asyncio.sleep(
+            0
+        )  # what stands beside it in a gather has said by then what it asks for
     return _Acting(
         runtime=runtime,
         around=around,
         declared=declared,
-        intention=replace(intention, cost=facts.cost, verdict=verdict.to_json()),
+        intention=replace(
+            intention,
+            cost=facts.cost,
+            verdict=verdict.to_json(),
+            asked=asked_here(intention.key),
+        ),
         facts=facts,
         verdict=verdict,
         state=how.state,

@@ -85,6 +85,7 @@ class Question:
         fixed: names of arguments that an edit may not change.
         kind: whether it asks for permission, or what became of an act.
         effect: key of the effect that waits for the answer; empty where a node asks of its own accord.
+        beside: key of another effect that the question tells of; an approval that did not tell of it is none.
         cost: an estimate, in US dollars.
         verdict: the policy's verdict that led to the question, as JSON: it stands, whatever the policy says later.
         terms: who must agree, how many, by when, and what follows if nobody answers: `Terms` of a policy, as JSON.
@@ -100,6 +101,7 @@ class Question:
     fixed: tuple[str, ...] = ()
     kind: Kind = "approval"
     effect: str = ""
+    beside: str = ""
     cost: float | None = None
     verdict: Mapping[str, Any] = field(default_factory=dict)
     terms: Mapping[str, Any] = field(default_factory=dict)
@@ -185,14 +187,18 @@ async def ask_person(runtime: Runtime[Any], question: Question) -> Decision:
         ActionRefused: the arguments do not fit the action, or the policy denies it whatever a person says.
     """
     around, site = around_of(runtime), here()
-    name = _identity(question, site)
-    approvals = around.ports.approvals
-    found = await approvals.answer(name, site=site, digest=question.digest())
-    if found is not None:
-        asked = str(
-            found.get("question", name)
-        )  # a replay names the question that was answered then
-        return decide(question.payload(asked), Answer.model_validate(found))
+    approvals, number = around.ports.approvals, _number(question)
+    name = _identity(question, site, number)
+    for asked in _forms(question):
+        found = await approvals.answer(
+            _identity(asked, site, number), site=site, digest=question.digest()
+        )
+        # What was rejected stays so; an approval that did not tell of all is asked for again.
+        if found is not None and (asked is question or not _permits(found)):
+            known = str(
+                found.get("question", _identity(asked, site, number))
+            )  # a replay names its own
+            return decide(question.payload(known), Answer.model_validate(found))
     payload = (await _judged(question, around, site)).payload(name, site.checkpoint_id)
 
     def fits(answer: Answer) -> Answer:
@@ -205,12 +211,24 @@ async def ask_person(runtime: Runtime[Any], question: Question) -> Decision:
     return decide(payload, interrupt(payload, response_schema=form))
 
 
-def _identity(question: Question, site: Site) -> str:
+def _number(question: Question) -> int:
+    """Return how often this attempt at the task asked the same of its own accord; an effect is asked about once."""
+    return 0 if question.effect else nth(f"question {question.digest()}")
+
+
+def _identity(question: Question, site: Site, number: int) -> str:
     """Return a name that is the same in each attempt at the task, and no other question's."""
-    asked = question.digest()
-    number = 0 if question.effect else nth(f"question {asked}")
-    named = (site.thread_id, site.task, question.kind, question.effect, asked, number)
-    return digest(named)[:16]
+    named = (site.thread_id, site.task, question.kind, question.effect, question.digest(), number)
+    return digest((*named, question.beside) if question.beside else named)[:16]
+
+
+def _forms(question: Question) -> tuple[Question, ...]:
+    """Return the forms in which a question may have been asked, the present one first."""
+    return (question, replace(question, beside="")) if question.beside else (question,)
+
+
+def _permits(answer: Mapping[str, Any]) -> bool:  # a stored answer
+    return all(each.get("type") in ("approve", "edit") for each in answer.get("decisions", ()))
 
 
 async def _judged(question: Question, around: Around, site: Site) -> Question:

@@ -12,13 +12,16 @@ from interlock.core.lineage import Lineage
 from interlock.core.site import Site
 from interlock.errors import EffectTakenOver
 
-Standing = Literal["new", "done", "underway", "in_doubt", "asked", "unapproved", "refused"]
+Standing = Literal[
+    "new", "done", "underway", "in_doubt", "asked", "unapproved", "refused", "another"
+]
 """How an intention stands for the one who wants to act on it.
 
 `new`: it is yours, so act. `done`: use the recorded result. `underway`: somebody who lives is acting. `in_doubt`: an
 earlier attempt wrote the intention and no result, and does not live; whether it acted is unknown. `asked`: a person
 was asked about it, so only the answer may open it. `unapproved`: the approval that was shown is not this act's, or
-was used. `refused`: a replay, and it was refused then.
+was used. `refused`: a replay, and it was refused then. `another`: where it cannot be undone, the same action was done
+by an earlier attempt at the task that this one does not make, or on a fork: only a person may let it happen again.
 """
 
 
@@ -36,6 +39,7 @@ class Intention:
         reversible: whether it can be undone.
         reads: whether it changes nothing.
         verdict: what the policy said, as JSON; kept for whoever looks later.
+        asked: the keys of all that this attempt at the task asked for so far, its own among them; empty: not known.
         edited_from: the request as the agent made it, where a person agreed to other arguments; else empty.
     """
 
@@ -49,6 +53,7 @@ class Intention:
     reads: bool = False
     verdict: Mapping[str, Any] = field(default_factory=dict)  # JSON
     edited_from: str = ""
+    asked: frozenset[str] = frozenset()
 
     @property
     def asked_for(self) -> str:
@@ -90,15 +95,21 @@ class Entry:
     arguments: Mapping[str, Any] = field(default_factory=dict)  # JSON
 
 
+Relation = Literal["parent", "fork", "attempt"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parallel:
-    """What happened on the threads that this one was forked from, after the fork, by the same action.
+    """What the same action did beside an act that cannot be undone.
 
     Attributes:
+        relation: on a thread that this one was forked from, on another branch, or in an earlier attempt at the same
+            task, which asked for something else.
         thread_id: where.
         arguments: with these, as JSON.
     """
 
+    relation: Relation
     thread_id: str
     key: str
     arguments: Mapping[str, Any]  # JSON
@@ -144,7 +155,7 @@ class Ledger(Protocol):
         ...
 
     async def parallel(self, intention: Intention) -> Parallel | None:
-        """Return an effect of the same action that a parent thread had after the fork and that this act is not."""
+        """Return what the same action did beside this act: before the fork's parents, its forks, or an attempt."""
         ...
 
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
@@ -199,6 +210,8 @@ class MemoryLedger:
             return _entry(found)
         if approval and self._used(approval, intention.key):
             return Entry(standing="unapproved", key=intention.key, attempt=0)
+        if permitted and not approval and await self.parallel(intention) is not None:
+            return Entry(standing="another", key=intention.key, attempt=0)
         if permitted:
             attempt = found.attempt + 1 if found else 1
             self._effects[intention.key] = _Effect(
@@ -252,7 +265,18 @@ class MemoryLedger:
             await found.settled.wait()
 
     async def parallel(self, intention: Intention) -> Parallel | None:
-        """Return None: threads in memory have no forks."""
+        """Return what the same action did in an earlier attempt at the task; threads in memory have no forks."""
+        if intention.reversible or not intention.asked:
+            return None
+        for key, each in self._effects.items():
+            beside = key not in intention.asked and each.status != "not_done"
+            if beside and _place(each.intention) == _place(intention):
+                return Parallel(
+                    relation="attempt",
+                    thread_id=intention.site.thread_id,
+                    key=key,
+                    arguments=each.intention.arguments,
+                )
         return None
 
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
@@ -314,6 +338,10 @@ def _standing(found: _Effect) -> Standing:
     if found.status == "not_done":
         return "new"
     return "underway" if found.underway else "in_doubt"
+
+
+def _place(intention: Intention) -> tuple[str, str, str]:
+    return intention.site.thread_id, intention.site.task, intention.action
 
 
 def _agent(intention: Intention) -> tuple[str, str]:

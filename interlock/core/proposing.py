@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from interlock.core.actions import Action
 from interlock.core.gate import DecisionType, Question
@@ -27,7 +27,7 @@ def proposal(
         intention: with its arguments.
         verdict: what the policy said; it is frozen with the question.
         facts: what it was said on.
-        done: what the same action did on a parent thread, where it cannot be undone.
+        done: what the same action did beside this act, where it cannot be undone.
         times: how often the thread did the same with the same arguments before.
     """
     return Question(
@@ -37,6 +37,7 @@ def proposal(
         evidence=tuple(_evidence(declared, intention, verdict, done, times)),
         consequences=_consequences(declared),
         effect=intention.key,
+        beside="" if done is None else done.key,
         cost=intention.cost,
         verdict=verdict.to_json(),
         terms=verdict.terms.to_json() if verdict.ruling == "ask" else {},
@@ -47,7 +48,7 @@ def proposal(
 def _summary(declared: Action[Any], intention: Intention, done: Parallel | None) -> str:
     agent = intention.site.agent
     if done is not None:
-        return f"Let {agent} do {declared.name} again? It was done on thread {done.thread_id} and cannot be undone."
+        return f"Let {agent} do {declared.name} again? It was done {_where(done)} and cannot be undone."
     return f"Let {agent} do {declared.name}? It changes {declared.touches}."
 
 
@@ -64,15 +65,25 @@ def _evidence(
         lines.append(f"this thread has done the same, with the same arguments, {often} before")
     if done is not None:
         arguments = json.dumps(done.arguments, ensure_ascii=False)
-        lines.append(
-            f"done on the thread that this one was forked from, with {arguments} (effect {done.key[:12]})"
-        )
+        lines.append(f"done {_where(done)}, with {arguments} (effect {done.key[:12]})")
     if verdict.ruling == "ask":
         lines.append(f"rule “{verdict.rule}”: {verdict.reason}")
     lines.append(_undoing(declared))
     if intention.cost:
         lines.append(f"costs about ${intention.cost:,.2f}")
     return lines
+
+
+def _where(done: Parallel) -> str:
+    match done.relation:
+        case "parent":
+            return f"on thread {done.thread_id}, which this one was forked from,"
+        case "fork":
+            return f"on thread {done.thread_id}, another branch of this one,"
+        case "attempt":
+            return "by an earlier attempt at this step, which asked for something else,"
+        case _:
+            assert_never(done.relation)
 
 
 def _undoing(declared: Action[Any]) -> str:

@@ -85,6 +85,16 @@ def nth(request: str, config: RunnableConfig | None = None) -> int:
     return counts[place] - 1
 
 
+def asked_here(key: str, config: RunnableConfig | None = None) -> frozenset[str]:
+    """Note that this attempt at the task asked for an effect, and return the keys of all that it asked for so far."""
+    configurable, _ = _parts(config)
+    info = _info(configurable)
+    keys = _effects.setdefault(configurable[_READ], {})
+    attempt = keys.setdefault(info.node_attempt if info else 1, set())
+    attempt.add(key)
+    return frozenset(attempt)
+
+
 def state_here(config: RunnableConfig | None = None) -> Mapping[str, Any]:  # any graph's state
     """Return the state that the calling node was given by its graph: all channels, before its own writes."""
     read = _parts(config)[0][_READ]
@@ -114,6 +124,7 @@ async def forget_bare_answer(config: RunnableConfig | None = None) -> None:
         await saver.aput_writes({"configurable": where}, [(_RESUME, None)], _NO_TASK)
 
 
+_effects: WeakKeyDictionary[Any, dict[int, set[str]]] = WeakKeyDictionary()
 _asked: WeakKeyDictionary[Any, Counter[tuple[int, str]]] = WeakKeyDictionary()
 """LangGraph makes a new reader for each attempt of a run at a task: what hangs on it is forgotten with the attempt."""
 

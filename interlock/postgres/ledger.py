@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import DictRow
 from psycopg.types.json import Json
 
-from interlock.core.ledger import Entry, Intention, Parallel, Refusal, Standing
+from interlock.core.ledger import Entry, Intention, Parallel, Refusal, Relation, Standing
 from interlock.core.lineage import Lineage
 from interlock.errors import DatabaseUnavailable, EffectTakenOver, InterlockError
 from interlock.postgres.divergence import diverged
@@ -106,9 +106,14 @@ class PostgresLedger:
                 return
 
     async def parallel(self, intention: Intention) -> Parallel | None:
-        """Return an effect of the same action that a parent thread had after the fork and that this act is not."""
-        for row in await self._unused(intention):
-            return Parallel(thread_id=row["thread_id"], key=row["key"], arguments=row["arguments"])
+        """Return what the same action did beside this act: on the fork's parents, its forks, or in an attempt."""
+        if intention.reversible:
+            return None
+        if self._lineage.sources:
+            for row in await self._unused(intention):
+                return _beside("parent", row)
+        for row in await self._fetch("beside", _values(intention)):
+            return _beside("attempt" if row["own"] else "fork", row)
         return None
 
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
@@ -151,6 +156,8 @@ class PostgresLedger:
         entry = await self._standing(intention.key)
         if entry.standing in ("new", "asked") and approval:
             return Entry(standing="unapproved", key=intention.key, attempt=0)
+        if entry.standing == "new":
+            return Entry(standing="another", key=intention.key, attempt=0)
         return entry
 
     async def _take_on(
@@ -183,12 +190,12 @@ class PostgresLedger:
 
     async def _inherited(self, intention: Intention) -> Entry:
         """Tell how a request on a fork stands: by its own row, or else by what its parents did."""
-        own = await self._standing(intention.key)
-        if own.standing not in ("new", "asked"):
-            return own
         if self._lineage.recorded_only and (then := await self._refused_then(intention)):
             return then
         while True:
+            own = await self._standing(intention.key)
+            if own.standing not in ("new", "asked"):
+                return own
             if await self._borrowed(intention):
                 return await self._standing(intention.key)
             unused = [
@@ -260,8 +267,18 @@ def _values(intention: Intention) -> dict[str, Any]:  # SQL values
         "cost": intention.cost,
         "reversible": intention.reversible,
         "reads": intention.reads,
+        "asked": list(intention.asked),
         "verdict": stored(intention.verdict),
     }
+
+
+def _beside(relation: Relation, row: DictRow) -> Parallel:
+    return Parallel(
+        relation=relation,
+        thread_id=row["thread_id"],
+        key=row["key"],
+        arguments=row["arguments"],
+    )
 
 
 def _entry(row: DictRow) -> Entry:

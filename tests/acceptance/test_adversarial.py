@@ -286,3 +286,56 @@ async def test_words_are_no_permission(il: Interlock, outbox: Path) -> None:
     run = await il.aresume(thread, Respond(question.id, "yes, go ahead", by="ann"))
 
     assert (run.output["said"], sent(outbox)) == (["not sent to ann: answered"], [])
+
+
+async def test_a_node_that_asks_for_something_else_when_it_runs_again_is_asked_about(
+    il: Interlock, policy: Path, outbox: Path
+) -> None:
+    """It sent to Ann and failed; resumed, it would send to Bob: although that is allowed, a person is told of Ann."""
+    policy.write_text(ALLOW)
+    Path(f"{outbox}.whom").write_text("ann")
+    Path(f"{outbox}.fail").touch()
+    with pytest.raises(RuntimeError, match="told to fail"):
+        await il.ainvoke("whims", {"outbox": str(outbox)}, thread_id="t")
+    Path(f"{outbox}.whom").write_text("bob")
+    run = await il.aresume("t")
+    question = run.interrupts[0]
+
+    assert (run.status, sent(outbox)) == ("waiting", ["ann 1"])
+    assert "by an earlier attempt at this step" in question.summary
+    assert any('"to": "ann"' in line for line in question.evidence)
+    run = await il.aresume("t", Approve(question.id, by="ann"))
+    assert (run.status, sent(outbox)) == ("succeeded", ["ann 1", "bob 1"])
+
+
+async def test_what_one_branch_did_is_told_on_the_others(
+    il: Interlock, policy: Path, outbox: Path
+) -> None:
+    """A waiting thread is forked, and the fork sends: neither its parent nor another fork sends again untold."""
+    thread, question = await waiting(il, "first", outbox, to="ann")
+    fork = await il.afork(thread, at=0)
+    await il.aresume(fork.thread_id, Approve(fork.interrupts[0].id, by="ann"))
+    run = await il.aresume(thread, Approve(question.id, by="ann"))
+    again = run.interrupts[0]
+    policy.write_text(ALLOW)
+    other = await il.afork(thread, at=0)
+
+    assert (run.status, other.status, sent(outbox)) == ("waiting", "waiting", ["ann 1"])
+    for each in (again, other.interrupts[0]):
+        assert f"on thread {fork.thread_id}, another branch" in each.summary
+    run = await il.aresume(thread, Approve(again.id, by="ann"))
+    assert (run.status, sent(outbox)) == ("succeeded", ["ann 1", "ann 1"])
+
+
+async def test_a_rejection_stays_one_when_another_branch_acts(il: Interlock, outbox: Path) -> None:
+    """What is learnt after a rejection makes no new question of it."""
+    thread, question = await waiting(il, "turns", outbox, payees=["ann"])
+    fork = await il.afork(thread, at=0)
+    Path(f"{outbox}.fail").touch()
+    with pytest.raises(RuntimeError, match="told to fail"):
+        await il.aresume(thread, Reject(question.id, by="ann"))
+    await il.aresume(fork.thread_id, Approve(fork.interrupts[0].id, by="ann"))
+    run = await il.aresume(thread)
+
+    assert (run.status, run.output["said"]) == ("succeeded", ["not sent to ann: rejected"])
+    assert sent(outbox) == ["ann 1"]

@@ -24,6 +24,8 @@ alter table interlock.effects drop column done;
 create unique index effects_approval on interlock.effects (approval) where approval is not null;
 create unique index effects_source on interlock.effects (thread_id, source) where source is not null;
 create index effects_request on interlock.effects (thread_id, asked_for, number);
+create index effects_task on interlock.effects (task, action);
+create unique index effects_number on interlock.effects (number);
 create index effects_open on interlock.effects (intended_at) where status = 'intended';
 
 create table interlock.refusals (
@@ -55,4 +57,12 @@ create function interlock.lives(name text) returns boolean language sql stable a
             and classid = (hashtextextended(name, 7919) >> 32 & 4294967295)::oid
             and objid = (hashtextextended(name, 7919) & 4294967295)::oid
     )
+$$;
+
+-- The threads that were forked from a thread, and those that were forked from the same one as it.
+create function interlock.branches(of_thread text) returns setof text language sql stable as $$
+    select c.thread_id from interlock.threads c where c.parent_thread_id = of_thread
+    union all
+    select c.thread_id from interlock.threads me join interlock.threads c on c.parent_thread_id = me.parent_thread_id
+    where me.thread_id = of_thread and c.thread_id <> of_thread
 $$;

@@ -7,11 +7,22 @@ select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(chec
 where not exists (
     select from interlock.questions q
     where q.effect = %(key)s and q.kind = 'approval' and q.status <> 'withdrawn' and q.question_id is distinct from %(approval)s
+        and (%(approval)s::text is null or q.status = 'open' or q.granted = '')  -- a rejection stands beside an approval
 ) and (
     %(approval)s::text is null
     or exists (
         select from interlock.questions q
         where q.question_id = %(approval)s and q.thread_id = %(thread_id)s and q.status = 'answered' and q.granted = %(request)s
+    )
+) and (
+    %(reversible)s or %(approval)s::text is not null
+    or not exists (
+        select from interlock.effects e
+        where e.task = %(task)s and e.action = %(action)s and e.thread_id = %(thread_id)s and e.status <> 'not_done'
+            and e.key <> all(%(asked)s::text[]) and cardinality(%(asked)s::text[]) > 0
+    ) and not exists (
+        select from interlock.branches(%(thread_id)s) as branch (thread_id) join interlock.effects e using (thread_id)
+        where e.action = %(action)s and e.status <> 'not_done' and e.source is null
     )
 )
 on conflict (key) do update set
@@ -58,6 +69,19 @@ join unnest(%(threads)s::text[], %(since)s::text[], %(before)s::text[]) as s (th
 where e.action = %(action)s and e.status <> 'not_done'
     and not exists (select from interlock.effects used where used.thread_id = %(thread_id)s and used.source = e.key)
 order by e.number;
+
+-- beside: what the same action did in an earlier attempt at a task, or on another branch of its thread
+select e.key, e.thread_id, e.arguments, e.thread_id = %(thread_id)s as own
+from interlock.effects e
+where e.action = %(action)s and e.status <> 'not_done' and (
+    (
+        e.thread_id = %(thread_id)s and e.task = %(task)s and e.key <> all(%(asked)s::text[])
+        and cardinality(%(asked)s::text[]) > 0
+    )
+    or (e.source is null and e.thread_id in (select interlock.branches(%(thread_id)s)))
+)
+order by e.number
+limit 1;
 
 -- refused_there: how a parent of a fork was refused the same request
 select r.kind, r.reason, r.rule, r.in_a_row, r.refused_at

@@ -80,6 +80,15 @@ def after_turn(state: State) -> Literal["turn", "__end__"]:
     return "turn" if state["payees"] else "__end__"
 
 
+async def fickle(state: State, runtime: Runtime[Any]) -> State:
+    """Send to whom a file names at the moment, as a model that is asked anew may name another; then fail once."""
+    to = Path(f"{state['outbox']}.whom").read_text()
+    said = await act(runtime, send, to=to, outbox=state["outbox"])
+    if trap(state["outbox"], "fail"):
+        raise RuntimeError("the node was told to fail")
+    return {"said": [said]}
+
+
 async def only(state: State, runtime: Runtime[Any]) -> State:
     """Send, and do nothing else."""
     return {"said": [await act(runtime, send, to=state["to"], outbox=state["outbox"])]}
@@ -161,6 +170,7 @@ def fan() -> StateGraph[State]:
 
 
 two = chain("both", both).compile(name="two")
+whims = chain("fickle", fickle).compile(name="whims")
 first = chain("first", only).compile(name="first")
 renamed = chain("each", both).compile(name="two")
 turns = looping().compile(name="turns")
