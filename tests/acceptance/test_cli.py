@@ -522,7 +522,7 @@ def test_busy(counted: Document, tmp_path: Path, say: Say) -> None:
         thread = say("status")[1]["threads"][0]["thread_id"]
         code, document = say("resume", thread)
         assert (code, document["error"]["kind"]) == (1, "ThreadBusy")
-        wait_for(lambda: lines(log))
+        wait_for(lambda: "step 2" in lines(log))  # so the first is saved
         process.kill()
 
     wait_for(lambda: not say("status")[1]["threads"][0]["alive"])
