@@ -66,6 +66,7 @@ import signal, sys
 from pathlib import Path
 import psycopg
 from interlock.postgres import embedded
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 server = embedded.start(Path(sys.argv[1]))
 try:
     print(server.pid, flush=True)
@@ -98,8 +99,10 @@ def process(script: str, path: Path, **options: object) -> Iterator[subprocess.P
         start_new_session=True,
         **arguments,  # type: ignore[call-overload] # a dictionary has no types for its keys
     ) as started:
-        yield started
-        started.kill()
+        try:
+            yield started
+        finally:
+            started.kill()
 
 
 def line(started: subprocess.Popen[str]) -> str:
