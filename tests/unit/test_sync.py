@@ -131,6 +131,8 @@ def test_ctrl_c_lets_the_coroutine_clean_up() -> None:
         import asyncio, os, signal
         from interlock.core.sync import run_sync
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
+
         async def work():
             try:
                 os.kill(os.getpid(), signal.SIGINT)
