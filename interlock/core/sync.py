@@ -37,13 +37,11 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
             "A synchronous call was made from inside asynchronous code of Interlock.",
             hint="Use the asynchronous twin and await it.",
         )
-    ended = threading.Event()
-    future = asyncio.run_coroutine_threadsafe(_tell(coroutine, ended), loop)
-    try:
-        return future.result()
+    call = _Call()
+    try:  # from before the coroutine begins: a signal may come at any moment
+        return asyncio.run_coroutine_threadsafe(call.run(coroutine), loop).result()
     except (KeyboardInterrupt, SystemExit):
-        future.cancel()
-        ended.wait(timeout=CLEANUP_SECONDS)
+        call.stop(loop)
         raise
 
 
@@ -85,8 +83,30 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-async def _tell(coroutine: Coroutine[Any, Any, T], ended: threading.Event) -> T:
-    try:
-        return await coroutine
-    finally:
-        ended.set()
+class _Call:
+    """A coroutine on the background loop, which the waiting thread can stop at any moment, also before it begins."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+        self._stopped = False
+        self._ended = threading.Event()
+
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run the coroutine, unless it was stopped by now."""
+        self._task = asyncio.current_task()
+        try:
+            if (
+                self._stopped
+            ):  # looked at after the task is known: `stop` does it the other way round
+                coroutine.close()
+                raise asyncio.CancelledError
+            return await coroutine
+        finally:
+            self._ended.set()
+
+    def stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel the coroutine, and wait until it has cleaned up."""
+        self._stopped = True
+        if self._task is not None:
+            loop.call_soon_threadsafe(self._task.cancel)
+            self._ended.wait(timeout=CLEANUP_SECONDS)
