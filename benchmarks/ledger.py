@@ -29,6 +29,7 @@ from benchmarks import Contestant, Row, below, compared, interleaved, options, r
 from interlock.core.acting import act
 from interlock.core.actions import action
 from interlock.core.context import Context, Ports
+from interlock.core.policy import BUILT_IN, FixedPolicy, Policy
 from interlock.postgres import embedded
 from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.locks import ThreadLocks
@@ -41,6 +42,9 @@ GOAL = 3.0
 """At one thread, how many plain inserts one action may take at most."""
 
 BARE, PLAIN, ACTION = "bare call", "plain insert and commit", "recorded action"
+FINAL = "the same, not to be undone"
+"""It is also looked for what an earlier attempt at the step, or another branch of the thread, did."""
+
 TABLE = """
 create table plain (
     key text primary key, thread_id text not null, action text not null, arguments jsonb not null,
@@ -51,6 +55,8 @@ INSERT = """
 insert into plain (key, thread_id, action, arguments, verdict)
 values (%(key)s, %(thread_id)s, %(action)s, %(arguments)s, %(verdict)s)
 """
+
+ALLOWS = Policy(name="benchmark", rules=(), otherwise=BUILT_IN.otherwise)
 
 Times = Mapping[str, Sequence[float]]
 
@@ -64,6 +70,12 @@ class Nothing(TypedDict, total=False):
 @action(name="benchmark_pay", touches="nothing", reversible=True)
 async def pay(order: str, amount: float) -> str:
     """Do nothing, and say so."""
+    return f"{order}: {amount:.2f}"
+
+
+@action(name="benchmark_final", touches="nothing")
+async def final(order: str, amount: float) -> str:
+    """Do nothing, and nobody can undo it."""
     return f"{order}: {amount:.2f}"
 
 
@@ -111,7 +123,8 @@ async def _thread(pool: Pool, locks: ThreadLocks, rounds: int) -> Times:
     builder = StateGraph(Nothing, Context)
     builder.add_node("measure", measure)
     builder.add_edge(START, "measure")
-    ports, name = Ports(ledger=PostgresLedger(pool, locks)), uuid4().hex
+    ledger, allows = PostgresLedger(pool, locks), FixedPolicy(ALLOWS)
+    ports, name = Ports(ledger=ledger, policy=allows), uuid4().hex
     async with locks.hold(name):
         await builder.compile().ainvoke(
             {"thread": name}, {"configurable": {"thread_id": name}}, context=Context(ports=ports)
@@ -143,7 +156,10 @@ def _contestants(pool: Pool, runtime: Runtime[Context], thread: str) -> dict[str
     async def recorded() -> object:
         return await act(runtime, pay, **arguments())
 
-    return {BARE: bare, PLAIN: plain, ACTION: recorded}
+    async def irreversible() -> object:
+        return await act(runtime, final, **arguments())
+
+    return {BARE: bare, PLAIN: plain, ACTION: recorded, FINAL: irreversible}
 
 
 def _rows(times: Times, threads: int) -> Iterator[Row]:
