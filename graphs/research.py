@@ -13,6 +13,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy, Send
 
 import nodes.research.offline  # noqa: F401 - registers the rules of the offline mode
+from interlock.core.bounded import Declaration, bounded
 from interlock.core.context import Context
 from interlock.core.sync import sync_too
 from interlock.core.transient import is_transient
@@ -159,4 +160,4 @@ def after_approve(state: ResearchState) -> Literal["approved", "wish", "rejected
 
 Graph = CompiledStateGraph[ResearchState, Context, ResearchInput, ResearchOutput]
 
-graph: Graph = sync_too(build()).compile(name="research").with_config(recursion_limit=STEPS)
+graph: Graph = bounded(build(), Declaration(steps=STEPS), name="research")

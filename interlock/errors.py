@@ -172,6 +172,28 @@ class SourceError(InterlockError, ValueError):
     exit_code = 2
 
 
+class BudgetSpent(InterlockError):
+    """A budget does not suffice for what was asked; nothing was done, and what the run has so far is saved.
+
+    Attributes:
+        scope: whose budget: `run`, `thread`, `graph` or `tenant`, with its name (`thread 3f2a`).
+        unit: what ran out: `tokens`, `usd`, `steps`, ... as in `interlock.core.budget.Limits`.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, hint: str = "", scope: str, unit: str) -> None:
+        super().__init__(message, hint=hint)
+        self.scope = scope
+        self.unit = unit
+
+
+class Killed(InterlockError):
+    """The kill switch was thrown; the run stopped where it was, and can be resumed once the switch is lifted."""
+
+    exit_code = 5
+
+
 class LimitReached(InterlockError):
     """A declared limit stopped the run; what it has so far is saved."""
 

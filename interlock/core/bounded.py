@@ -1,0 +1,59 @@
+"""What a graph declares of itself: its limits, where it lands, its loops, its schema's version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.typing import ContextT, InputT, OutputT, StateT
+
+from interlock.core.budget import Limits
+from interlock.core.loops import Loops
+from interlock.core.sync import sync_too
+
+Migration = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Takes the values of a state of one version, and returns those of the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What a graph declares of itself.
+
+    Attributes:
+        steps: supersteps of one run, over all loops.
+        limits: what one run may take unless its caller says otherwise.
+        land: the node that delivers what there is when a budget is spent; empty for none.
+        loops: when it is taken to go round in circles; None for no guard.
+        version: of the state's schema.
+        migrations: version -> what makes values of the next version of its values.
+        milestones: nodes whose checkpoints are always kept.
+    """
+
+    steps: int
+    limits: Limits = field(default_factory=Limits)
+    land: str = ""
+    loops: Loops | None = None
+    version: int = 1
+    migrations: Mapping[int, Migration] = field(default_factory=dict)
+    milestones: tuple[str, ...] = ()
+
+
+_DECLARED: WeakKeyDictionary[StateGraph[Any, Any, Any, Any], Declaration] = WeakKeyDictionary()
+
+
+def bounded(
+    builder: StateGraph[StateT, ContextT, InputT, OutputT], declaration: Declaration, *, name: str
+) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
+    """Compile a graph, without a checkpointer, so that it keeps what it declares; for `ainvoke` and `invoke`."""
+    _DECLARED[builder] = declaration
+    compiled = sync_too(builder).compile(name=name)
+    return compiled.with_config(recursion_limit=declaration.steps)
+
+
+def declaration_of(graph: CompiledStateGraph[Any, Any, Any, Any]) -> Declaration | None:
+    """Return what a compiled graph declares of itself; None for one that was not compiled by `bounded`."""
+    return _DECLARED.get(graph.builder)
