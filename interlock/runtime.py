@@ -14,24 +14,18 @@ from interlock.answers import Desk
 from interlock.application import Application, Graph
 from interlock.core import prompts
 from interlock.core.context import Around, Context, Ports
-from interlock.core.effects import Effect, Refused
 from interlock.core.judging import edited_verdict
 from interlock.core.lineage import Lineage
 from interlock.core.runs import (
     AnswerForm,
     Answers,
     OpenQuestion,
-    QuestionEvent,
     Run,
-    Step,
     Swept,
-    ThreadSummary,
-    Tree,
 )
-from interlock.differences import Difference, changed, difference
-from interlock.effects import answer_to, check_in_doubt, checked_result, doubted
+from interlock.differences import changed
 from interlock.errors import InterlockError, NotFound, ReplayDiverged, UsageError
-from interlock.execution import Execution, Part, check_prompts, context_for, output_of
+from interlock.execution import Execution, Part, check_prompts, context_for
 from interlock.forks import Forks, title_of
 from interlock.inputs import (
     check_context,
@@ -39,17 +33,17 @@ from interlock.inputs import (
     check_thread_id,
     takes_our_context,
 )
+from interlock.looking import Looking
 from interlock.notify.delivery import Delivered, Deliverer
 from interlock.notify.targets import targets_of
 from interlock.past import Past
-from interlock.postgres import locks
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
 from interlock.postgres.effects import EffectStore
 from interlock.postgres.forks import ForkStore
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
-from interlock.postgres.pool import Pool, translated
+from interlock.postgres.pool import Pool
 from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
 from interlock.replays import Replay
@@ -62,7 +56,7 @@ NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 
-class Runtime:
+class Runtime(Looking):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
     def __init__(
@@ -218,136 +212,6 @@ class Runtime:
         for control in tuple(self._controls):
             control.request_drain(reason)
 
-    # --- looking ---
-
-    async def arun(self, thread_id: str) -> Run:
-        """Return the latest run of a thread, with its open questions and, once it succeeded, its output."""
-        thread_id = await self.store.full_thread_id(thread_id)
-        stored = await self.store.latest(thread_id)
-        questions = tuple(await self.approvals.open_questions(thread_id))
-        alive = bool(await locks.held(self._pool, [thread_id]))
-        run = replace(stored.run, interrupts=questions, alive=alive)
-        if run.status != "succeeded":
-            return run
-        compiled = self._durable(run.graph)
-        with translated():
-            snapshot = await compiled.aget_state({"configurable": {"thread_id": thread_id}})
-        return replace(run, output=output_of(compiled, snapshot.values))
-
-    async def ahistory(self, thread_id: str, *, inside: bool = False) -> list[Step]:
-        """Return the steps of a thread, oldest first; raises `NotFound`.
-
-        Args:
-            thread_id: the thread.
-            inside: the steps of its subgraphs too, each after the step that ran it.
-        """
-        full = await self.store.full_thread_id(thread_id)
-        return await self._past.history(full, inside=inside)
-
-    async def astep(self, thread_id: str, at: int | str) -> Step:
-        """Return one step, by its number, or by its checkpoint's id, also inside a subgraph; raises `NotFound`."""
-        return await self._past.step(await self.store.full_thread_id(thread_id), at)
-
-    def policy_problem(self) -> str:
-        """Return since when and why the policy's file is not in force; empty while it is, or there is none."""
-        return str(getattr(self._ports.policy, "problem", ""))
-
-    async def adiff(self, a: str, b: str) -> Difference:
-        """Compare two threads: state, path, effects, tokens and cost; raises `NotFound`."""
-        a, b = await self.store.full_thread_id(a), await self.store.full_thread_id(b)
-        return difference(await self._past.side(a, b), await self._past.side(b, a))
-
-    async def agraph_at(self, thread_id: str, at: int | str) -> Graph:
-        """Return the graph whose state a step holds: the thread's, or a subgraph; raises `NotFound`, `UsageError`."""
-        return await self._forks.graph_at(await self.store.full_thread_id(thread_id), at)
-
-    async def atree(self, thread_id: str) -> Tree:
-        """Return all that was forked from the first ancestor of a thread; raises `NotFound`."""
-        return await self._past.tree(await self.store.full_thread_id(thread_id))
-
-    async def aquestions(self, thread_id: str | None = None) -> list[OpenQuestion]:
-        """Return what waits for a person, oldest first; of one thread or of all."""
-        if thread_id is not None:
-            thread_id = await self.store.full_thread_id(thread_id)
-        return await self.approvals.open_questions(thread_id)
-
-    async def aquestion(self, question_id: str) -> tuple[OpenQuestion, list[QuestionEvent]]:
-        """Return a question, open or not, with everything that happened to it; raises `NotFound`."""
-        full = await self.approvals.full_question_id(question_id)
-        return await self.approvals.question(full), await self.approvals.events(full)
-
-    async def athreads(self, *, graph: str | None = None, limit: int = 20) -> list[ThreadSummary]:
-        """Return the threads that something happened on lately, newest first."""
-        rows = await self.store.threads(graph=graph, limit=limit)
-        working = await locks.held(self._pool, [row["thread_id"] for row in rows])
-        return [
-            ThreadSummary(
-                thread_id=row["thread_id"],
-                graph=row["graph"],
-                title=row["title"],
-                status=row["status"] or "",
-                alive=row["thread_id"] in working,
-                updated_at=row["updated_at"],
-                parent_thread_id=row["parent_thread_id"],
-                error=row["error"] or "",
-                model=str(row["context"].get("model", "")),
-            )
-            for row in rows
-        ]
-
-    # --- the ledger ---
-
-    async def aeffects(
-        self, thread_id: str | None = None, *, in_doubt: bool = False, limit: int | None = None
-    ) -> list[Effect]:
-        """Return what was done to the world, oldest first; of one thread or of all, or what is in doubt."""
-        full = None if thread_id is None else await self.store.full_thread_id(thread_id)
-        return await self.effects_store.effects(full, in_doubt=in_doubt, limit=limit)
-
-    async def aeffect(self, key: str) -> Effect:
-        """Return one effect, by its key or the beginning of it; raises `NotFound`."""
-        return await self.effects_store.effect(key)
-
-    async def arefusals(
-        self, thread_id: str | None = None, *, limit: int | None = None
-    ) -> list[Refused]:
-        """Return what was not permitted, oldest first; of one thread or of all."""
-        full = None if thread_id is None else await self.store.full_thread_id(thread_id)
-        return await self.effects_store.refusals(full, limit=limit)
-
-    async def aresolve_effect(
-        self, key: str, *, happened: bool, result: Any = None, by: str = ""
-    ) -> Effect:  # JSON
-        """Say what became of an effect in doubt; `resume` then goes on with its thread.
-
-        Args:
-            key: the effect's, or the beginning of it.
-            happened: what you found when you looked.
-            result: what the action returned, as JSON.
-            by: who says so.
-
-        Raises:
-            NotFound: no such effect.
-            UsageError: it is not in doubt, or the result is not one that the action returns.
-            AnswerRefused: its thread asks about it, and this is no answer to that.
-        """
-        effect = await self.effects_store.effect(key)
-        check_in_doubt(effect)
-        if effect.thread_id:
-            self.graph((await self.store.thread(effect.thread_id))["graph"])  # declares its actions
-        stored = checked_result(effect, result) if happened else None
-        who = by or self.settings.user
-        if (question := await self._asking(effect)) is not None:
-            answer = answer_to(question.id, happened=happened, result=stored, by=who)
-            await self.asubmit_answer(effect.thread_id, answer)
-        await self.effects_store.settle(effect, happened=happened, result=stored, by=who)
-        return await self.effects_store.effect(effect.key)
-
-    async def _asking(self, effect: Effect) -> OpenQuestion | None:
-        """Return the open question about an effect in doubt; the effect may be a parent's."""
-        found = await self.approvals.open_questions(effect.thread_id or None)
-        return next((each for each in found if doubted(each.payload) == effect.key), None)
-
     # --- rewinding ---
 
     async def afork(
@@ -424,12 +288,6 @@ class Runtime:
             model_calls=sum(recorded.values()),
             effects=len([e for e in await self.aeffects(run.thread_id) if e.source]),
         )
-
-    # --- graphs ---
-
-    def graph(self, name: str) -> Graph:
-        """Return the application's compiled graph, without a checkpointer; raises `NotFound`, `UsageError`."""
-        return self.application.graph(name)
 
     # --- inside ---
 
