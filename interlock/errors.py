@@ -194,6 +194,10 @@ class Killed(InterlockError):
     exit_code = 5
 
 
+class ObjectiveChanged(InterlockError, ValueError):
+    """Something would rewrite the objective that a thread carries word for word; it was refused."""
+
+
 class LimitReached(InterlockError):
     """A declared limit stopped the run; what it has so far is saved."""
 
