@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from interlock.core.lineage import Lineage
-from interlock.core.site import Site
+from interlock.core.site import Asked, Site
 from interlock.errors import EffectTakenOver
 
 Standing = Literal[
@@ -39,7 +39,7 @@ class Intention:
         reversible: whether it can be undone.
         reads: whether it changes nothing.
         verdict: what the policy said, as JSON; kept for whoever looks later.
-        asked: the keys of all that this attempt at the task asked for so far, its own among them; empty: not known.
+        asked: what this attempt at the task asked for so far, this act among it; None: not known.
         edited_from: the request as the agent made it, where a person agreed to other arguments; else empty.
     """
 
@@ -53,7 +53,7 @@ class Intention:
     reads: bool = False
     verdict: Mapping[str, Any] = field(default_factory=dict)  # JSON
     edited_from: str = ""
-    asked: frozenset[str] = frozenset()
+    asked: Asked | None = field(default=None, compare=False, repr=False)
 
     @property
     def asked_for(self) -> str:
@@ -266,10 +266,10 @@ class MemoryLedger:
 
     async def parallel(self, intention: Intention) -> Parallel | None:
         """Return what the same action did in an earlier attempt at the task; threads in memory have no forks."""
-        if intention.reversible or not intention.asked:
+        if intention.reversible or intention.asked is None:
             return None
         for key, each in self._effects.items():
-            beside = key not in intention.asked and each.status != "not_done"
+            beside = key not in intention.asked.keys and each.status != "not_done"
             if beside and _place(each.intention) == _place(intention):
                 return Parallel(
                     relation="attempt",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -51,6 +51,19 @@ class Site:
     attempt: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one attempt at a task asked for so far; it grows while the attempt goes on.
+
+    Attributes:
+        keys: of the effects.
+        earlier: action -> the keys that attempts before this one had left, noted by the ledger when it first looks.
+    """
+
+    keys: set[str] = field(default_factory=set)
+    earlier: dict[str, frozenset[str]] = field(default_factory=dict)
+
+
 def here(config: RunnableConfig | None = None) -> Site:
     """Return the task that calls this; raises `UsageError` outside of a running node."""
     configurable, metadata = _parts(config)
@@ -85,14 +98,14 @@ def nth(request: str, config: RunnableConfig | None = None) -> int:
     return counts[place] - 1
 
 
-def asked_here(key: str, config: RunnableConfig | None = None) -> frozenset[str]:
-    """Note that this attempt at the task asked for an effect, and return the keys of all that it asked for so far."""
+def asked_here(key: str, config: RunnableConfig | None = None) -> Asked:
+    """Note that this attempt at the task asked for an effect, and return all that it asked for so far."""
     configurable, _ = _parts(config)
     info = _info(configurable)
-    keys = _effects.setdefault(configurable[_READ], {})
-    attempt = keys.setdefault(info.node_attempt if info else 1, set())
-    attempt.add(key)
-    return frozenset(attempt)
+    attempts = _effects.setdefault(configurable[_READ], {})
+    asked = attempts.setdefault(info.node_attempt if info else 1, Asked())
+    asked.keys.add(key)
+    return asked
 
 
 def state_here(config: RunnableConfig | None = None) -> Mapping[str, Any]:  # any graph's state
@@ -124,7 +137,7 @@ async def forget_bare_answer(config: RunnableConfig | None = None) -> None:
         await saver.aput_writes({"configurable": where}, [(_RESUME, None)], _NO_TASK)
 
 
-_effects: WeakKeyDictionary[Any, dict[int, set[str]]] = WeakKeyDictionary()
+_effects: WeakKeyDictionary[Any, dict[int, Asked]] = WeakKeyDictionary()
 _asked: WeakKeyDictionary[Any, Counter[tuple[int, str]]] = WeakKeyDictionary()
 """LangGraph makes a new reader for each attempt of a run at a task: what hangs on it is forgotten with the attempt."""
 

@@ -146,6 +146,7 @@ class PostgresLedger:
         values = _values(intention) | {
             "approval": approval or None,
             "owner": await self._locks.owner(),
+            "earlier": [] if approval else await self._earlier(intention),
         }
         try:
             rows = await self._take_on("begin", values, happened=False)
@@ -159,6 +160,16 @@ class PostgresLedger:
         if entry.standing == "new":
             return Entry(standing="another", key=intention.key, attempt=0)
         return entry
+
+    async def _earlier(self, intention: Intention) -> list[str]:
+        """Return what attempts before this one left of the same action, and this one has not asked for."""
+        asked = intention.asked
+        if intention.reversible or asked is None:
+            return []
+        if intention.action not in asked.earlier:  # what others leave later, no attempt before it did
+            rows = await self._fetch("earlier", _values(intention))
+            asked.earlier[intention.action] = frozenset(row["key"] for row in rows)
+        return list(asked.earlier[intention.action] - asked.keys)
 
     async def _take_on(
         self, statement: str, values: dict[str, Any], *, happened: bool | None
@@ -267,7 +278,7 @@ def _values(intention: Intention) -> dict[str, Any]:  # SQL values
         "cost": intention.cost,
         "reversible": intention.reversible,
         "reads": intention.reads,
-        "asked": list(intention.asked),
+        "asked": list(intention.asked.keys) if intention.asked else [],
         "verdict": stored(intention.verdict),
     }
 

@@ -17,9 +17,7 @@ where not exists (
 ) and (
     %(reversible)s or %(approval)s::text is not null
     or not exists (
-        select from interlock.effects e
-        where e.task = %(task)s and e.action = %(action)s and e.thread_id = %(thread_id)s and e.status <> 'not_done'
-            and e.key <> all(%(asked)s::text[]) and cardinality(%(asked)s::text[]) > 0
+        select from interlock.effects e where e.key = any(%(earlier)s::text[]) and e.status <> 'not_done'
     ) and not exists (
         select from interlock.branches(%(thread_id)s) as branch (thread_id) join interlock.effects e using (thread_id)
         where e.action = %(action)s and e.status <> 'not_done' and e.source is null
@@ -31,6 +29,10 @@ on conflict (key) do update set
     run_id = excluded.run_id, settled_by = '', intended_at = now()
 where held.status = 'not_done'
 returning attempt;
+
+-- earlier: what the same action did or may have done at a task
+select key from interlock.effects
+where task = %(task)s and action = %(action)s and thread_id = %(thread_id)s and status <> 'not_done';
 
 -- standing: how an effect stands, whether its performer lives, and whether a person was asked about it
 select e.key, e.status, e.attempt, e.request, e.arguments, e.result, e.error,
