@@ -1,0 +1,106 @@
+"""One thread on one saver in a database of its own, made longer and read again."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import psycopg
+from langchain_core.runnables import RunnableConfig
+
+from benchmarks.savers.contestants import Opening, Saver
+from benchmarks.savers.databases import database, stored_bytes
+from benchmarks.savers.graphs import Graph, Times
+
+THREAD: RunnableConfig = {"configurable": {"thread_id": "growing"}}
+NOBODY: RunnableConfig = {"configurable": {"thread_id": "nobody", "checkpoint_ns": ""}}
+LAST = 50
+"""The time of a step is the median of so many last ones."""
+
+AT_STEP = """
+select checkpoint_id from checkpoints where thread_id = 'growing' and (metadata ->> 'step')::int = %s limit 1
+"""
+Build = Callable[[Saver, Times], Graph]
+
+
+@asynccontextmanager
+async def growing(server: str, opening: Opening, build: Build) -> AsyncIterator[Thread]:
+    """Make a database and a thread in it that has no step yet."""
+    async with database(server) as url:
+        async with opening(url):
+            empty = await stored_bytes(url)
+        yield Thread(url=url, opening=opening, build=build, empty=empty)
+
+
+@dataclass(slots=True, kw_only=True)
+class Thread:
+    """A thread that is measured."""
+
+    url: str
+    opening: Opening
+    build: Build
+    empty: int
+    times: Times = field(default_factory=Times)
+
+    async def grow(self, until: int, **values: object) -> float:
+        """Go on to a step, each superstep committed before the next, and return the milliseconds that one took."""
+        self.times.clear()
+        async with self._graph() as graph:
+            given = {"until": until, **values}
+            config: RunnableConfig = {**THREAD, "recursion_limit": until + 10}
+            await graph.ainvoke(given, config, durability="sync")
+        steps = [after - before for before, after in pairwise(self.times[-LAST:])]
+        return round(statistics.median(steps) * 1000, 2) if steps else 0.0
+
+    async def stored(self) -> int:
+        """Return how many bytes the thread takes."""
+        return await stored_bytes(self.url) - self.empty
+
+    async def resume(self) -> float:
+        """Return the milliseconds until the newest state is there."""
+        return await self._timed(lambda graph: graph.aget_state(THREAD))
+
+    async def history(self) -> float:
+        """Return the milliseconds until each state of the thread is there."""
+        return await self._timed(_states)
+
+    async def saver_history(self) -> float:
+        """Return the same for the saver alone, without what LangGraph does with each checkpoint."""
+        return await self._timed(_checkpoints)
+
+    async def fork(self, step: int) -> float:
+        """Return the milliseconds until a branch from an early step is saved."""
+        async with await psycopg.AsyncConnection.connect(self.url) as connection:
+            row = await (await connection.execute(AT_STEP, (step,))).fetchone()
+        early: Any = {"configurable": {"thread_id": "growing", "checkpoint_id": (row or [""])[0]}}
+        return await self._timed(lambda graph: graph.aupdate_state(early, {"step": step + 1}))
+
+    async def _timed(self, work: Callable[[Graph], Awaitable[object]]) -> float:
+        """Measure on a saver that has read nothing yet, over a connection that has."""
+        async with self._graph() as graph:
+            await _saver(graph).aget_tuple(NOBODY)
+            begun = time.perf_counter()
+            await work(graph)
+            return (time.perf_counter() - begun) * 1000
+
+    @asynccontextmanager
+    async def _graph(self) -> AsyncIterator[Graph]:
+        async with self.opening(self.url) as saver:
+            yield self.build(saver, self.times)
+
+
+async def _states(graph: Graph) -> int:
+    return len([state async for state in graph.aget_state_history(THREAD)])
+
+
+async def _checkpoints(graph: Graph) -> int:
+    return len([each async for each in _saver(graph).alist(THREAD)])
+
+
+def _saver(graph: Graph) -> Any:  # LangGraph allows a flag there, too
+    return graph.checkpointer
