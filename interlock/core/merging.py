@@ -1,0 +1,156 @@
+"""How a model's notes come into a manifest, and how a manifest that grew is made smaller: pure, and never a loss.
+
+What takes the place of a note names it as its source, and the old note is set aside, not deleted. So each note leads
+back, over as many folds as there were, to messages in the archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from langchain_core.messages import AnyMessage, ToolMessage
+
+from interlock.core.manifest import SECTIONS, Manifest, Note, Section
+from interlock.core.remembering import Condensed, Folding, Found
+
+MOST = 40
+"""Notes that one section may hold."""
+SOURCES = 20
+"""Sources that one note may name when the same was said again; one would do."""
+
+_DONE_WITH: tuple[Section, ...] = ("questions", "pending")
+"""What may be set aside without a note in its place: it was answered, or done."""
+_NEVER_FROM_TOOLS: tuple[Section, ...] = ("decisions", "pending")
+"""What a tool returns may come from anybody; it tells the agent nothing to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """A manifest, and the notes that others took the place of."""
+
+    manifest: Manifest
+    retired: tuple[Note, ...] = ()
+
+
+def merge(manifest: Manifest, folding: Folding, messages: Sequence[AnyMessage]) -> Merged:
+    """Add what a model noted of messages; what names no valid source is dropped and counted.
+
+    Args:
+        manifest: what is remembered so far; its notes are numbered as in `all_notes`.
+        folding: the model's answer.
+        messages: the messages that it was shown, numbered from 1.
+    """
+    known = _numbered(manifest)
+    gone = {each for each in folding.settled if each in known and known[each][0] in _DONE_WITH}
+    added: dict[Section, list[Note]] = {section: [] for section in SECTIONS}
+    dropped = 0
+    for section, found in _all_found(folding):
+        sources, replaced = _sources(found, section, messages), _replaced(found, section, known)
+        if not sources or not found.text.strip():
+            dropped += 1
+            continue
+        added[section].append(_note(found, [known[each][1].id for each in replaced], sources))
+        gone.update(replaced)
+    retired = tuple(known[each][1] for each in sorted(gone))
+    kept = _with(_without(manifest, retired), added)
+    counted = kept.model_copy(update={"dropped": manifest.dropped + dropped})
+    return Merged(manifest=counted, retired=retired)
+
+
+_Numbered = Mapping[int, tuple[Section, Note]]
+
+
+def _numbered(manifest: Manifest) -> _Numbered:
+    pairs = ((section, note) for section in SECTIONS for note in manifest.notes(section))
+    return dict(enumerate(pairs, start=1))
+
+
+def _all_found(folding: Folding) -> Iterator[tuple[Section, Found]]:
+    for section in SECTIONS:
+        for found in folding.found(section):
+            yield section, found
+
+
+def _replaced(found: Found, section: Section, known: _Numbered) -> list[int]:
+    """Return the notes that a new one may stand in for: of its own section, or what it answers."""
+    homes = (section, *_DONE_WITH)
+    return [
+        each for each in dict.fromkeys(found.replaces) if each in known and known[each][0] in homes
+    ]
+
+
+def _sources(found: Found, section: Section, messages: Sequence[AnyMessage]) -> list[str]:
+    """Return the sources that are there; none where only tools say what nobody but the agent may decide."""
+    named = [messages[each - 1] for each in found.sources if 1 <= each <= len(messages)]
+    if section in _NEVER_FROM_TOOLS and all(isinstance(each, ToolMessage) for each in named):
+        return []
+    return [f"message:{each.id}" for each in named]
+
+
+def _note(found: Found, replaced: Sequence[str], sources: Sequence[str]) -> Note:
+    return Note.of(" ".join(found.text.split()), [*replaced, *sources])
+
+
+def _with(manifest: Manifest, added: Mapping[Section, Sequence[Note]]) -> Manifest:
+    for section, notes in added.items():
+        manifest = manifest.with_notes(section, _unique([*manifest.notes(section), *notes]))
+    return manifest
+
+
+def _without(manifest: Manifest, retired: Sequence[Note]) -> Manifest:
+    gone = {note.id for note in retired}
+    for section in SECTIONS:
+        left = [note for note in manifest.notes(section) if note.id not in gone]
+        manifest = manifest.with_notes(section, left)
+    return manifest
+
+
+def _unique(notes: Iterable[Note]) -> list[Note]:
+    """Return notes so that none says what an earlier one says; that one is given its sources."""
+    found: dict[str, Note] = {}
+    for note in notes:
+        key = " ".join(note.text.casefold().split()).rstrip(".")
+        first = found.get(key)
+        found[key] = note if first is None else _said_again(first, note)
+    return list(found.values())
+
+
+def _said_again(first: Note, again: Note) -> Note:
+    """Return the first note with the other's sources too; it keeps its id, by which others may name it."""
+    sources = tuple(dict.fromkeys((*first.sources, *again.sources)))
+    return first.model_copy(update={"sources": sources[: max(SOURCES, len(first.sources))]})
+
+
+def condense(manifest: Manifest, section: Section, condensed: Condensed) -> Merged:
+    """Put joined notes in the place of those that they stand for; the others stay."""
+    numbered = dict(enumerate(manifest.notes(section), start=1))
+    joined: dict[int, Note] = {}
+    gone: set[int] = set()
+    for each in condensed.notes:
+        covered = sorted({number for number in each.notes if number in numbered} - gone)
+        if len(covered) > 1 and each.text.strip():
+            text, names = " ".join(each.text.split()), [numbered[at].id for at in covered]
+            joined[covered[0]] = Note.of(text, names)
+            gone.update(covered)
+    notes = [
+        joined.get(at, note) for at, note in numbered.items() if at in joined or at not in gone
+    ]
+    retired = tuple(numbered[at] for at in sorted(gone))
+    return Merged(manifest=manifest.with_notes(section, notes), retired=retired)
+
+
+def shorten(manifest: Manifest, most: int) -> Merged:
+    """Set the oldest notes of each section aside that has more than `most`; one note of them leads there."""
+    retired: list[Note] = []
+    for section in SECTIONS:
+        notes = manifest.notes(section)
+        if len(notes) > most:
+            old, new = notes[: len(notes) - most + 1], notes[len(notes) - most + 1 :]
+            text = (
+                f"{len(old)} older notes on {section} were set aside; their originals can be read."
+            )
+            index = Note.of(text, [note.id for note in old])
+            manifest = manifest.with_notes(section, [index, *new])
+            retired += old
+    return Merged(manifest=manifest, retired=tuple(retired))
