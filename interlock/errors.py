@@ -189,9 +189,17 @@ class BudgetSpent(InterlockError):
 
 
 class Killed(InterlockError):
-    """The kill switch was thrown; the run stopped where it was, and can be resumed once the switch is lifted."""
+    """The kill switch was thrown; the run stopped where it was, and can be resumed once the switch is lifted.
+
+    Attributes:
+        kill: the number of the switch, as `interlock kill list` shows it.
+    """
 
     exit_code = 5
+
+    def __init__(self, message: str, *, hint: str = "", kill: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.kill = kill
 
 
 class ObjectiveChanged(InterlockError, ValueError):

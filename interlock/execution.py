@@ -24,10 +24,12 @@ from interlock.core import gate, prompts
 from interlock.core.actions import digest as digest_of
 from interlock.core.context import KEY, Around, Context
 from interlock.core.doubt import doubts
+from interlock.core.kills import Kill, KillGuard
 from interlock.core.replaying import RecordingGuard
 from interlock.core.runs import OpenQuestion, Run, RunStatus
+from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
-from interlock.errors import AnswerRefused, InterlockError, LimitReached, ResumeRefused
+from interlock.errors import AnswerRefused, InterlockError, Killed, LimitReached, ResumeRefused
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
@@ -71,6 +73,8 @@ class Execution:
     modes: Sequence[str] = ("updates", "custom")
     control: RunControl = field(default_factory=RunControl)
     _ended: Run | None = None
+    _stream: Stoppable[Any] | None = None  # LangGraph's parts
+    _reason: Exception | None = None
 
     @property
     def run(self) -> Run:
@@ -78,20 +82,32 @@ class Execution:
         return self.stored.run
 
     async def parts(self) -> AsyncGenerator[Part]:
-        """Run to the end, to a question, or to a drain; the last part carries the run as it ended.
+        """Run to the end, to a question, to a drain, or until it is killed; the last part carries the run as it ended.
 
         Raises:
             ThreadBusy: another process runs this thread, or has taken the run over.
+            Killed: a kill switch stood over it before it began; nothing was changed.
             ResumeRefused: this code cannot go on with the stored state; nothing was changed.
             Exception: what a node raised, after it was recorded.
         """
         async with self.locks.hold(self.run.thread_id):
-            await self.runs.start(self.run, process_name(), self.stored_context)
-            async with aclosing(self._attempt()) as parts:
-                async for part in parts:
-                    yield part
+            with self.around.ports.kills.watching(self.around.subject, self._kill):
+                # Watched before it is looked whether it may start: what is thrown in between is seen by either.
+                await self.runs.start(self.run, process_name(), self.stored_context)
+                async with aclosing(self._attempt()) as parts:
+                    async for part in parts:
+                        yield part
         # Told after the thread was let go: who answers at once must not find it busy.
         yield {"type": "end", "ns": (), "data": self._ended}
+
+    def stop(self, reason: Exception) -> None:
+        """Cancel whatever the run is at, for a reason; safe to call from any thread, and the first reason counts."""
+        self._reason = self._reason or reason
+        if self._stream is not None:
+            self._stream.stop(self._reason)
+
+    def _kill(self, kill: Kill) -> None:
+        self.stop(kill.error(f"Thread {self.run.thread_id} was stopped"))
 
     async def _attempt(self) -> AsyncGenerator[Part]:
         try:
@@ -107,6 +123,9 @@ class Execution:
             await asyncio.shield(self._hand_back())
             raise
         except Exception as error:
+            if (killed := self._killed(error)) is not None:
+                self._ended = await self._end(killed)
+                return
             raised = _translate(error, self.run, self.around.stopped)
             await self._fail(raised)
             raise raised from (error if raised is not error else None)
@@ -125,8 +144,11 @@ class Execution:
             subgraphs=True,
             version="v2",
         )
+        parts = self._stream = Stoppable(cast("AsyncGenerator[Any]", stream))  # LangGraph's parts
+        if self._reason is not None:  # it came before there was anything to stop
+            parts.stop(self._reason)
         with translated():
-            async with aclosing(cast("AsyncGenerator[Any]", stream)) as parts:  # LangGraph's parts
+            async with aclosing(parts):
                 async for part in parts:
                     yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
         self.around.check_replay()  # the application may have caught what stopped it, and gone on
@@ -144,8 +166,11 @@ class Execution:
             "run_id": UUID(self.run.run_id),
             # A run goes on from its checkpoint in another process because the id is the same in each attempt.
             "metadata": {"run_id": self.run.run_id, "model": self.run.model},
-            "callbacks": [recorder, RecordingGuard(self.around)],
+            "callbacks": [recorder, RecordingGuard(self.around), self._kill_guard()],
         }
+
+    def _kill_guard(self) -> KillGuard:
+        return KillGuard(self.around.ports.kills, self.around.subject)
 
     async def _input(
         self, config: RunnableConfig
@@ -181,7 +206,7 @@ class Execution:
 
     async def _end(self, ending: Ending) -> Run:
         told = replace(ending, questions=()) if self.around.lineage.recorded_only else ending
-        await self.runs.end(self.run, told)  # a replay asks nobody
+        await self.runs.end(self.run, told, process_name())  # a replay asks nobody
         return replace(
             self.run,
             status=ending.status,
@@ -190,6 +215,15 @@ class Execution:
             interrupts=ending.questions,
             output=ending.output,
             attempts=self.run.attempts + 1,
+        )
+
+    def _killed(self, error: Exception) -> Ending | None:
+        """Return how the run ends when what was raised is the kill switch, or a consequence of it."""
+        killed = self._reason if isinstance(self._reason, Killed) else error
+        if not isinstance(killed, Killed):
+            return None
+        return Ending(
+            status="killed", error=str(killed.args[0]), error_kind="Killed", kill=killed.kill
         )
 
     async def _hand_back(self) -> None:

@@ -21,12 +21,13 @@ from interlock.core.runs import (
 from interlock.core.sync import run_sync
 from interlock.differences import Difference
 from interlock.execution import Part
+from interlock.kills import KillingNow
 from interlock.notify.delivery import Delivered
 from interlock.replays import Replay
 from interlock.runtime import Runtime
 
 
-class Interlock(Runtime):
+class Interlock(Runtime, KillingNow):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 
     Each method has an asynchronous twin whose name starts with `a`. The synchronous ones belong to `open()`, the

@@ -33,6 +33,7 @@ from interlock.inputs import (
     check_thread_id,
     takes_our_context,
 )
+from interlock.kills import Killing
 from interlock.looking import Looking
 from interlock.notify.delivery import Delivered, Deliverer
 from interlock.notify.targets import targets_of
@@ -56,7 +57,7 @@ NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 
-class Runtime(Looking):
+class Runtime(Looking, Killing):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
     def __init__(
@@ -476,6 +477,7 @@ class Runtime(Looking):
             tenant=str(stored.context.get("tenant", "")),
             action_budget=stored.context.get("action_budget"),
             lineage=stored.lineage,
+            subject=stored.subject,
         )
 
 

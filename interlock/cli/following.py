@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from interlock.cli.board import Board
 from interlock.cli.call import Call
-from interlock.cli.failures import LIMIT, WAITING, RunFailed, going_on, stop_code
+from interlock.cli.failures import KILLED, LIMIT, WAITING, RunFailed, going_on, stop_code
 from interlock.core.runs import Run, Usage
 from interlock.core.sync import run_sync
 from interlock.errors import InterlockError
@@ -76,6 +76,8 @@ def exit_code(run: Run, call: Call) -> int:
             return WAITING
         case "queued" | "running":
             return stop_code(call.stopped_by)
+        case "killed":
+            return KILLED
         case "failed" | "cancelled":
             return LIMIT if run.error_kind == "LimitReached" else 1
 

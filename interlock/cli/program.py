@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 waits, 4 limit, 130 Ctrl-C."""
+    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 waits, 4 limit, 5 killed, 130."""
     call = Call.read(arguments)
     _ready_streams()
     try:

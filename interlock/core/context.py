@@ -15,6 +15,8 @@ from pydantic.json_schema import SkipJsonSchema
 from interlock.core.approvals import Approvals, InProcess
 from interlock.core.corpus import Corpus
 from interlock.core.corpus_memory import MemoryCorpus
+from interlock.core.kills import Kills, Subject
+from interlock.core.kills_memory import MemoryKills
 from interlock.core.ledger import Ledger, MemoryLedger
 from interlock.core.lineage import Lineage
 from interlock.core.models import ChatModels, ModelSource
@@ -41,6 +43,7 @@ class Ports:
         trust: what each agent has earned for each action.
         spending: what the model calls of a thread took so far.
         recordings: how model calls were answered, so that no answer is paid for twice.
+        kills: the kill switch.
     """
 
     models: ModelSource = field(default_factory=ChatModels)
@@ -51,6 +54,7 @@ class Ports:
     trust: Trust = field(default_factory=MemoryTrust)
     spending: Spending = field(default_factory=Uncounted)
     recordings: Recordings = field(default_factory=Unrecorded)
+    kills: Kills = field(default_factory=MemoryKills)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,7 @@ class Around:
         tenant: on whose behalf it runs.
         action_budget: US dollars that a thread's actions may cost by their estimates; None for no limit.
         lineage: which recorded work it may use.
+        subject: the run, by all the names under which it may be killed.
         live_tools: tools that a replay may call although they are no actions.
         stopped: what has stopped a replay; the first of them is the reason.
         asked: keys of the model calls that this attempt of the run has asked for.
@@ -103,6 +108,7 @@ class Around:
     tenant: str = ""
     action_budget: float | None = None
     lineage: Lineage = field(default_factory=Lineage)
+    subject: Subject = field(default_factory=Subject)
     live_tools: tuple[str, ...] = ()
     stopped: list[ReplayDiverged] = field(default_factory=list, compare=False, repr=False)
     asked: set[str] = field(default_factory=set, compare=False, repr=False)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-RunStatus = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
-"""`queued`: accepted and not being worked on: new, drained, or handed back. `waiting`: for a person."""
+RunStatus = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled", "killed"]
+"""`queued`: accepted and not being worked on: new, drained, or handed back. `waiting`: for a person.
+`killed`: stopped by the kill switch; it can be resumed once that is lifted."""
 
 RunKind = Literal["invoke", "resume", "fork"]
 

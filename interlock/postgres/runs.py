@@ -11,11 +11,12 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
+from interlock.core.kills import Subject
 from interlock.core.lineage import Lineage
 from interlock.core.runs import OpenQuestion, Run, RunKind, RunStatus, Usage
 from interlock.core.usage import ModelCall
 from interlock.errors import NotFound, ThreadBusy, UsageError
-from interlock.postgres import forks, questions
+from interlock.postgres import forks, kills, questions
 from interlock.postgres.forks import Prefix
 from interlock.postgres.plain import clean, exact, jsonb
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
@@ -59,6 +60,7 @@ class StoredRun:
     Attributes:
         packed: the serializer's type and bytes of the input.
         lineage: which work of its parents the run's thread may use.
+        chain: the runs that it goes on with because a question of theirs was answered, and the run.
     """
 
     run: Run
@@ -66,6 +68,17 @@ class StoredRun:
     packed: tuple[str, bytes] = ("null", b"")
     answers: Mapping[str, Any] | None = None
     lineage: Lineage = field(default_factory=Lineage)
+    chain: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> Subject:
+        """The run by all the names under which it may be killed."""
+        return Subject(
+            runs=self.chain,
+            thread_id=self.run.thread_id,
+            graph=self.run.graph,
+            tenant=str(self.context.get("tenant", "")),
+        )
 
     def input(self, serde: SerializerProtocol) -> Any:  # the graph's input schema
         """Return the input, restored by the serializer of the run's graph, which knows its types."""
@@ -79,13 +92,14 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How an attempt ended."""
+    """How an attempt ended; `kill` is the switch that ended it."""
 
     status: RunStatus
     error: str = ""
     error_kind: str = ""
     questions: tuple[OpenQuestion, ...] = ()
     output: Any = None  # the graph's output schema
+    kill: int = 0
 
 
 class RunStore:
@@ -101,9 +115,11 @@ class RunStore:
         Raises:
             ThreadBusy: the thread has a run that is queued or running, or waits for an answer.
             UsageError: the thread belongs to another graph, or the input cannot be stored.
+            Killed: a switch stands over it.
         """
         async with connected(self._pool) as connection, connection.transaction():
             await add_run(connection, new, self._dumped(new.input))
+            await _refuse_killed(connection, new.run_id, "The run was refused")
             await _refuse_waiting(connection, new.thread_id)
             if new.prefix is not None:
                 await forks.copy(connection, new.prefix, new.thread_id, self._serde)
@@ -113,16 +129,18 @@ class RunStore:
 
         Raises:
             ThreadBusy: the run went on since it was read; the number of its attempts is the fence.
+            Killed: a switch stands over it.
         """
         values = {"run_id": run.run_id, "attempts": run.attempts, "process": process}
         async with connected(self._pool) as connection:
             if not await execute(
                 connection, SQL["start_run"], values | {"context": jsonb(context)}
             ):
+                await _refuse_killed(connection, run.run_id, f"Thread {run.thread_id} may not run")
                 raise _taken_over(run)
 
-    async def end(self, run: Run, ending: Ending) -> None:
-        """End an attempt: status, questions and the thread's time, in one transaction.
+    async def end(self, run: Run, ending: Ending, process: str = "") -> None:
+        """End an attempt: status, questions, the thread's time and what was killed, in one transaction.
 
         Raises:
             ThreadBusy: another process has begun an attempt since; nothing was changed.
@@ -140,6 +158,9 @@ class RunStore:
             if not await execute(connection, SQL["end_run"], values):
                 raise _taken_over(run)
             await _end_questions(connection, run, ending)
+            if ending.kill:
+                about = {"run_id": run.run_id, "thread_id": run.thread_id}
+                await kills.note(connection, ending.kill, "stopped", who=process, why="", **about)
 
     async def thread(self, thread_id: str) -> DictRow:
         """Return a thread's row; raises `NotFound`."""
@@ -272,6 +293,7 @@ def _stored(row: DictRow) -> StoredRun:
         packed=(row["input_type"] or "null", row["input"] or b""),
         answers=row["answers"],
         lineage=Lineage.from_json(row["lineage"]),
+        chain=tuple(row["chain"]),
     )
 
 
@@ -291,6 +313,11 @@ async def _refuse_waiting(connection: Connection, thread_id: str) -> None:
             f"Thread {thread_id} waits for an answer to {', '.join(each.id for each in waiting)}.",
             hint="Answer it first, or use another thread.",
         )
+
+
+async def _refuse_killed(connection: Connection, run_id: str, what: str) -> None:
+    if (kill := await kills.over_run(connection, run_id)) is not None:
+        raise kill.error(what)
 
 
 async def _end_questions(connection: Connection, run: Run, ending: Ending) -> None:

@@ -7,11 +7,12 @@ on conflict (thread_id) do nothing;
 insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers)
 values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %(input_type)s, %(input)s, %(answers)s);
 
--- start_run: a process begins an attempt; no row means that the run went on since it was read
+-- start_run: a process begins an attempt; no row means that the run went on since it was read, or that it is killed
 update interlock.runs
 set status = 'running', attempts = attempts + 1, process = %(process)s, started_at = coalesce(started_at, now()), error = '', error_kind = '',
     context = %(context)s
-where run_id = %(run_id)s and attempts = %(attempts)s and status in ('queued', 'running', 'failed');
+where run_id = %(run_id)s and attempts = %(attempts)s and status in ('queued', 'running', 'failed', 'killed')
+    and not exists (select from interlock.kills_over(%(run_id)s));
 
 -- end_run: a run ends, waits, or is handed back; no row means that another process has taken it on
 update interlock.runs
@@ -37,10 +38,12 @@ where thread_id = %(prefix)s or (starts_with(thread_id, %(prefix)s) and thread_i
 order by thread_id <> %(prefix)s limit 3;
 
 -- run: one run
-select r.*, t.lineage from interlock.runs r join interlock.threads t using (thread_id) where r.run_id = %(run_id)s;
+select r.*, t.lineage, interlock.chain(r.run_id) as chain
+from interlock.runs r join interlock.threads t using (thread_id) where r.run_id = %(run_id)s;
 
 -- latest_run: the last run of a thread
-select r.*, t.lineage from interlock.runs r join interlock.threads t using (thread_id)
+select r.*, t.lineage, interlock.chain(r.run_id) as chain
+from interlock.runs r join interlock.threads t using (thread_id)
 where r.thread_id = %(thread_id)s order by r.number desc limit 1;
 
 -- add_model_call: note what a model call took

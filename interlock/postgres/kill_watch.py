@@ -1,0 +1,184 @@
+"""Sees the switches that are thrown in any process, on a thread and a connection of its own.
+
+So it sees them also while the runtime's event loop is held up by synchronous code.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from interlock.core.kills import Kill, Subject, Watched, first_over
+from interlock.errors import DatabaseUnavailable
+from interlock.postgres.queries import load
+
+SQL = load("kills")
+
+POLL_SECONDS = 0.5
+"""How often it looks while something runs here, whether it was told of anything or not: the news may be lost."""
+
+FRESH_SECONDS = 1.0
+"""How old what it saw may be for a call to be permitted."""
+
+PATIENCE = 2.0
+"""Seconds that a call waits for a fresh look before it is refused."""
+
+RETRY_SECONDS = 0.2
+NAME = "interlock kills"
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    standing: list[Kill] = field(default_factory=list)
+    at: float = float("-inf")  # of the monotonic clock, before it was read
+
+    @property
+    def fresh(self) -> bool:
+        return time.monotonic() - self.at < FRESH_SECONDS
+
+
+class KillWatch:
+    """The switches as this process knows them; safe to be used by several threads. Started when first needed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._watched: list[Watched] = []
+        self._view = _View()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._wake = _Wake()
+        self._closing = False
+
+    @contextmanager
+    def watching(self, subject: Subject, stop: Callable[[Kill], None]) -> Iterator[None]:
+        """Call a function once when a switch over a run is thrown, or stands."""
+        watched = Watched(subject, stop)
+        with self._changed:
+            self._watched.append(watched)
+            self._start()
+        self._wake.set()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._watched.remove(watched)
+
+    def over(self, subject: Subject) -> Kill | None:
+        """Return a switch that stands over a run; raises `DatabaseUnavailable` when it could not look lately."""
+        return first_over(self._latest().standing, subject)
+
+    def close(self) -> None:
+        """Give the connection back and end the thread."""
+        self._closing = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(PATIENCE)
+            if self._thread.is_alive():
+                return  # it hangs in connecting; it is a daemon, and holds up nobody
+        self._wake.close()
+
+    def _latest(self) -> _View:
+        view = self._view
+        if view.fresh:
+            return view
+        with self._changed:
+            self._start()
+            self._wake.set()
+            if self._changed.wait_for(lambda: self._view.fresh, PATIENCE):
+                return self._view
+        raise DatabaseUnavailable(
+            "Whether the kill switch was thrown is not known: the database does not answer.",
+            hint="Check that it runs (interlock db url); then resume the run.",
+        )
+
+    def _start(self) -> None:
+        if self._thread is None and not self._closing:
+            self._thread = threading.Thread(target=self._work, name=NAME, daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while not self._closing:
+            try:
+                with _connection(self._url) as connection:
+                    connection.execute(SQL["listen"])
+                    while not self._closing:
+                        self._look(connection)
+                        self._wait(connection)
+            except psycopg.Error:
+                # What it knows grows old meanwhile, and then nothing is permitted.
+                self._wake.wait(RETRY_SECONDS if self._watched else None)
+
+    def _look(self, connection: psycopg.Connection[DictRow]) -> None:
+        at = time.monotonic()
+        standing = [kill_of(row) for row in connection.execute(SQL["standing"]).fetchall()]
+        with self._changed:
+            self._view = _View(standing, at)
+            self._changed.notify_all()
+            watched = tuple(self._watched)
+        for each in watched:
+            each.tell(standing)
+
+    def _wait(self, connection: psycopg.Connection[DictRow]) -> None:
+        self._wake.wait(POLL_SECONDS if self._watched else None, connection.fileno())
+
+
+class _Wake:
+    """Wakes a thread that waits for a connection."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def set(self) -> None:
+        with suppress(BlockingIOError):  # it is full: the thread will wake
+            os.write(self._write, b"\0")
+
+    def wait(self, seconds: float | None, *files: int) -> None:
+        waiting = select.poll()
+        for file in (self._read, *files):
+            waiting.register(file, select.POLLIN)
+        waiting.poll(None if seconds is None else seconds * 1000)
+        with suppress(BlockingIOError):
+            os.read(self._read, 4096)
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+
+def kill_of(row: DictRow) -> Kill:
+    """Return the switch of a row."""
+    return Kill(
+        id=row["id"],
+        scope=row["scope"],
+        name=row["name"],
+        reason=row["reason"],
+        by=row["thrown_by"],
+        at=row["thrown_at"],
+        lifted_at=row["lifted_at"],
+        lifted_by=row["lifted_by"],
+    )
+
+
+def _connection(url: str) -> psycopg.Connection[DictRow]:
+    connection = psycopg.connect(
+        url,
+        autocommit=True,
+        row_factory=dict_row,
+        connect_timeout=5,
+        application_name=NAME,
+        tcp_user_timeout=2000,  # milliseconds: a network that swallows everything counts as cut
+    )
+    connection.add_notify_handler(_heard)
+    return connection
+
+
+def _heard(notice: psycopg.Notify) -> None:
+    """Take the news from the driver, which would keep it: to wake up is all that it is for."""
