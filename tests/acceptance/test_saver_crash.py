@@ -1,0 +1,240 @@
+"""Writers on 96 threads in two processes, which are killed with SIGKILL, as Postgres is with all its processes.
+
+What a saver has acknowledged is there afterwards, every checkpoint that is there opens and holds what it should, and
+the processes that live go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import psycopg
+import pytest
+from langgraph.checkpoint.base import CheckpointTuple
+
+from benchmarks.savers.contestants import OPENINGS, OURS, STOCK, Saver
+from interlock.postgres import embedded
+from tests.saver_driver import HASTY, config_of, expected, task_of, written
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("a", "b")
+WRITERS = 48
+"""For each of the two processes."""
+PATIENCE = 90.0
+"""Seconds until something should have happened."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "kills", [4, pytest.param(24, marks=pytest.mark.long)], ids=lambda kills: f"{kills} kills"
+)
+def test_nothing_acknowledged_is_lost(short_folder: Path, kills: int) -> None:
+    """Processes and Postgres are killed again and again; each acknowledged step is there and whole, and all go on."""
+    chance = random.Random(kills)
+    with crashes(short_folder, OURS) as crash:
+        for number in range(kills):
+            crash.wait_for_all()
+            time.sleep(chance.uniform(0, 0.05))  # at any moment
+            crash.kill_postgres() if number % 2 else crash.kill_process(NAMES[number // 2 % 2])
+            assert asyncio.run(faults(crash)) == []
+        crash.wait_for_all()
+        wait_until(lambda: bool(crash.noted().deleted))
+
+        assert asyncio.run(faults(crash)) == []
+    print(f"{kills} kills, {len(crash.noted().put)} acknowledged steps")  # noqa: T201
+
+
+def test_the_check_finds_what_was_acknowledged_too_early(short_folder: Path) -> None:
+    """A saver that acknowledges before it has committed loses steps when its process is killed, and the check tells."""
+    with crashes(short_folder, HASTY) as crash:
+        crash.wait_for_all()
+        crash.kill_process("a")
+
+        found = asyncio.run(faults(crash))
+
+    assert {each.partition(":")[0] for each in found} >= {"lost"}
+
+
+def test_the_check_finds_what_is_missing(short_folder: Path) -> None:
+    """Where a row of a value is gone, the check says which checkpoints it belonged to."""
+    with crashes(short_folder, STOCK) as crash:
+        crash.wait_for_all()
+        thread = "a.1.0"
+        with psycopg.connect(crash.server.url) as connection:
+            connection.execute(
+                "delete from checkpoint_blobs where thread_id = %s and channel = 'messages'",
+                (thread,),
+            )
+
+        found = asyncio.run(faults(crash))
+
+    assert any(each.startswith(f"half-written: {thread} ") for each in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the processes have noted until now."""
+
+    put: set[tuple[str, str]]
+    wrote: set[tuple[str, str]]
+    deleted: set[str]
+
+    @property
+    def threads(self) -> set[str]:
+        return {thread for thread, _ in self.put}
+
+
+@dataclass
+class Crashes:
+    """A server and two processes with writers, all of which may be killed."""
+
+    folder: Path
+    saver: str
+    server: embedded.EmbeddedServer
+    stack: ExitStack
+    lives: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def begin(self, name: str) -> None:
+        """Let a process write, on the threads where the one before it was."""
+        driver = (sys.executable, "-W", "error", "-m", "tests.saver_driver", self.saver)
+        given = (self.server.url, str(self.log(name)), name, str(WRITERS))
+        with (self.folder / f"{name}.err").open("ab") as errors:
+            self.lives[name] = subprocess.Popen([*driver, *given], cwd=ROOT, stderr=errors)
+
+    def kill_process(self, name: str) -> None:
+        self.lives[name].kill()
+        assert self.lives[name].wait(PATIENCE) == -signal.SIGKILL
+        self.begin(name)
+
+    def kill_postgres(self) -> None:
+        """Kill the server with all its processes, and let it recover."""
+        first = psutil.Process(self.server.pid)
+        for each in (first, *first.children(recursive=True)):
+            each.kill()
+        self.server = self.stack.enter_context(embedded.start(self.folder / "pg"))
+
+    def lines(self, name: str) -> list[list[str]]:
+        """What a process noted; a line that it was killed in is none."""
+        text = self.log(name).read_text() if self.log(name).exists() else ""
+        return [line.split() for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def noted(self) -> Noted:
+        lines = [line for name in NAMES for line in self.lines(name)]
+        found: dict[str, set[tuple[str, str]]] = {"put": set(), "wrote": set()}
+        for word, thread, *rest in lines:
+            if word in found:
+                found[word].add((thread, rest[0]))
+        deleted = {thread for word, thread, *_ in lines if word == "deleting"}
+        return Noted(found["put"], found["wrote"], deleted)
+
+    def wait_for_all(self) -> None:
+        """Wait until each writer had another step acknowledged."""
+        seen = {name: len(self.lines(name)) for name in NAMES}
+
+        def all_went_on() -> bool:
+            self.check_alive()
+            return all(self._writers(name, seen[name]) == WRITERS for name in NAMES)
+
+        wait_until(all_went_on)
+
+    def check_alive(self) -> None:
+        for name, life in self.lives.items():
+            assert life.poll() is None, (self.folder / f"{name}.err").read_text()[-3000:]
+
+    def _writers(self, name: str, since: int) -> int:
+        put = (thread for word, thread, *_ in self.lines(name)[since:] if word == "put")
+        return len({thread.rpartition(".")[0] for thread in put})
+
+
+@contextmanager
+def crashes(folder: Path, saver: str) -> Iterator[Crashes]:
+    """Start a server of its own and both processes, and end what lives at the end."""
+    place = folder / f"crash-{uuid4().hex[:8]}"
+    place.mkdir()
+    place.chmod(0o711)
+    with ExitStack() as stack:
+        server = stack.enter_context(embedded.start(place / "pg"))
+        asyncio.run(set_up(server.url, OURS if saver == HASTY else saver))
+        found = Crashes(place, saver, server, stack)
+        try:
+            for name in NAMES:
+                found.begin(name)
+            yield found
+        finally:
+            for life in found.lives.values():
+                life.kill()
+                life.wait(PATIENCE)
+
+
+async def set_up(url: str, saver: str) -> None:
+    async with OPENINGS[saver](url):
+        pass
+
+
+async def faults(crash: Crashes) -> list[str]:
+    """Compare what was acknowledged until now with what is there; the writers may go on meanwhile."""
+    noted = crash.noted()
+    found: dict[str, list[CheckpointTuple] | str] = {}
+    async with OPENINGS[OURS if crash.saver == HASTY else crash.saver](crash.server.url) as saver:
+        for thread in noted.threads - noted.deleted:
+            found[thread] = await _read(saver, thread)
+    deleted = crash.noted().deleted  # some, while we read
+    return [
+        fault
+        for thread, checkpoints in found.items()
+        if thread not in deleted
+        for fault in _faults_of(thread, checkpoints, noted)
+    ]
+
+
+async def _read(saver: Saver, thread: str) -> list[CheckpointTuple] | str:
+    """Return a thread's checkpoints, or the error that it cannot be read for."""
+    try:
+        return [each async for each in saver.alist(config_of(thread))]
+    except Exception as error:  # any error is a finding
+        return f"{type(error).__name__}: {error}"
+
+
+def _faults_of(
+    thread: str, checkpoints: list[CheckpointTuple] | str, noted: Noted
+) -> Iterator[str]:
+    if isinstance(checkpoints, str):
+        yield f"unreadable: {thread}: {checkpoints}"
+        return
+    there = {each.checkpoint["id"]: each for each in checkpoints}
+    yield from (
+        f"lost: {thread} {each}" for of, each in noted.put if of == thread and each not in there
+    )
+    for each, found in there.items():
+        step = int(found.metadata["step"])
+        if found.checkpoint["channel_values"] != expected(thread, step):
+            yield f"half-written: {thread} {each}, step {step}"
+        if (parent := found.parent_config) and parent["configurable"]["checkpoint_id"] not in there:
+            yield f"without its parent: {thread} {each}, step {step}"
+        task, wrote = task_of(thread, step), (thread, each) in noted.wrote
+        writes = [
+            (channel, value) for of, channel, value in found.pending_writes or () if of == task
+        ]
+        if writes != written(thread, step) and (wrote or writes):
+            yield f"lost or half-written writes: {thread} {each}, step {step}"
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
