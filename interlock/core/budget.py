@@ -102,11 +102,16 @@ class Amounts:
 
     def values(self) -> list[float]:
         """Return the amounts in the order of `UNITS`."""
-        return [round(self.of(unit), DIGITS) for unit in UNITS]
+        return [float(round(self.of(unit), DIGITS)) for unit in UNITS]
 
     def taken(self) -> dict[Unit, float]:
         """Return the units of which something is taken."""
         return {unit: amount for unit in UNITS if (amount := self.of(unit))}
+
+    def beyond(self, other: Amounts) -> Amounts:
+        """Return by how much these amounts are more than others."""
+        more = self - other
+        return Amounts(**{each.name: max(0, getattr(more, each.name)) for each in fields(more)})
 
     def __add__(self, other: Amounts) -> Amounts:
         pairs = ((each.name, self, other) for each in fields(self))
@@ -171,6 +176,8 @@ class Account:
         limits: the stored ones.
         spent: what was settled or charged.
         held: what is reserved by calls that are under way.
+        over: what calls took beyond what had been reserved for them.
+        estimated: how many calls were counted by us, because their provider reported nothing.
         landed: why its run was steered to its landing, if it was.
     """
 
@@ -179,6 +186,8 @@ class Account:
     limits: Limits = field(default_factory=Limits)
     spent: Amounts = field(default_factory=Amounts)
     held: Amounts = field(default_factory=Amounts)
+    over: Amounts = field(default_factory=Amounts)
+    estimated: int = 0
     landed: Landed | None = None
     updated_at: datetime | None = None
 

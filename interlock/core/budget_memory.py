@@ -74,6 +74,7 @@ class MemoryBudgets:
             )
             self._entries[key] = entry
             self._book(entry, amounts)
+            self._note(entry, amounts.beyond(known.amounts if known else Amounts()))
 
     async def release(self, key: str) -> None:
         """Give back what was held, or spent at once; once."""
@@ -136,6 +137,15 @@ class MemoryBudgets:
             account = self._at(scope.kind, scope.name)
             if error := refused(scope, account.limits, account.spent + account.held, wanted):
                 raise error
+
+    def _note(self, entry: _Entry, over: Amounts) -> None:
+        for kind, name in entry.scopes:
+            account = self._at(kind, name)
+            self._accounts[kind, name] = replace(
+                account,
+                over=account.over + over,
+                estimated=account.estimated + entry.facts.estimated,
+            )
 
     def _book(self, entry: _Entry, amounts: Amounts) -> None:
         for kind, name in entry.scopes:

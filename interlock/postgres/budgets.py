@@ -1,0 +1,204 @@
+"""Budgets in Postgres: one round trip each, atomic over all scopes, shared by all processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from interlock.core.budget import (
+    UNITS,
+    Account,
+    Amounts,
+    Budgets,
+    Facts,
+    Landed,
+    Limits,
+    Scope,
+    ScopeKind,
+    Unit,
+    amounts_of,
+    limits_of,
+    spent,
+)
+from interlock.core.budget_memory import left_of
+from interlock.errors import BudgetSpent
+from interlock.postgres.aside import Aside
+from interlock.postgres.locks import ThreadLocks
+from interlock.postgres.plain import clean
+from interlock.postgres.pool import Pool, connected, fetch
+from interlock.postgres.queries import load
+
+T = TypeVar("T")
+SQL = load("budgets")
+
+
+class PostgresBudgets:
+    """Budgets as rows, which are locked in one order for as long as one statement takes.
+
+    Made on the event loop of the pool; other loops, and synchronous code, work through connections of their own.
+    """
+
+    def __init__(self, pool: Pool, aside: Aside, locks: ThreadLocks, *, owner: str = "") -> None:
+        self._pool = pool
+        self._aside = aside
+        self._locks = locks
+        self._loop = asyncio.get_running_loop()
+        self._named = owner
+        self._owner = owner
+
+    async def reserve(
+        self, scopes: Sequence[Scope], amounts: Amounts, *, key: str, at_once: bool = False
+    ) -> bool:
+        """Hold amounts until they are settled or released; return whether this call took them."""
+        if not scopes:
+            return True
+        values = _limited(scopes) | {"key": key, "wanted": amounts.values(), "at_once": at_once}
+        values |= {"owner": await self._name()}
+        row = (await self._fetch("reserve", values))[0]
+        if row["verdict"] == "refused" and await self.sweep():
+            row = (await self._fetch("reserve", values))[0]
+        if row["verdict"] == "refused":
+            raise _refusal(row, scopes, amounts)
+        return bool(row["verdict"] == "taken")
+
+    async def settle(
+        self, scopes: Sequence[Scope], amounts: Amounts, *, key: str, facts: Facts | None = None
+    ) -> None:
+        """Charge what was taken in full, and let the rest of what was held go; once."""
+        if not scopes:
+            return
+        facts = facts or Facts()
+        values = {
+            "key": key,
+            "taken": amounts.values(),
+            "model": clean(facts.model[:200]),
+            "prices": clean(facts.prices),
+            "estimated": facts.estimated,
+        }
+        await self._fetch("settle", _named(scopes) | values)
+
+    async def release(self, key: str) -> None:
+        """Give back what was held, or spent at once; once."""
+        await self._fetch("release", {"key": key, "status": "released"})
+
+    async def charge(self, scopes: Sequence[Scope], amounts: Amounts) -> None:
+        """Charge what was taken already, in full, whatever the limits say."""
+        if scopes:
+            await self._fetch("charge", _named(scopes) | {"taken": amounts.values()})
+
+    async def left(self, scopes: Sequence[Scope]) -> Mapping[Unit, float]:
+        """Return what is left of each unit that is limited; the least over the scopes."""
+        rows = await self._fetch("accounts", _named(scopes))
+        found = {(each["kind"], each["name"]): _account(each) for each in rows}
+        return left_of(
+            [
+                (scope, found.get((scope.kind, scope.name)) or _none(scope.kind, scope.name))
+                for scope in scopes
+            ]
+        )
+
+    async def account(self, kind: ScopeKind, name: str) -> Account:
+        """Return how a budget stands; one that nobody took from is empty."""
+        rows = await self._fetch("accounts", {"kinds": [kind], "names": [name]})
+        return _account(rows[0]) if rows else _none(kind, name)
+
+    async def accounts(
+        self, kind: ScopeKind | None = None, *, limited: bool = False, limit: int = 50
+    ) -> list[Account]:
+        """Return the budgets that something was taken from lately; `limited`: only those with a stored limit."""
+        values = {"kind": kind, "limited": limited, "limit": limit}
+        return [_account(row) for row in await self._fetch("latest", values)]
+
+    async def limit(self, kind: ScopeKind, name: str, limits: Limits) -> None:
+        """Store a budget's limits in place of the ones before."""
+        values = {"kind": kind, "name": name, "limits": _bounds(limits), "landing": limits.landing}
+        await self._fetch("limit", values)
+
+    async def land(self, name: str, landed: Landed) -> Landed:
+        """Note that a run is steered to its landing; return the first such note."""
+        values = {"name": name, "landed": Jsonb(asdict(landed))}
+        return Landed(**(await self._fetch("land", values))[0]["landed"])
+
+    async def sweep(self) -> int:
+        """Give back what processes hold that do not live any more; return how many calls that were."""
+        keys = [row["key"] for row in await self._fetch("held_by_the_dead", {})]
+        given = [await self._fetch("release", {"key": key, "status": "lost"}) for key in keys]
+        return sum(bool(rows[0]["released"]) for rows in given)
+
+    async def first_run(self, thread_id: str, run_id: str) -> str:
+        """Return the request that a run belongs to: itself, or the one that it goes on with after an answer."""
+        await self._name()  # known from now on, also where this loop stands still
+        rows = await self._fetch("first_run", {"thread_id": thread_id, "run_id": run_id})
+        return str(rows[0]["run_id"]) if rows else run_id
+
+    async def run(self, work: Callable[[Budgets], Coroutine[Any, Any, T]]) -> T:
+        """Do some work on the budgets, on whatever event loop this is called."""
+        if asyncio.get_running_loop() is self._loop:
+            return await work(self)
+        return await asyncio.to_thread(self.wait, work)
+
+    def wait(self, work: Callable[[Budgets], Coroutine[Any, Any, T]]) -> T:
+        """Do some work on the budgets from synchronous code, also where that holds up an event loop."""
+        return self._aside.wait(lambda pool: self._over(pool, work))
+
+    async def _over(self, pool: Pool, work: Callable[[Budgets], Coroutine[Any, Any, T]]) -> T:
+        own = PostgresBudgets(pool, self._aside, self._locks, owner=self._owner)
+        return await work(own)
+
+    async def _name(self) -> str:
+        self._owner = self._named or await self._locks.owner()
+        return self._owner
+
+    async def _fetch(
+        self, statement: str, values: Mapping[str, Any]
+    ) -> list[DictRow]:  # SQL values
+        async with connected(self._pool) as connection:
+            return await fetch(connection, SQL[statement], values)
+
+
+def _named(scopes: Sequence[Scope]) -> dict[str, Any]:  # SQL values
+    return {"kinds": [each.kind for each in scopes], "names": [clean(s.name) for s in scopes]}
+
+
+def _limited(scopes: Sequence[Scope]) -> dict[str, Any]:  # SQL values
+    return _named(scopes) | {
+        "defaults": [_bounds(each.default) for each in scopes],
+        "ceilings": [_bounds(each.ceiling) for each in scopes],
+        "keeps": [float(each.keep) for each in scopes],
+    }
+
+
+def _bounds(limits: Limits) -> list[float | None]:
+    found = [limits.of(unit) for unit in UNITS]
+    return [None if each is None else float(each) for each in found]
+
+
+def _refusal(row: DictRow, scopes: Sequence[Scope], amounts: Amounts) -> BudgetSpent:
+    unit = UNITS[row["unit"] - 1]
+    limit, left = float(row["bound"]), float(row["rest"])
+    return spent(scopes[row["scope"] - 1], unit, asked=amounts.of(unit), left=left, limit=limit)
+
+
+def _none(kind: ScopeKind, name: str) -> Account:
+    return Account(kind=kind, name=name)
+
+
+def _account(row: DictRow) -> Account:
+    stored = dict(zip(UNITS, row["limits"], strict=True))
+    bounds = {unit: None if each is None else float(each) for unit, each in stored.items()}
+    return Account(
+        kind=row["kind"],
+        name=row["name"],
+        limits=limits_of(bounds, landing=float(row["landing"])),
+        spent=amounts_of(row["spent"]),
+        held=amounts_of(row["held"]),
+        over=amounts_of(row["over"]),
+        estimated=row["estimated"],
+        landed=Landed(**row["landed"]) if row["landed"] else None,
+        updated_at=row["updated_at"],
+    )
