@@ -12,7 +12,8 @@ from interlock.core.context import Context, spent
 from interlock.core.gate import Decision, DecisionType, Question, ask_person
 from interlock.core.usage import in_words
 from nodes.research.publish import approved_sha256, publish_report
-from state.research import REJECTIONS, Fault, ResearchState, Status
+from nodes.research.report import Reported
+from state.research import REJECTIONS, Fault, Status
 
 CONSEQUENCES: Mapping[DecisionType, str] = {
     "approve": "The report is written to the folder as Markdown and HTML.",
@@ -20,6 +21,13 @@ CONSEQUENCES: Mapping[DecisionType, str] = {
     "reject": "With a message the writer revises the report and asks again; without one the run ends.",
     "respond": "The writer revises the report as you say, and asks again.",
 }
+
+
+class ApproveInput(Reported):
+    """What the person is shown, and where it would go."""
+
+    output: str
+    rejections: int
 
 
 class Decided(TypedDict, total=False):
@@ -33,7 +41,7 @@ class Decided(TypedDict, total=False):
     message: str
 
 
-async def approve(state: ResearchState, runtime: Runtime[Context]) -> Decided:
+async def approve(state: ApproveInput, runtime: Runtime[Context]) -> Decided:
     """Wait for a person's decision on this very report."""
     decision = await ask_person(runtime, question(state, in_words(await spent(runtime))))
     if decision["type"] in ("approve", "edit"):
@@ -46,7 +54,7 @@ async def approve(state: ResearchState, runtime: Runtime[Context]) -> Decided:
     return {**rejected, "faults": [*state["faults"], fault], "revision": 0}
 
 
-def question(state: ResearchState, spending: str) -> Question:
+def question(state: ApproveInput, spending: str) -> Question:
     """Return the question: what would be published where, and what supports it."""
     draft = state["draft"]
     sentences = sum(len(section["sentences"]) for section in draft["sections"])
@@ -64,7 +72,7 @@ def question(state: ResearchState, spending: str) -> Question:
     )
 
 
-def _arguments(state: ResearchState) -> dict[str, Any]:  # JSON
+def _arguments(state: ApproveInput) -> dict[str, Any]:  # JSON
     return {
         "title": state["draft"]["title"],
         "folder": state["output"],
@@ -72,7 +80,7 @@ def _arguments(state: ResearchState) -> dict[str, Any]:  # JSON
     }
 
 
-def _evidence(state: ResearchState, spending: str) -> list[str]:
+def _evidence(state: ApproveInput, spending: str) -> list[str]:
     outcomes = [state["outcomes"][task["id"]] for task in state["plan"]]
     criteria = sum(len(task["criteria"]) for task in state["plan"])
     unmet = sum(len(outcome["unmet"]) for outcome in outcomes)

@@ -15,7 +15,17 @@ from interlock.core.structured import ask
 from nodes.research.library import texts_of
 from nodes.research.progress import tell
 from nodes.research.questions import Extraction, ExtractRequest, Quotation
-from state.research import Finding, ResearcherState, finding_id
+from state.research import Finding, Task, finding_id
+
+
+class ExtractInput(TypedDict):
+    """The passages to read, and what for."""
+
+    question: str
+    sources: list[str]
+    collection: str
+    task: Task
+    passages: list[Passage]
 
 
 class Extracted(TypedDict):
@@ -24,7 +34,7 @@ class Extracted(TypedDict):
     findings: list[Finding]
 
 
-async def extract(state: ResearcherState, runtime: Runtime[Context]) -> Extracted:
+async def extract(state: ExtractInput, runtime: Runtime[Context]) -> Extracted:
     """Ask the researcher what the passages say about its task."""
     task, passages = state["task"], state["passages"]
     if not passages:

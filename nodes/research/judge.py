@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
 from interlock.core.context import Context
+from interlock.core.corpus import Passage
 from interlock.core.structured import ask
 from nodes.research.progress import tell
 from nodes.research.questions import Judgement, JudgeRequest
-from state.research import Outcome, ResearcherState
+from state.research import Finding, Outcome, Strategy, Task
+
+
+class JudgeInput(TypedDict):
+    """What is judged, and by what."""
+
+    task: Task
+    passages: list[Passage]
+    findings: NotRequired[list[Finding]]
+    unmet: NotRequired[list[str]]
+
+
+class ConcludeInput(TypedDict):
+    """What the report of a task is made of."""
+
+    task: Task
+    strategy: Strategy
+    attempt: int
+    queries: list[str]
+    unmet: list[str]
+    findings: NotRequired[list[Finding]]
 
 
 class Judged(TypedDict):
@@ -24,7 +47,7 @@ class Concluded(TypedDict):
     outcomes: dict[str, Outcome]
 
 
-async def judge(state: ResearcherState, runtime: Runtime[Context]) -> Judged:
+async def judge(state: JudgeInput, runtime: Runtime[Context]) -> Judged:
     """Ask whether the findings meet the task's criteria; where nothing was found, nothing changed."""
     task, findings = state["task"], state.get("findings", [])
     unmet = state.get("unmet", task["criteria"])
@@ -35,7 +58,7 @@ async def judge(state: ResearcherState, runtime: Runtime[Context]) -> Judged:
     return {"unmet": unmet}
 
 
-async def conclude(state: ResearcherState, runtime: Runtime[Context]) -> Concluded:
+async def conclude(state: ConcludeInput, runtime: Runtime[Context]) -> Concluded:
     """Report how the task stands after the last search."""
     outcome = _outcome(state)
     tell(
@@ -50,7 +73,7 @@ async def conclude(state: ResearcherState, runtime: Runtime[Context]) -> Conclud
     return {"outcomes": {outcome["task"]: outcome}}
 
 
-def _outcome(state: ResearcherState) -> Outcome:
+def _outcome(state: ConcludeInput) -> Outcome:
     outcome = Outcome(
         task=state["task"]["id"],
         status="met",

@@ -19,13 +19,20 @@ from typing_extensions import TypedDict
 from interlock.core.acting import act
 from interlock.core.actions import action
 from interlock.core.context import Context, spent
+from interlock.core.gate import Decision
 from interlock.core.usage import in_words
 from interlock.errors import ActionRefused
 from nodes.research.progress import tell
-from nodes.research.report import report_data, report_sha256, to_html, to_markdown
-from state.research import Draft, Published, ResearchState, Status
+from nodes.research.report import Reported, report_data, report_sha256, to_html, to_markdown
+from state.research import Draft, Published, Status
 
 _NAME_LENGTH = 60
+
+
+class PublishInput(Reported):
+    """What is published, and what was agreed."""
+
+    approval: Decision
 
 
 class Ended(TypedDict):
@@ -36,7 +43,7 @@ class Ended(TypedDict):
     message: str
 
 
-def approved_sha256(state: ResearchState) -> str:
+def approved_sha256(state: Reported) -> str:
     """Return the SHA-256 of the report as it would be published now."""
     return report_sha256(report_data(state, model=_models(state)))
 
@@ -44,7 +51,7 @@ def approved_sha256(state: ResearchState) -> str:
 class Press(TypedDict):
     """What the action prints: a report without its final title, its SHA-256, and what it took to write."""
 
-    report: ResearchState
+    report: Reported
     sha256: str
     spending: str
 
@@ -88,7 +95,7 @@ async def publish_report(
     return Published(markdown=markdown, html=html, sha256=report_sha256)
 
 
-async def publish(state: ResearchState, runtime: Runtime[Context]) -> Ended:
+async def publish(state: PublishInput, runtime: Runtime[Context]) -> Ended:
     """Publish what was approved, with the arguments that were approved."""
     spending = in_words(await spent(runtime))
     press = Press(report=state, sha256=approved_sha256(state), spending=spending)
@@ -114,7 +121,7 @@ def slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain)[:_NAME_LENGTH].strip("-") or "report"
 
 
-def _models(state: ResearchState) -> str:
+def _models(state: Reported) -> str:
     return ", ".join(state["models"])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
@@ -13,10 +15,31 @@ from interlock.core.structured import ask
 from nodes.research.library import reading
 from nodes.research.progress import tell
 from nodes.research.questions import Query, QueryRequest
-from state.research import ResearcherState
+from state.research import Strategy, Task
 
 PASSAGES = 8
 """How many passages one search brings."""
+
+
+class QueryInput(TypedDict):
+    """What a query is thought of from."""
+
+    question: str
+    task: Task
+    strategy: Strategy
+    known: list[str]
+    queries: NotRequired[list[str]]
+    unmet: NotRequired[list[str]]
+
+
+class SearchInput(TypedDict):
+    """What is searched for, where, and what was read before."""
+
+    sources: list[str]
+    collection: str
+    task: Task
+    query: str
+    seen: NotRequired[list[str]]
 
 
 class Asked(TypedDict):
@@ -52,7 +75,7 @@ async def search_documents(collection: str, query: str, *, state: Shelf) -> list
     )
 
 
-async def query(state: ResearcherState, runtime: Runtime[Context]) -> Asked:
+async def query(state: QueryInput, runtime: Runtime[Context]) -> Asked:
     """Ask the researcher for a query, given those that did not suffice."""
     tried = state.get("queries", [])
     request = QueryRequest(
@@ -67,7 +90,7 @@ async def query(state: ResearcherState, runtime: Runtime[Context]) -> Asked:
     return {"query": text, "queries": [*tried, text]}
 
 
-async def search(state: ResearcherState, runtime: Runtime[Context]) -> Searched:
+async def search(state: SearchInput, runtime: Runtime[Context]) -> Searched:
     """Search the run's documents, and keep the passages that this researcher has not read."""
     text = state["query"]
     shelf = Shelf(corpus=context_of(runtime).ports.corpus, sources=state["sources"])

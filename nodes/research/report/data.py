@@ -7,11 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
+from interlock.core.corpus import Ingested
 from nodes.research.checks import place_of
-from state.research import Fault, Finding, Outcome, ResearchState, Sentence, Task
+from state.research import Draft, Fault, Finding, Outcome, Sentence, Task
 
 Standing = Literal["met", "partial", "open", "failed", "waiting"]
+
+
+class Reported(TypedDict, total=False):
+    """What a report is made of."""
+
+    question: str
+    library: Ingested
+    plan: list[Task]
+    findings: list[Finding]
+    outcomes: dict[str, Outcome]
+    draft: Draft
+    faults: list[Fault]
+    dropped: list[Fault]
+    models: list[str]
 
 
 class _Frozen(BaseModel):
@@ -113,7 +129,7 @@ class ReportData(_Frozen):
         return self.sources[first - 1].source if first else ""
 
 
-def report_data(state: ResearchState, *, model: str, spending: str = "") -> ReportData:
+def report_data(state: Reported, *, model: str, spending: str = "") -> ReportData:
     """Gather what the report of a run shows.
 
     Args:
