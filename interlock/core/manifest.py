@@ -8,7 +8,7 @@ checkpoint, so neither pruning nor a fork can part a note from what it came from
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from langchain_core.messages import AnyMessage
@@ -132,17 +132,35 @@ def begin(objective: str) -> Plain:
 
 
 def keep_objective(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Plain:
-    """Take a new manifest; raises `ObjectiveChanged` unless it carries the old one's objective word for word.
+    """Take a new manifest, but never another objective: the old one stays word for word, and `fault` says so.
 
-    The reducer of `manifest`. `Overwrite` is the way to give a thread another objective on purpose.
+    The reducer of `manifest`. It does not raise: a reducer that does makes the thread unreadable, also for `get_state`.
+    `Overwrite` is the way to give a thread another objective on purpose.
     """
     before = old.get("objective") if old else None
-    if before and new.get("objective") != before:
-        raise ObjectiveChanged(
-            f"The manifest's objective would change from {_brief(before)} to {_brief(new.get('objective'))}.",
-            hint="Carry it over as it is; to give the thread another one on purpose, write an Overwrite.",
-        )
-    return dict(new)
+    if not before or new.get("objective") == before:
+        return dict(new)
+    said = f"Refused to change the objective to {_brief(new.get('objective'))}."
+    source = old.get("objective_source", "") if old else ""
+    return {**new, "objective": before, "objective_source": source, "fault": said}
+
+
+def check_objective(manifest: Manifest, messages: Iterable[AnyMessage]) -> None:
+    """Raise `ObjectiveChanged` if the objective is not, word for word, what its message says.
+
+    Args:
+        manifest: what is remembered.
+        messages: the archive, and the conversation.
+    """
+    for message in messages:
+        if manifest.objective_source == f"message:{message.id}":
+            if message.text != manifest.objective:
+                raise ObjectiveChanged(
+                    f"The manifest's objective is {_brief(manifest.objective)}, "
+                    f"but the person said {_brief(message.text)}.",
+                    hint="Fork the thread from before the change, or write an Overwrite with the objective.",
+                )
+            return
 
 
 MessageT = TypeVar("MessageT", bound=AnyMessage)

@@ -147,9 +147,7 @@ def shorten(manifest: Manifest, most: int) -> Merged:
         notes = manifest.notes(section)
         if len(notes) > most:
             old, new = notes[: len(notes) - most + 1], notes[len(notes) - most + 1 :]
-            text = (
-                f"{len(old)} older notes on {section} were set aside; their originals can be read."
-            )
+            text = f"Older notes on {section} were set aside; their originals can be read."
             index = Note.of(text, [note.id for note in old])
             manifest = manifest.with_notes(section, [index, *new])
             retired += old

@@ -21,7 +21,7 @@ _SENTENCE = re.compile(r"(.+?[.!?])(?=\s|$)")
 
 @rule(FoldRequest, Folding)
 def fold(request: FoldRequest) -> Folding:
-    """Quote each message under what its teller makes it: a person asks or decides, a tool finds or fails."""
+    """Quote what each message says in words: a person asks or decides, a tool finds or fails."""
     found: dict[Section, list[Found]] = {
         "decisions": [],
         "facts": [],
@@ -29,7 +29,7 @@ def fold(request: FoldRequest) -> Folding:
         "failures": [],
     }
     for each in request.seen:
-        if each.text != request.objective:
+        if each.text != request.objective and not each.text.startswith("calls "):
             quoted = Found(text=_quote(each), sources=[each.number])
             found[_section(each)].append(quoted)
     return Folding(**found, pending=[], settled=[])

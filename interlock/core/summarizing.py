@@ -22,6 +22,7 @@ from interlock.core.manifest import (
     Note,
     Plain,
     Section,
+    check_objective,
     read_manifest,
 )
 from interlock.core.merging import MOST, Merged, condense, merge, shorten
@@ -84,6 +85,7 @@ def summarize(
         messages = state["messages"]
         _refuse_nameless(messages)
         manifest = read_manifest(state.get("manifest")) or _first(messages)
+        check_objective(manifest, _originals(state, manifest))
         folded = to_fold(messages, bounds, shown_as=manifest.shown_as)
         if not folded:
             return {}
@@ -105,6 +107,12 @@ def _refuse_nameless(messages: Sequence[AnyMessage]) -> None:
             "Messages without ids cannot be folded: nothing could name them as its source.",
             hint="Annotate the key `messages` with LangGraph's add_messages, which gives ids.",
         )
+
+
+def _originals(state: Conversation, manifest: Manifest) -> list[AnyMessage]:
+    """Return the archive and the conversation, without the message that took a folded one's id."""
+    said = [each for each in state["messages"] if each.id != manifest.shown_as]
+    return [*state.get("archive", []), *said]
 
 
 def _first(messages: Sequence[AnyMessage]) -> Manifest:
