@@ -7,6 +7,7 @@ from abc import ABC
 from interlock.core.context import Ports
 from interlock.core.kills import Kill, KillEvent, KillScope
 from interlock.core.sync import run_sync
+from interlock.postgres.runs import RunStore
 from interlock.settings import Settings
 
 
@@ -14,6 +15,7 @@ class Killing(ABC):
     """The part of the runtime that throws and lifts the kill switch."""
 
     settings: Settings
+    store: RunStore
     _ports: Ports
 
     async def akill(self, scope: KillScope, name: str = "", *, reason: str, by: str = "") -> Kill:
@@ -37,6 +39,10 @@ class Killing(ABC):
         """Lift a switch; what it stopped can be resumed then. Raises `NotFound` unless it stands."""
         return await self._ports.kills.lift(kill_id, reason=reason, by=by or self.settings.user)
 
+    async def acheck_switch(self, run_id: str) -> None:
+        """Raise `Killed` while a switch stands over a run, as the database knows it now."""
+        await self.store.refuse_killed(run_id, "It may not run")
+
     async def akills(self) -> list[Kill]:
         """Return the switches that stand, oldest first."""
         return await self._ports.kills.standing()
@@ -56,6 +62,10 @@ class KillingNow(Killing):
     def lift_kill(self, kill_id: int, *, reason: str = "", by: str = "") -> Kill:
         """Lift a switch; see `alift_kill`."""
         return run_sync(self.alift_kill(kill_id, reason=reason, by=by))
+
+    def check_switch(self, run_id: str) -> None:
+        """Raise `Killed` while a switch stands over a run; see `acheck_switch`."""
+        run_sync(self.acheck_switch(run_id))
 
     def kills(self) -> list[Kill]:
         """Return the switches that stand; see `akills`."""

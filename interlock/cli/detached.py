@@ -56,6 +56,7 @@ def _check(il: Interlock, run: Run) -> None:
             f"Thread {run.thread_id} is being run by another process.",
             hint="Wait for it, or stop it; `interlock status` shows it.",
         )
+    il.check_switch(run.run_id)
     if run.status in ("waiting", "succeeded", "cancelled"):
         il.resume(run.thread_id)  # refuses, and says why
 

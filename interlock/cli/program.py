@@ -18,6 +18,7 @@ from interlock.cli.demo import demo
 from interlock.cli.effects import effects
 from interlock.cli.failures import failure_of, report
 from interlock.cli.graphs import graph
+from interlock.cli.kill import kill
 from interlock.cli.policy import policy
 from interlock.cli.replays import replay
 from interlock.cli.runs import resume, run
@@ -109,6 +110,7 @@ for _command in (
     resume,
     approvals,
     effects,
+    kill,
     status,
     history,
     show,

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from interlock.cli.call import Call
     from interlock.cli.detached import Detached
 
-STYLES = {"succeeded": "green", "waiting": "yellow", "failed": "red", "cancelled": "red"}
+STYLES = {
+    "succeeded": "green",
+    "waiting": "yellow",
+    "failed": "red",
+    "cancelled": "red",
+    "killed": "red",
+}
 
 
 def report_run(run: Run, call: Call) -> None:
@@ -28,6 +34,11 @@ def report_run(run: Run, call: Call) -> None:
             _print_output(run)
         case "waiting":
             _print_questions(run)
+        case "killed":
+            remarks().print(
+                "Nothing is lost: [cyan]interlock kill list[/] shows the switch; once it is lifted, "
+                f"[cyan]interlock resume {short(run.thread_id)}[/] goes on."
+            )
         case _:
             remarks().print(f"Nothing is lost: [cyan]interlock resume {short(run.thread_id)}[/]")
 

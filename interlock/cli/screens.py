@@ -38,6 +38,7 @@ STATUS_STYLES = {
     "waiting": "yellow",
     "running": "cyan",
     "failed": "red",
+    "killed": "bold red",
     "lost": "red",
     "stopped": "yellow",
 }
@@ -58,7 +59,7 @@ def print_threads(threads: Sequence[ThreadSummary], console: Console) -> None:
     for each in threads:
         status = standing(each)
         about = clipped(each.title, 200) + (
-            f" — {clipped(each.error, 120)}" if status == "failed" else ""
+            f" — {clipped(each.error, 120)}" if status in ("failed", "killed") else ""
         )
         fork = f" ⑂ {short(each.parent_thread_id)}" if each.parent_thread_id else ""
         table.add_row(

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 class Needs(TypedDict):
-    """What a person should look at: counts, and what is wrong with the policy's file."""
+    """What a person should look at: what is killed, counts, and what is wrong with the policy's file."""
 
+    killed: list[dict[str, object]]
     questions: int
     effects_in_doubt: int
     failed_notifications: int
@@ -35,6 +36,7 @@ class Needs(TypedDict):
 def status(graph: str | None, limit: int) -> int:
     """List the threads that something happened on lately."""
     from interlock.cli.documents import thread_document
+    from interlock.cli.kill_views import kill_line
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.screens import notice_for, print_threads
     from interlock.core.sync import run_sync
@@ -43,12 +45,14 @@ def status(graph: str | None, limit: int) -> int:
     with call.runtime() as il:
         threads = il.threads(graph=graph, limit=limit)
         counts = run_sync(il.store.counts())
-        server, needs = _server(il), _needs(il)
+        server, needs, killed = _server(il), _needs(il), il.kills()
     if call.as_json:
         found = [thread_document(each) for each in threads]
         print_json({"server": server, "counts": counts, "needs": needs, "threads": found})
         return 0
     console = results()
+    for each in killed:
+        console.print(kill_line(each), soft_wrap=True)
     console.print(server, markup=False, soft_wrap=True)
     if counts:
         console.print("threads: " + " · ".join(f"{many} {kind}" for kind, many in counts.items()))
@@ -61,9 +65,11 @@ def status(graph: str | None, limit: int) -> int:
 
 def _needs(il: Interlock) -> Needs:
     """Return what a person should look at."""
+    from interlock.cli.kill_views import kill_facts
     from interlock.core.sync import run_sync
 
     return {
+        "killed": [kill_facts(each) for each in il.kills()],
         "questions": len(il.questions()),
         "effects_in_doubt": len(il.effects(in_doubt=True)),
         "failed_notifications": run_sync(il.outbox.failed()),

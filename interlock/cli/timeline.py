@@ -15,7 +15,13 @@ from rich.tree import Tree as Picture
 from interlock.cli.texts import ID_LENGTH, changes, clipped, counted, duration, names, short
 from interlock.core.runs import Step, Tree
 
-STATUS_STYLES = {"succeeded": "green", "waiting": "yellow", "running": "cyan", "failed": "red"}
+STATUS_STYLES = {
+    "succeeded": "green",
+    "waiting": "yellow",
+    "running": "cyan",
+    "failed": "red",
+    "killed": "red",
+}
 
 
 def print_inside(steps: Sequence[Step], console: Console) -> None:

@@ -18,6 +18,7 @@ from interlock.core.context import Around, around_of
 from interlock.core.escalating import ESCALATE
 from interlock.core.gate import Decision
 from interlock.core.judging import judge
+from interlock.core.kills import refuse
 from interlock.core.ledger import Intention, Refusal
 from interlock.core.performing import Performance
 from interlock.core.site import asked_here, here, nth
@@ -52,6 +53,7 @@ async def act(
     Raises:
         ActionRefused: it was not done; an agent may be told why, and correct itself.
         RefusedTooOften: it was not done, and the agent was refused too often in a row.
+        Killed: it was not done, because the kill switch was thrown.
         EffectInDoubt: an earlier attempt may have done it, and nothing more may be tried now.
         ReplayDiverged: this is a replay, and it was not recorded.
     """
@@ -99,6 +101,7 @@ async def _act(
 ) -> Any:  # the result's type
     around = around_of(runtime)
     intention, fault = _intention(declared, arguments)
+    refuse(around.ports.kills, around.subject_at(intention.site), f"{declared.name} was not done")
     try:
         if fault is not None:
             raise fault

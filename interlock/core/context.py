@@ -23,6 +23,7 @@ from interlock.core.models import ChatModels, ModelSource
 from interlock.core.policy import FixedPolicy, Policy, PolicySource
 from interlock.core.recordings import Recordings, Unrecorded
 from interlock.core.runs import Usage
+from interlock.core.site import Site
 from interlock.core.trust import MemoryTrust, Trust
 from interlock.core.usage import Spending, Uncounted
 from interlock.errors import ReplayDiverged
@@ -116,6 +117,12 @@ class Around:
     def policy(self) -> Policy:
         """Return the policy as it is now."""
         return self.ports.policy.current()
+
+    def subject_at(self, site: Site) -> Subject:
+        """Return the run by all the names under which it may be killed; in plain LangGraph those that are known."""
+        if self.subject.runs:
+            return self.subject
+        return Subject(runs=(site.run_id,), thread_id=site.thread_id, tenant=self.tenant)
 
     def stop(self, error: ReplayDiverged) -> ReplayDiverged:
         """Note what stops a replay, for good: an application may catch what is raised in it, and go on."""

@@ -106,11 +106,6 @@ class KillStore:
         """Return the runs that a switch stands over and that have not ended; each the last of its thread."""
         return [Held(**row) for row in await self._fetch("runs_under", kill=kill_id)]
 
-    async def over_run(self, run_id: str) -> Kill | None:
-        """Return the first switch that stands over a run, as the database knows it now."""
-        async with connected(self._pool) as connection:
-            return await over_run(connection, run_id)
-
     async def knows_graph(self, name: str) -> bool:
         """Say whether a graph of this name ever ran here."""
         return bool((await self._fetch("graph_is_known", name=name))[0]["known"])

@@ -162,6 +162,11 @@ class RunStore:
                 about = {"run_id": run.run_id, "thread_id": run.thread_id}
                 await kills.note(connection, ending.kill, "stopped", who=process, why="", **about)
 
+    async def refuse_killed(self, run_id: str, what: str) -> None:
+        """Raise `Killed` while a switch stands over a run."""
+        async with connected(self._pool) as connection:
+            await _refuse_killed(connection, run_id, what)
+
     async def thread(self, thread_id: str) -> DictRow:
         """Return a thread's row; raises `NotFound`."""
         rows = await self._fetch("thread", thread_id=thread_id)

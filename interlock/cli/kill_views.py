@@ -1,0 +1,84 @@
+"""How switches look: on a screen, and as JSON. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from interlock.cli.texts import counted, short
+
+if TYPE_CHECKING:
+    from interlock.cli.kill import Told
+    from interlock.core.kills import Kill, KillEvent
+
+
+def kill_document(told: Told) -> dict[str, Any]:  # a JSON object
+    """Return a switch with what it did."""
+    return {
+        **kill_facts(told.kill),
+        "events": [_event(each) for each in told.events],
+        "working": [asdict(each) for each in told.working],
+        "held": [asdict(each) for each in told.held],
+        "notice": told.notice,
+    }
+
+
+def kill_facts(kill: Kill) -> dict[str, Any]:  # a JSON object
+    """Return a switch alone."""
+    lifted = kill.lifted_at.isoformat() if kill.lifted_at else None
+    return asdict(kill) | {"at": kill.at.isoformat(), "lifted_at": lifted}
+
+
+def kill_line(kill: Kill) -> Text:
+    """Return a switch that stands as one line that nobody overlooks."""
+    return Text.assemble(
+        (" KILLED ", "bold white on red"),
+        (f" {kill.whose} ", "bold red"),
+        f"by {kill.by or 'somebody'} at {kill.at.astimezone():%Y-%m-%d %H:%M:%S}: {kill.reason}  ",
+        (f"interlock kill lift {kill.id}", "cyan"),
+    )
+
+
+def print_kills(told: list[Told], console: Console) -> None:
+    """Print switches, and what each stopped and holds."""
+    if not told:
+        console.print("Nothing is killed.")
+    for each in told:
+        print_kill(each, console)
+
+
+def print_kill(told: Told, console: Console) -> None:
+    """Print a switch, and what it did."""
+    kill = told.kill
+    line = kill_line(kill) if kill.lifted_at is None else _lifted(kill)
+    console.print(line, soft_wrap=True)
+    stopped = [each for each in told.events if each.kind == "stopped"]
+    for text, style in (
+        (_those("stopped", [each.thread_id for each in stopped]), ""),
+        (_those("holds", [each.thread_id for each in told.held]), ""),
+        (_those("still at work", [each.thread_id for each in told.working]), "bold red"),
+        (told.notice, "yellow"),
+    ):
+        if text:
+            console.print(Text(f"  {text}", style=style), soft_wrap=True)
+
+
+def _lifted(kill: Kill) -> Text:
+    return Text.assemble(
+        (f"{kill.id} ", "dim"),
+        f"{kill.whose}, killed by {kill.by or 'somebody'} at {kill.at.astimezone():%Y-%m-%d %H:%M:%S}: {kill.reason}; ",
+        (f"lifted by {kill.lifted_by or 'somebody'}", "green"),
+    )
+
+
+def _those(what: str, threads: list[str]) -> str:
+    named = ", ".join(short(each) for each in threads[:10])
+    more = f" and {len(threads) - 10:,} more" if len(threads) > 10 else ""
+    return f"{what}: {counted(len(threads), 'run')} of thread {named}{more}" if threads else ""
+
+
+def _event(event: KillEvent) -> dict[str, Any]:  # a JSON object
+    return asdict(event) | {"at": event.at.isoformat()}
