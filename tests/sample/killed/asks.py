@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from interlock.core.acting import act
 from interlock.core.actions import action
 from interlock.core.context import Context
+from interlock.errors import Killed
 
 
 class Given(TypedDict, total=False):
@@ -77,8 +78,12 @@ async def ask(state: State, runtime: Runtime[Context]) -> State:
 def _asked_twice(state: State, runtime: Runtime[Context]) -> str:
     """Ask synchronously, one call after the other."""
     model = _model(runtime)
-    _note(state["log"], f"first {model.invoke('Hello?').text}")
-    return str(model.invoke("And now?").text)
+    model.invoke("Hello?")
+    try:
+        return str(model.invoke("And now?").text)
+    except Killed:
+        _note(state["log"], "refused")
+        raise
 
 
 async def end(state: State) -> State:
