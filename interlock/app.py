@@ -22,6 +22,7 @@ from interlock.facade import Interlock
 from interlock.postgres import embedded
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.aside import Aside
+from interlock.postgres.blobs import PostgresBlobs
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.corpus import PostgresCorpus
 from interlock.postgres.ledger import PostgresLedger
@@ -119,6 +120,7 @@ def _ports(
         trust=PostgresTrust(pool, policies),
         spending=RunStore(pool, strict_serializer()),
         recordings=PostgresRecordings(pool, aside),
+        blobs=PostgresBlobs(pool, limit=settings.blob_limit),
     )
 
     def made(lineage: Lineage) -> Ports:

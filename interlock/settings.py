@@ -64,6 +64,15 @@ def _database_url(value: str) -> str:
     return value
 
 
+def _bytes(value: str) -> int:
+    text = value.upper().removesuffix("B").strip()
+    unit = text[-1:] if text[-1:] in ("K", "M", "G") else ""
+    number = text.removesuffix(unit).strip()
+    if not number.isdecimal() or int(number) == 0:
+        raise ValueError("write a number of bytes, as 500000, 20MB or 1GB")
+    return int(number) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}[unit]
+
+
 def _role_models(value: str) -> dict[str, str]:
     pairs = [each.partition("=") for each in value.split(",") if each.strip()]
     if any(not (role.strip() and equals and model.strip()) for role, equals, model in pairs):
@@ -153,6 +162,9 @@ class Settings:
         "Let sources be fetched from private and loopback addresses.",
         _boolean,
         False,
+    )
+    blob_limit: int = _setting(
+        "BLOB_LIMIT", "Bytes that one blob may have: 500000, 20MB, 1GB.", _bytes, 1_000_000_000
     )
     user: str = _setting(
         "USER", "Who answers questions on this machine; default: the login name.", str, ""

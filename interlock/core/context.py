@@ -13,6 +13,7 @@ from pydantic import InstanceOf
 from pydantic.json_schema import SkipJsonSchema
 
 from interlock.core.approvals import Approvals, InProcess
+from interlock.core.blobs import Blobs, MemoryBlobs
 from interlock.core.corpus import Corpus
 from interlock.core.corpus_memory import MemoryCorpus
 from interlock.core.kills import Kills, Subject
@@ -45,6 +46,7 @@ class Ports:
         spending: what the model calls of a thread took so far.
         recordings: how model calls were answered, so that no answer is paid for twice.
         kills: the kill switch.
+        blobs: large bytes that states name by references.
     """
 
     models: ModelSource = field(default_factory=ChatModels)
@@ -56,6 +58,7 @@ class Ports:
     spending: Spending = field(default_factory=Uncounted)
     recordings: Recordings = field(default_factory=Unrecorded)
     kills: Kills = field(default_factory=MemoryKills)
+    blobs: Blobs = field(default_factory=MemoryBlobs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
