@@ -167,9 +167,14 @@ MessageT = TypeVar("MessageT", bound=AnyMessage)
 
 
 def add_messages_once(old: Sequence[MessageT], new: Sequence[MessageT]) -> list[MessageT]:
-    """Add messages whose id is not there yet; the reducer of `archive`, which never changes what it holds."""
-    known = {each.id for each in old}
-    return [*old, *(each for each in new if each.id not in known)]
+    """Add messages that are not there yet; the reducer of `archive`, which never changes what it holds.
+
+    Another message under an id that is there is added too: it was said.
+    """
+    known: dict[str | None, list[MessageT]] = {}
+    for each in old:
+        known.setdefault(each.id, []).append(each)
+    return [*old, *(each for each in new if each not in known.get(each.id, []))]
 
 
 def add_notes_once(old: Sequence[Plain], new: Sequence[Plain]) -> list[Plain]:

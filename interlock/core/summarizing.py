@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage, HumanMessage, RemoveMessage
@@ -35,7 +35,7 @@ from interlock.core.remembering import (
     listed_section,
     seen,
 )
-from interlock.core.reminding import message_of, notes_size
+from interlock.core.reminding import message_of, notes_size, shows_manifest
 from interlock.core.structured import ask
 from interlock.errors import ModelFailed, OutputInvalid, UsageError
 
@@ -57,7 +57,12 @@ class Folded(TypedDict, total=False):
     retired: list[Plain]
 
 
-Summarizer = Callable[[Conversation, Runtime[Any]], Awaitable[Folded]]  # any graph's context
+class Summarizer(Protocol):
+    """The node, as LangGraph's types want one."""
+
+    def __call__(self, state: Conversation, runtime: Runtime[Any]) -> Awaitable[Folded]:
+        """Fold what no longer fits."""  # of a graph with any context
+        ...
 
 
 def summarize(
@@ -86,6 +91,10 @@ def summarize(
         _refuse_nameless(messages)
         manifest = read_manifest(state.get("manifest")) or _first(messages)
         check_objective(manifest, _originals(state, manifest))
+        if displaced := _displaced(manifest, messages):
+            if displaced in state.get("archive", []):  # a client sent it again: it is folded
+                return {"messages": [message_of(manifest, messages)]}
+            manifest = manifest.model_copy(update={"shown_as": ""})
         folded = to_fold(messages, bounds, shown_as=manifest.shown_as)
         if not folded:
             return {}
@@ -113,6 +122,12 @@ def _originals(state: Conversation, manifest: Manifest) -> list[AnyMessage]:
     """Return the archive and the conversation, without the message that took a folded one's id."""
     said = [each for each in state["messages"] if each.id != manifest.shown_as]
     return [*state.get("archive", []), *said]
+
+
+def _displaced(manifest: Manifest, messages: Sequence[AnyMessage]) -> AnyMessage | None:
+    """Return what stands where the manifest was shown, if it is another message."""
+    there = (each for each in messages if manifest.shown_as and each.id == manifest.shown_as)
+    return next((each for each in there if not shows_manifest(each)), None)
 
 
 def _first(messages: Sequence[AnyMessage]) -> Manifest:
