@@ -25,6 +25,8 @@ from interlock.postgres.aside import Aside
 from interlock.postgres.blobs import PostgresBlobs
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.corpus import PostgresCorpus
+from interlock.postgres.kill_watch import KillWatch
+from interlock.postgres.kills import PostgresKills
 from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.migrations import migrate
@@ -32,6 +34,7 @@ from interlock.postgres.pool import Pool, open_pool
 from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.recordings import PostgresRecordings
 from interlock.postgres.runs import RunStore
+from interlock.postgres.schema import placed
 from interlock.postgres.trust import PostgresTrust
 from interlock.runtime import PortsFor
 from interlock.settings import Settings
@@ -65,7 +68,9 @@ async def aopen(
     )
     application = Application.find(settings.config)
     async with AsyncExitStack() as stack:
-        database = settings.database_url or await _embedded(stack, settings)
+        database = placed(
+            settings.database_url or await _embedded(stack, settings), settings.schema
+        )
         await migrate(database)
         pool = await stack.enter_async_context(open_pool(database))
         thread_locks = ThreadLocks(database)
@@ -73,7 +78,10 @@ async def aopen(
         aside = Aside(database)
         stack.push_async_callback(aside.close)
         stack.enter_context(CALLS.installed())
-        ports = _ports(pool, aside, thread_locks, settings, models)
+        kill_watch = KillWatch(database)
+        stack.callback(kill_watch.close)
+        kills = PostgresKills(pool, kill_watch)
+        ports = _ports(pool, aside, thread_locks, kills, settings, models)
         yield Interlock(settings, application, database, pool, thread_locks, ports)
 
 
@@ -99,6 +107,7 @@ def _ports(
     pool: Pool,
     aside: Aside,
     thread_locks: ThreadLocks,
+    kills: PostgresKills,
     settings: Settings,
     models: ModelSource | None,
 ) -> PortsFor:
@@ -121,6 +130,7 @@ def _ports(
         spending=RunStore(pool, strict_serializer()),
         recordings=PostgresRecordings(pool, aside),
         blobs=PostgresBlobs(pool, limit=settings.blob_limit),
+        kills=kills,
     )
 
     def made(lineage: Lineage) -> Ports:

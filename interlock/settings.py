@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -64,6 +65,15 @@ def _database_url(value: str) -> str:
     return value
 
 
+def _schema(value: str) -> str:
+    taken = value in {"information_schema", "public"} or value.startswith("pg_")
+    if taken or not re.fullmatch(r"[a-z_][a-z0-9_]{0,50}", value):
+        raise ValueError(
+            "a schema is up to 51 small letters, digits and _, and neither public nor Postgres's own"
+        )
+    return value
+
+
 def _bytes(value: str) -> int:
     text = value.upper().removesuffix("B").strip()
     unit = text[-1:] if text[-1:] in ("K", "M", "G") else ""
@@ -108,6 +118,12 @@ class Settings:
         "DATABASE_URL",
         "A Postgres to use (version 14 or later); without it an embedded one is started.",
         _database_url,
+    )
+    schema: str = _setting(
+        "SCHEMA",
+        "The schema of Interlock's tables; with another name LangGraph's tables are in it, too.",
+        _schema,
+        "interlock",
     )
     data_dir: Path | None = _setting(
         "DATA_DIR",

@@ -32,7 +32,7 @@ def migrate() -> int:
     from interlock.postgres.migrations import migrate as bring_up
 
     call = this_call()
-    with _database(call) as url:
+    with database(call) as url:
         done = asyncio.run(bring_up(url))
     if call.as_json:
         print_json({"migrated": done})
@@ -48,7 +48,7 @@ def url(hold: bool) -> int:
     from interlock.cli.output import print_json
 
     call = this_call()
-    with _database(call) as address:
+    with database(call) as address:
         if call.as_json:
             print_json({"url": address})
         else:
@@ -71,7 +71,7 @@ def reset(yes: bool) -> int:
     from interlock.postgres.migrations import migrate as bring_up
 
     call = this_call()
-    with _database(call) as address:
+    with database(call) as address:
         where = without_password(address)
         if not yes and (call.as_json or not is_conversation()):
             raise UsageError(f"This removes everything from {where}.", hint="Say --yes to do it.")
@@ -136,31 +136,33 @@ def without_password(address: str) -> str:
 
 
 @contextmanager
-def _database(call: Call) -> Iterator[str]:
+def database(call: Call) -> Iterator[str]:
     """Hold the database that a call is about, without an application."""
     from interlock.postgres import embedded
+    from interlock.postgres.schema import placed
 
     settings = call.settings()
     if settings.database_url:
-        yield settings.database_url
+        yield placed(settings.database_url, settings.schema)
         return
     with embedded.start(settings.data_dir, port=settings.postgres_port) as server:
-        yield server.url
+        yield placed(server.url, settings.schema)
 
 
 def _facts(call: Call) -> dict[str, Any]:  # a JSON object
     from interlock.postgres import embedded
     from interlock.postgres.maintenance import look
+    from interlock.postgres.schema import placed
 
     settings = call.settings()
     if settings.database_url:
-        found = asyncio.run(look(settings.database_url))
+        found = asyncio.run(look(placed(settings.database_url, settings.schema)))
         return {"url": without_password(settings.database_url), **_measured(found)}
     server = embedded.status(settings.data_dir)
     place = {"data_dir": str(server.data_dir), "log": str(server.log)}
     if server.url is None:
         return {**place, "running": False}
-    found = asyncio.run(look(server.url))
+    found = asyncio.run(look(placed(server.url, settings.schema)))
     return {**place, "running": True, "pid": server.pid, "url": server.url, **_measured(found)}
 
 

@@ -42,6 +42,7 @@ from interlock.core.documents.words import (
 from interlock.errors import NotFound
 from interlock.postgres.pool import Connection, Pool, fetch, translated
 from interlock.postgres.queries import load
+from interlock.postgres.schema import ours
 
 SQL = load("corpus")
 
@@ -307,7 +308,7 @@ async def _add_documents(
 async def _add_passages(
     connection: Connection, documents: Sequence[Document], cut: Mapping[str, list[Chunk]]
 ) -> None:
-    async with connection.cursor().copy(SQL["add_passages"]) as copy:
+    async with connection.cursor().copy(ours(connection, SQL["add_passages"])) as copy:
         for document in documents:
             for chunk in cut[document.id]:
                 await copy.write_row(_row(document, chunk))
@@ -382,7 +383,7 @@ async def _rank(connection: Connection, collection: str, query: _Query) -> list[
         "candidates": _CANDIDATES,
     }
     # planned anew for each query: how many passages hold its words differs
-    cursor = await connection.execute(SQL["rank"], values, prepare=False)
+    cursor = await connection.execute(ours(connection, SQL["rank"]), values, prepare=False)
     rows = await cursor.fetchall()
     return [_hit(row, coverage(query.weights, row["present"])) for row in rows]
 

@@ -19,6 +19,7 @@ from psycopg.rows import DictRow, dict_row
 from interlock.core.kills import Kill, Subject, Watched, first_over
 from interlock.errors import DatabaseUnavailable
 from interlock.postgres.queries import load
+from interlock.postgres.schema import ours
 
 SQL = load("kills")
 
@@ -118,7 +119,9 @@ class KillWatch:
 
     def _look(self, connection: psycopg.Connection[DictRow]) -> None:
         at = time.monotonic()
-        standing = [kill_of(row) for row in connection.execute(SQL["standing"]).fetchall()]
+        standing = [
+            kill_of(row) for row in connection.execute(ours(connection, SQL["standing"])).fetchall()
+        ]
         with self._changed:
             self._view = _View(standing, at)
             self._changed.notify_all()

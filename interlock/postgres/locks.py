@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -14,6 +15,7 @@ from psycopg.rows import dict_row
 from interlock.errors import DatabaseUnavailable, ThreadBusy
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch, translated
 from interlock.postgres.queries import load
+from interlock.postgres.schema import DEFAULT, schema_of
 
 SQL = load("runs")
 SEED = 0x1E7E
@@ -98,9 +100,8 @@ class ThreadLocks:
             if connection is not self._connection or connection.closed:
                 return  # the lock fell with the connection
             try:
-                await execute(
-                    connection, SQL["unlock_thread"], {"seed": SEED, "thread_id": thread_id}
-                )
+                values = {"seed": _seed(connection), "thread_id": thread_id}
+                await execute(connection, SQL["unlock_thread"], values)
             except DatabaseUnavailable:
                 await self.close()
 
@@ -147,15 +148,21 @@ async def held(pool: Pool, thread_ids: Sequence[str]) -> set[str]:
     """Return those of the threads that a process works on now."""
     if not thread_ids:
         return set()
-    values = {"seed": SEED, "thread_ids": list(thread_ids)}
     async with connected(pool) as connection:
+        values = {"seed": _seed(connection), "thread_ids": list(thread_ids)}
         rows = await fetch(connection, SQL["locked_threads"], values)
     return {row["thread_id"] for row in rows}
 
 
 async def _locked(connection: Connection, thread_id: str) -> bool:
-    values = {"seed": SEED, "thread_id": thread_id}
+    values = {"seed": _seed(connection), "thread_id": thread_id}
     return bool((await fetch(connection, SQL["lock_thread"], values))[0]["locked"])
+
+
+def _seed(connection: Connection) -> int:
+    """Return the seed of a schema's threads: two Interlocks in one database may have threads of one name."""
+    schema = schema_of(connection)
+    return SEED if schema == DEFAULT else SEED ^ zlib.crc32(schema.encode()) << 16
 
 
 async def _whole(task: asyncio.Future[None]) -> None:

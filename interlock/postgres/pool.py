@@ -13,6 +13,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from interlock.errors import DatabaseUnavailable, UsageError
+from interlock.postgres.schema import ours
 
 Connection = psycopg.AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
@@ -105,7 +106,7 @@ async def fetch(
 ) -> list[DictRow]:  # SQL
     """Run a statement and return its rows."""
     with translated():
-        cursor = await connection.execute(statement, values)
+        cursor = await connection.execute(ours(connection, statement), values)
         return await cursor.fetchall() if cursor.description else []
 
 
@@ -114,4 +115,4 @@ async def execute(
 ) -> int:  # SQL
     """Run a statement and return how many rows it touched."""
     with translated():
-        return (await connection.execute(statement, values)).rowcount
+        return (await connection.execute(ours(connection, statement), values)).rowcount
