@@ -12,6 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 
 from interlock.core.budget import Limits
+from interlock.core.looping import Guard
 from interlock.core.loops import Loops
 from interlock.core.sync import sync_too
 
@@ -50,7 +51,16 @@ def bounded(
 ) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
     """Compile a graph, without a checkpointer, so that it keeps what it declares; for `ainvoke` and `invoke`."""
     _DECLARED[builder] = declaration
+    guard = (
+        Guard(graph=name, loops=declaration.loops, land=declaration.land)
+        if declaration.loops
+        else None
+    )
+    if guard:
+        guard.join(builder)
     compiled = sync_too(builder).compile(name=name)
+    if guard:
+        guard.watch(compiled)
     return compiled.with_config(recursion_limit=declaration.steps)
 
 

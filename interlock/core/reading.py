@@ -1,0 +1,31 @@
+"""What a running task can read of its own graph, beside its input: channels, and where they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.channels.base import BaseChannel
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+# LangGraph's names for what it puts into a task's configuration; a test holds them.
+READ = "__pregel_read"
+CHECKPOINTER = "__pregel_checkpointer"
+
+
+def read_here(channel: str, config: RunnableConfig) -> Any:  # the channel's value
+    """Return a channel's value before the task's own writes; None while it has none."""
+    return config["configurable"][READ]([channel]).get(channel)
+
+
+def channels_here(config: RunnableConfig) -> Mapping[str, BaseChannel[Any, Any, Any]]:
+    """Return all channels of the task's graph; not to be changed."""
+    found: Mapping[str, BaseChannel[Any, Any, Any]] = config["configurable"][READ].args[1]
+    return found
+
+
+def checkpointer_here(config: RunnableConfig) -> BaseCheckpointSaver[Any] | None:
+    """Return what saves the task's graph; None without a checkpointer."""
+    found = config["configurable"].get(CHECKPOINTER)
+    return found if isinstance(found, BaseCheckpointSaver) else None
