@@ -1,0 +1,121 @@
+"""Arrays as Postgres takes them in binary form, packed at once: the driver would pack each element by a call."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from weakref import WeakSet
+
+from psycopg import AsyncConnection
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper, PyFormat
+from psycopg.pq import Format
+from psycopg.rows import DictRow
+
+_NULL = b"\xff\xff\xff\xff"
+_HEAD = struct.Struct(">iiIii")
+_EMPTY = struct.Struct(">iiI")
+
+
+class TextArray(list[str | None]):
+    """A `text[]`."""
+
+
+class ByteaArray(list[bytes | None]):
+    """A `bytea[]`."""
+
+
+class IntArray(list[int]):
+    """An `integer[]`."""
+
+
+class SmallArray(list[int]):
+    """A `smallint[]`."""
+
+
+class BoolArray(list[bool]):
+    """A `boolean[]`."""
+
+
+def prepare(connection: AsyncConnection[DictRow]) -> None:
+    """Teach a connection these arrays; it is asked before each use and acts once."""
+    if connection not in _prepared:
+        for kind, dumper in _DUMPERS:
+            connection.adapters.register_dumper(kind, dumper)
+        _prepared.add(connection)
+
+
+def packed(element: int, items: Sequence[bytes | None]) -> bytes:
+    """Return a one-dimensional array of Postgres' binary format (array_recv in arrayfuncs.c).
+
+    Args:
+        element: the type's number in pg_type.
+        items: each element in its own binary format; None is NULL.
+    """
+    if not items:
+        return _EMPTY.pack(0, 0, element)
+    return b"".join((_HEAD.pack(1, None in items, element, len(items), 1), *_elements(items)))
+
+
+def _elements(items: Sequence[bytes | None]) -> Iterable[bytes]:
+    for item in items:
+        if item is None:
+            yield _NULL
+        else:
+            yield len(item).to_bytes(4, "big")
+            yield item
+
+
+class _Binary(Dumper):
+    format = Format.BINARY
+
+    def get_key(self, obj: object, format: PyFormat) -> type:  # noqa: A002  # the driver's name
+        return type(obj)
+
+    def upgrade(self, obj: object, format: PyFormat) -> _Binary:  # noqa: A002  # the driver's name
+        return self
+
+
+class _TextDumper(_Binary):
+    oid = 1009
+
+    def dump(self, obj: TextArray) -> Buffer:
+        return packed(25, [None if each is None else each.encode() for each in obj])
+
+
+class _ByteaDumper(_Binary):
+    oid = 1001
+
+    def dump(self, obj: ByteaArray) -> Buffer:
+        return packed(17, obj)
+
+
+class _IntDumper(_Binary):
+    oid = 1007
+
+    def dump(self, obj: IntArray) -> Buffer:
+        return packed(23, [each.to_bytes(4, "big", signed=True) for each in obj])
+
+
+class _SmallDumper(_Binary):
+    oid = 1005
+
+    def dump(self, obj: SmallArray) -> Buffer:
+        return packed(21, [each.to_bytes(2, "big", signed=True) for each in obj])
+
+
+class _BoolDumper(_Binary):
+    oid = 1000
+
+    def dump(self, obj: BoolArray) -> Buffer:
+        return packed(16, [b"\x01" if each else b"\x00" for each in obj])
+
+
+_DUMPERS: tuple[tuple[type, type[Dumper]], ...] = (
+    (TextArray, _TextDumper),
+    (ByteaArray, _ByteaDumper),
+    (IntArray, _IntDumper),
+    (SmallArray, _SmallDumper),
+    (BoolArray, _BoolDumper),
+)
+_prepared: WeakSet[AsyncConnection[DictRow]] = WeakSet()

@@ -1,0 +1,49 @@
+"""What a saver and its copies share: the queue, what is known to be stored, and the counts."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import resources
+from typing import Any
+
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import DictRow
+from psycopg_pool import AsyncConnectionPool
+
+from interlock.postgres.checkpointer.knowledge import Knowledge
+from interlock.postgres.checkpointer.lines import Borrowed, Line, Shared
+from interlock.postgres.checkpointer.queue import Queue
+from interlock.postgres.checkpointer.stats import Stats
+
+TABLES = "0009_checkpoints.sql"
+
+
+class Core:
+    """One queue with its line, on the event loop on which it was made."""
+
+    def __init__(self, line: Line) -> None:
+        self.stats = Stats()
+        self.knowledge = Knowledge()
+        self.queue = Queue(line, self.knowledge, self.stats)
+
+    @classmethod
+    def over(
+        cls,
+        conn: AsyncConnection[DictRow] | AsyncConnectionPool[Any],  # of any connection class
+        lock: asyncio.Lock,
+    ) -> Core:
+        """Return a core that writes on a connection of the pool, or on the connection when no one reads there."""
+        if isinstance(conn, AsyncConnectionPool):
+            return cls(Borrowed(conn))
+        return cls(Shared(conn, lock))
+
+    async def close(self) -> None:
+        """Save what waits, and let go of the connection."""
+        await self.queue.close()
+
+
+async def make_tables(cursor: AsyncCursor[DictRow]) -> None:
+    """Make our tables and functions where they are not there yet."""
+    script = resources.files("interlock.postgres.migrations") / TABLES
+    async with cursor.connection.transaction():
+        await cursor.connection.execute(script.read_bytes(), prepare=False)

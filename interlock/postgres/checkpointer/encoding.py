@@ -1,0 +1,235 @@
+"""From values to rows: small ones as LangGraph stores them, the rest as references to content."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    get_serializable_checkpoint_metadata,
+)
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+
+from interlock.postgres.checkpointer import format as form
+from interlock.postgres.checkpointer import pieces
+from interlock.postgres.checkpointer.knowledge import Channel, ThreadKnowledge
+from interlock.postgres.checkpointer.rows import Blob, Put, Rows, Write
+from interlock.postgres.checkpointer.sealing import Seal
+from interlock.postgres.checkpointer.segments import Cutter, Layout, Link, Token, skeleton
+from interlock.postgres.plain import clean
+
+INLINE_CHARACTERS = 2_000
+"""Longer strings leave the checkpoint's own row, which is written anew at each step."""
+
+SMALL_ITEM = 64
+"""Bytes up to which a list's item stands in its segment itself."""
+
+SMALL_VALUE = 1_024
+"""Bytes up to which a value stands in its row, as LangGraph stores it."""
+
+FEW_ITEMS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """Makes the rows of one request.
+
+    Attributes:
+        seal: serializes, names and hides.
+        known: what is stored of the thread; nothing of that is sent again.
+        rows: the rows; what is encoded adds its content.
+    """
+
+    seal: Seal
+    known: ThreadKnowledge
+    rows: Rows
+
+    def channel(self, channel: Channel, value: Any) -> tuple[str, bytes]:  # of a state key
+        """Return type and bytes of a channel's value, which is cut like the one before."""
+        if isinstance(value, _DeltaSnapshot):
+            return self._value(channel, value.value, snapshot=True)
+        return self._value(channel, value)
+
+    def written(self, channel: Channel, value: Any) -> tuple[str, bytes]:  # of a state key
+        """Return type and bytes of what a task wrote to a channel."""
+        return self._value(channel, value, follow=False)
+
+    def _value(
+        self, channel: Channel, value: Any, *, snapshot: bool = False, follow: bool = True
+    ) -> tuple[str, bytes]:
+        if type(value) is list and len(value) >= FEW_ITEMS:
+            return self._list(channel, value, snapshot, follow)
+        kind, data = self.seal.dumps(value)
+        if len(data) > SMALL_VALUE:
+            if type(value) is list:
+                return self._list(channel, value, snapshot, follow)
+            links, bones = self._whole(channel, kind, data)
+            return self._reference(links, [*bones, snapshot])
+        return self._plain(_DeltaSnapshot(value)) if snapshot else self.seal.row(kind, data)
+
+    def _plain(self, value: Any) -> tuple[str, bytes]:  # of a state key
+        return self.seal.row(*self.seal.dumps(value))
+
+    def _list(
+        self, channel: Channel, value: list[Any], snapshot: bool, follow: bool
+    ) -> tuple[str, bytes]:
+        cutter = Cutter(
+            token=self._token, store=self._segment, stored=self.known.hashes.__contains__
+        )
+        earlier = self.known.lists.get(channel) if follow else None
+        tokens, layout = cutter.cut(value, earlier or Layout())
+        if follow:
+            self.known.lists[channel] = layout
+        if _small(tokens):
+            return self._plain(_DeltaSnapshot(value) if snapshot else value)
+        links, entries = skeleton(tokens)
+        return self._reference(links, ["l", entries, snapshot])
+
+    def _token(self, item: Any) -> Token:  # a list's item
+        kind, data = self.seal.dumps(item)
+        if len(data) <= SMALL_ITEM:
+            return kind, bytes(data)
+        if len(data) <= pieces.PIECE_BYTES:
+            return self._content(form.VALUE, form.typed(kind, data))
+        return self._node(*self._cut(kind, data, ()))
+
+    def _segment(self, tokens: Sequence[Token]) -> Link:
+        links, entries = skeleton(tokens)
+        return self._node(links, ["s", entries])
+
+    def _whole(self, channel: Channel, kind: str, data: bytes) -> tuple[list[Link], form.Skeleton]:
+        if len(data) <= pieces.PIECE_BYTES:
+            return [self._content(form.VALUE, form.typed(kind, data))], ["v", None]
+        earlier = self.known.cuts.get(channel, ())
+        return self._cut(kind, data, earlier, channel)
+
+    def _cut(
+        self,
+        kind: str,
+        data: bytes,
+        earlier: Sequence[pieces.Cuts],
+        channel: Channel | None = None,
+    ) -> tuple[list[Link], form.Skeleton]:
+        """Cut a large value; remember where, so that the next one of the channel shares its pieces."""
+        head, rest = data[: pieces.HEAD_BYTES], memoryview(data)[pieces.HEAD_BYTES :]
+        cuts = pieces.cut(rest, earlier, self._piece_name)
+        if channel is not None:
+            self.known.cuts[channel] = (cuts, *earlier)[:2]
+        for start, stop, name in pieces.ranges(cuts):
+            self._keep(name, form.PIECE, rest[start:stop])
+        return [name for _, name in cuts], ["c", [kind, bytes(head)]]
+
+    def _piece_name(self, data: memoryview) -> Link:
+        return self.seal.name(b"p", data)
+
+    def _content(self, kind: int, body: bytes) -> Link:
+        name = self.seal.name(b"v", body)
+        self._keep(name, kind, body)
+        return name
+
+    def _node(self, links: Sequence[Link], bones: form.Skeleton) -> Link:
+        packed = form.dump(bones)
+        name = self.seal.name(b"n", form.pack(links, packed))
+        self.rows.leans = True
+        if self._fresh(name):
+            kind, hidden = self.seal.close(form.NODE, packed)
+            self.rows.content[name] = kind, form.pack(links, hidden)
+        return name
+
+    def _keep(self, name: Link, kind: int, body: bytes | memoryview) -> None:
+        self.rows.leans = True
+        if self._fresh(name):
+            self.rows.content[name] = self.seal.close(kind, bytes(body))
+
+    def _fresh(self, name: Link) -> bool:
+        return name not in self.known.hashes and name not in self.rows.content
+
+    def _reference(self, links: Sequence[Link], bones: form.Skeleton) -> tuple[str, bytes]:
+        self.rows.leans = True
+        kind, hidden = self.seal.row(form.REFERENCE, form.dump(bones))
+        return kind, form.pack(links, hidden)
+
+
+def put_rows(
+    encoder: Encoder,
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    new_versions: ChannelVersions,
+) -> None:
+    """Add the rows of a checkpoint."""
+    configurable = config["configurable"]
+    thread, ns = configurable["thread_id"], configurable["checkpoint_ns"]
+    row: dict[str, Any] = {}  # channel values as JSON
+    for channel, value in checkpoint["channel_values"].items():
+        if _fits_row(value, hidden=encoder.seal.cipher is not None):
+            row[channel] = value
+            continue
+        if isinstance(value, _DeltaSnapshot):
+            row[channel] = True  # LangGraph's mark for a snapshot
+        version = new_versions.get(channel)
+        if version is None:
+            version = _unstored(encoder.known, ns, channel, value, checkpoint["channel_versions"])
+        if version is not None:
+            kind, body = encoder.channel((ns, channel), value)
+            encoder.rows.blobs.append(Blob(thread, ns, channel, str(version), kind, body))
+    saved = _json({**checkpoint, "channel_values": row})
+    described = _json(get_serializable_checkpoint_metadata(config, metadata))
+    parent = configurable.get("checkpoint_id")
+    encoder.rows.puts.append(Put(thread, ns, checkpoint["id"], parent, saved, described))
+
+
+def write_rows(
+    encoder: Encoder,
+    config: RunnableConfig,
+    writes: Sequence[tuple[str, Any]],  # channel, value
+    task_id: str,
+    task_path: str,
+) -> None:
+    """Add the rows of what a task wrote."""
+    configurable = config["configurable"]
+    ns = configurable["checkpoint_ns"]
+    place = (configurable["thread_id"], ns, configurable["checkpoint_id"], task_id, task_path)
+    over = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+    for idx, (channel, value) in enumerate(writes):
+        kind, body = encoder.written((ns, channel), value)
+        number = WRITES_IDX_MAP.get(channel, idx)
+        encoder.rows.writes.append(Write(*place, number, channel, kind, body, over))
+
+
+def _unstored(
+    known: ThreadKnowledge, ns: str, channel: str, value: Any, versions: Mapping[str, Any]
+) -> Any:  # a version
+    """Return the version of an unchanged plain value whose row may be missing: LangGraph's saver keeps it inline."""
+    version = versions.get(channel)
+    plain = value is None or isinstance(value, str | int | float | bool)
+    if not plain or version is None or (ns, channel, str(version)) in known.blobs:
+        return None
+    return version
+
+
+def _fits_row(value: Any, *, hidden: bool) -> bool:  # of a state key
+    """Tell whether a value goes into the checkpoint's own row, as LangGraph puts plain ones there."""
+    if value is None or isinstance(value, bool | int):
+        return not hidden
+    if isinstance(value, str):
+        return not hidden and len(value) <= INLINE_CHARACTERS and clean(value) == value
+    return isinstance(value, float) and not hidden and math.isfinite(value)
+
+
+def _small(tokens: Sequence[Token]) -> bool:
+    return all(isinstance(token, tuple) for token in tokens) and (
+        sum(len(token[1]) for token in tokens) <= SMALL_VALUE
+    )
+
+
+def _json(value: Any) -> str:  # of JSON's kinds
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,101 @@
+"""The connection on which a saver writes: borrowed from a pool, its own, or the only one that there is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg_pool import AsyncConnectionPool
+
+Connection = AsyncConnection[DictRow]
+
+
+class Line(Protocol):
+    """Lends the connection to write on, to one at a time."""
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend the connection; a broken one is replaced first."""
+        ...
+
+    async def rest(self) -> None:
+        """Note that nothing is to be written for now."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+class Borrowed:
+    """A connection of a pool, kept while one flush follows the other."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:  # of any connection class
+        self._pool = pool
+        self._held: Connection | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend the connection; a broken one goes back to the pool, which replaces it."""
+        if self._held is None or self._held.broken or self._held.closed:
+            await self.rest()
+            self._held = await self._pool.getconn()
+        yield self._held
+
+    async def rest(self) -> None:
+        """Give the connection back."""
+        held, self._held = self._held, None
+        if held is not None:
+            await self._pool.putconn(held)
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self.rest()
+
+
+class Own:
+    """A connection of its own, made on first use."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
+        self._connect = connect
+        self._held: Connection | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend the connection, made anew where it broke."""
+        if self._held is None or self._held.broken or self._held.closed:
+            await self.close()
+            self._held = await self._connect()
+        yield self._held
+
+    async def rest(self) -> None:
+        """Keep the connection for the next time."""
+
+    async def close(self) -> None:
+        """Close the connection."""
+        held, self._held = self._held, None
+        if held is not None:
+            await held.close()
+
+
+class Shared:
+    """The one connection that a saver was made with, for reads too; nobody can replace it."""
+
+    def __init__(self, connection: Connection, lock: asyncio.Lock) -> None:
+        self._connection = connection
+        self._lock = lock
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend the connection when no one reads."""
+        async with self._lock:
+            yield self._connection
+
+    async def rest(self) -> None:
+        """Keep the connection; it is the caller's."""
+
+    async def close(self) -> None:
+        """Keep the connection; it is the caller's."""

@@ -1,0 +1,281 @@
+"""Group commit: what all callers hand in at about the same time is saved in one statement and one commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import psycopg
+
+from interlock.postgres.checkpointer.arrays import prepare
+from interlock.postgres.checkpointer.knowledge import Knowledge
+from interlock.postgres.checkpointer.lines import Connection, Line
+from interlock.postgres.checkpointer.patience import PATIENCE, Patience
+from interlock.postgres.checkpointer.rows import Rows, merged
+from interlock.postgres.checkpointer.stats import Stats
+from interlock.postgres.queries import load
+
+SQL = load("checkpoints")
+
+MOST_ROWS = 4_000
+MOST_BYTES = 16 << 20
+"""A flush takes at most this many rows and bytes, and at least one caller's."""
+
+ATTEMPTS = 3
+"""How often a flush is sent when connections break, or two processes wait for each other in a circle."""
+
+Check = Callable[[], Awaitable[None]]
+
+
+class SavingStopped(psycopg.OperationalError):
+    """Saving was stopped before this checkpoint was committed; it may or may not be there."""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """What one caller wants saved.
+
+    Attributes:
+        encode: makes its rows, by what is known to be stored.
+        check: raises when the caller must not write any more; asked before rows are sent a second time.
+        patient: nobody waits for it, and another request of its thread is likely to follow at once.
+    """
+
+    thread: str
+    encode: Callable[[], Rows]
+    check: Check | None = None
+    patient: bool = False
+    rows: Rows = field(init=False)
+    answer: asyncio.Future[None] = field(init=False)
+    since: float = field(init=False)
+
+    def give(self, error: BaseException | None = None) -> None:
+        """Answer the caller, once."""
+        if self.answer.done():
+            return
+        if error is None:
+            self.answer.set_result(None)
+        else:
+            self.answer.set_exception(error)
+            self.answer.exception()  # a caller that is gone has nobody to look at it
+
+
+class Queue:
+    """Saves what callers hand in; of one event loop."""
+
+    def __init__(self, line: Line, knowledge: Knowledge, stats: Stats) -> None:
+        self._line = line
+        self._knowledge = knowledge
+        self._stats = stats
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Request] = deque()
+        self._patience = Patience()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def save(self, request: Request) -> None:
+        """Save one caller's rows; returns after the commit, and raises what went wrong with these rows alone.
+
+        A caller that is cancelled waits until nothing of its rows is under way any more.
+        """
+        request.rows = request.encode()
+        request.answer = self._loop.create_future()
+        request.since = self._loop.time()
+        self._stats.requests += 1
+        self._enqueue(request)
+        try:
+            await asyncio.shield(request.answer)
+        except asyncio.CancelledError:
+            if request in self._waiting:
+                self._waiting.remove(request)
+            else:
+                await asyncio.wait([request.answer])
+            raise
+
+    async def close(self) -> None:
+        """Save what waits, and let go of the connection."""
+        while self._waiting or self._flusher is not None:
+            self._start()
+            if self._flusher is not None:
+                await asyncio.wait([self._flusher])
+        await self._line.close()
+
+    def _enqueue(self, request: Request) -> None:
+        self._waiting.append(request)
+        if self._flusher is not None:
+            return
+        if request.patient and self._patience.waits_for(request.thread):
+            self._delay(PATIENCE)
+        else:
+            self._start()
+
+    def _delay(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(seconds, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        for request in self._waiting:
+            self._patience.missed(request.thread)
+        self._start()
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting and self._flusher is None:
+            self._flusher = self._loop.create_task(self._run(), name="interlock-checkpoints")
+
+    async def _run(self) -> None:
+        batch: list[Request] = []
+        try:
+            while self._waiting and not self._all_patient():
+                batch = self._take()
+                await self._flush(batch)
+            await self._line.rest()
+        except BaseException as error:  # cancelled, or a fault of ours: nobody may wait for ever
+            self._abandon([*batch, *self._waiting], error)
+            raise
+        finally:
+            self._flusher = None
+        self._resume()
+
+    def _resume(self) -> None:
+        if not self._all_patient():
+            self._start()
+        elif self._waiting:
+            waited = self._loop.time() - self._waiting[0].since
+            self._delay(max(PATIENCE - waited, 0))
+
+    def _all_patient(self) -> bool:
+        now = self._loop.time()
+        return all(
+            each.patient
+            and now - each.since < PATIENCE
+            and self._patience.waits_for(each.thread, count=False)
+            for each in self._waiting
+        )
+
+    def _abandon(self, requests: Sequence[Request], error: BaseException) -> None:
+        self._waiting.clear()
+        stopped = SavingStopped("saving was stopped before this checkpoint was committed")
+        stopped.__cause__ = error
+        for request in requests:
+            request.give(stopped)
+
+    def _take(self) -> list[Request]:
+        batch = [self._waiting.popleft()]
+        rows, size = batch[0].rows.count, batch[0].rows.size
+        while self._waiting:
+            rows += self._waiting[0].rows.count
+            size += self._waiting[0].rows.size
+            if rows > MOST_ROWS or size > MOST_BYTES:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _flush(self, batch: Sequence[Request]) -> None:
+        """Save a batch; rows that the server refuses are found by halving, and fail their own caller only."""
+        try:
+            batch = await self._persist(batch)
+        except psycopg.OperationalError as error:  # no connection, no disk: parts fare no better
+            for request in batch:
+                request.give(error)
+        except Exception as error:
+            await self._part(batch, error)
+        else:
+            for request in batch:
+                self._knowledge.saved(request.rows)
+                request.give()
+
+    async def _part(self, batch: Sequence[Request], error: Exception) -> None:
+        if len(batch) == 1:
+            batch[0].give(error)
+            return
+        middle = len(batch) // 2
+        await self._flush(batch[:middle])
+        await self._flush(batch[middle:])
+
+    async def _persist(self, batch: Sequence[Request]) -> Sequence[Request]:
+        """Save a batch, again where a connection broke; return those that were still allowed to be saved.
+
+        Sending twice what was committed the first time changes nothing.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._write(batch)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if attempt == ATTEMPTS or not _worth_repeating(error):
+                    raise
+                self._stats.retries += 1
+                batch = await self._still_allowed(batch)
+            else:
+                break
+        return batch
+
+    async def _still_allowed(self, batch: Sequence[Request]) -> list[Request]:
+        allowed = []
+        for request in batch:
+            try:
+                if request.check is not None:
+                    await request.check()
+            except Exception as error:
+                request.give(error)
+            else:
+                allowed.append(request)
+        return allowed
+
+    async def _write(self, batch: Sequence[Request]) -> None:
+        if not batch:
+            return
+        async with self._line.connection() as connection:
+            prepare(connection)
+            while (present := await self._send(connection, batch)) is not None:
+                await self._catch_up(connection, batch, present)
+
+    async def _send(self, connection: Connection, batch: Sequence[Request]) -> int | None:
+        values = merged([request.rows for request in batch], self._knowledge.generation)
+        self._stats.round_trips += 1
+        async with _committing(connection):
+            cursor = connection.cursor(binary=True, row_factory=psycopg.rows.scalar_row)
+            await cursor.execute(SQL["flush"], values)
+            present: int | None = await cursor.fetchone()
+        self._stats.commits += 1
+        if present is None:
+            self._note(batch)
+        return present
+
+    def _note(self, batch: Sequence[Request]) -> None:
+        self._stats.flushes += 1
+        self._stats.rows += sum(request.rows.count for request in batch)
+        bodies = (body for each in batch for _, body in each.rows.content.values())
+        self._stats.content_bytes += sum(map(len, bodies))
+
+    async def _catch_up(
+        self,
+        connection: Connection,
+        batch: Sequence[Request],
+        present: int,
+    ) -> None:
+        """Forget what other processes deleted, and encode anew what relied on it."""
+        self._stats.round_trips += 1
+        cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
+        await cursor.execute(SQL["sweeps"], {"seen": self._knowledge.generation})
+        rows = await cursor.fetchall()
+        self._knowledge.catch_up([(row["generation"], row["holder"]) for row in rows], present)
+        for request in batch:
+            request.rows = request.encode()
+
+
+def _committing(connection: Connection) -> AbstractAsyncContextManager[object]:
+    return nullcontext() if connection.autocommit else connection.transaction()
+
+
+def _worth_repeating(error: psycopg.Error) -> bool:
+    circular = psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure
+    return isinstance(error, circular) or error.sqlstate is None or error.sqlstate[:2] in _LOST
+
+
+_LOST = {"08", "57"}  # connection exceptions; shutdown, crash and start of the server

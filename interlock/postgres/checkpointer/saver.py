@@ -1,0 +1,248 @@
+"""A LangGraph checkpointer on Postgres that saves in groups, stores equal content once, and restores it once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.types import TASKS
+from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg.rows import DictRow, dict_row, tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from interlock.postgres.checkpointer.core import Core, make_tables
+from interlock.postgres.checkpointer.encoding import Encoder, put_rows, write_rows
+from interlock.postgres.checkpointer.queue import Request
+from interlock.postgres.checkpointer.reading import MissingContent, Reader
+from interlock.postgres.checkpointer.rows import Rows
+from interlock.postgres.checkpointer.sealing import Seal
+from interlock.postgres.checkpointer.stats import Stats
+from interlock.postgres.checkpointer.tuples import checkpoint_tuple, needs_sends, stored_values
+from interlock.postgres.queries import load
+
+SQL = load("checkpoints")
+
+READS = 5
+"""How often a checkpoint is read anew that is deleted while it is read."""
+
+Pool = AsyncConnectionPool[Any]  # of any connection class
+
+
+class Checkpointer(AsyncPostgresSaver):
+    """A drop-in for LangGraph's `AsyncPostgresSaver`, on the same tables and a few more.
+
+    Made with a pool or a connection, as that one is, on a running event loop. Its copies, as `with_allowlist` makes
+    them, share one queue.
+    """
+
+    def __init__(
+        self,
+        conn: AsyncConnection[DictRow] | Pool,
+        pipe: AsyncPipeline | None = None,
+        serde: SerializerProtocol | None = None,
+        *,
+        core: Core | None = None,
+    ) -> None:
+        if pipe is not None:
+            raise ValueError("Checkpointer saves in groups by itself: leave `pipe` out.")
+        super().__init__(conn, None, serde)
+        self._core = core or Core.over(conn, self.lock)
+
+    @property
+    def stats(self) -> Stats:
+        """What this saver and its copies have done."""
+        return self._core.stats
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(  # type: ignore[override]  # it yields this class
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,
+        serde: SerializerProtocol | None = None,
+    ) -> AsyncIterator[Checkpointer]:
+        """Open a saver with connections of its own; `pipeline` is accepted and makes no difference."""
+        kwargs = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
+        async with AsyncConnectionPool(
+            conn_string, min_size=1, max_size=4, open=False, kwargs=kwargs
+        ) as pool:
+            saver = cls(pool, serde=serde)
+            try:
+                yield saver
+            finally:
+                await saver.aclose()
+
+    async def setup(self) -> None:
+        """Make LangGraph's tables and ours, where they are not there yet."""
+        await super().setup()
+        async with self._cursor() as cursor:
+            await make_tables(cursor)
+
+    async def aclose(self) -> None:
+        """Save what waits; a pool or connection that was handed in stays open."""
+        await self._core.close()
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Save a checkpoint; returns after the commit."""
+        configurable = config["configurable"]
+        await self._save(
+            configurable["thread_id"],
+            lambda encoder: put_rows(encoder, config, checkpoint, metadata, new_versions),
+        )
+        return {
+            "configurable": {
+                "thread_id": configurable["thread_id"],
+                "checkpoint_ns": configurable["checkpoint_ns"],
+                "checkpoint_id": checkpoint["id"],
+            }
+        }
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Save what a task wrote; returns after the commit."""
+        if not writes:
+            return
+        await self._save(
+            config["configurable"]["thread_id"],
+            lambda encoder: write_rows(encoder, config, writes, task_id, task_path),
+            patient=not all(channel in WRITES_IDX_MAP for channel, _ in writes),
+        )
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the checkpoint that is asked for, or the latest one."""
+        place = {"checkpoint_ns": "", **config["configurable"]}
+        only: RunnableConfig = {"configurable": place}
+        rows, reader = await self._read(only, limit=1, sharing=False)
+        return checkpoint_tuple(rows[0], reader) if rows else None
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002  # LangGraph's name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Yield checkpoints, newest first; values that are equal in several of them are the same objects."""
+        rows, reader = await self._read(
+            config, metadata=filter, before=before, limit=limit, sharing=True
+        )
+        for row in rows:
+            yield checkpoint_tuple(row, reader)
+
+    async def _save(
+        self, thread: str, fill: Callable[[Encoder], None], *, patient: bool = False
+    ) -> None:
+        seal = await self._seal()
+
+        def encode() -> Rows:
+            rows = Rows(thread)
+            fill(Encoder(seal=seal, known=self._core.knowledge.of(thread), rows=rows))
+            return rows
+
+        await self._core.queue.save(Request(thread=thread, encode=encode, patient=patient))
+
+    async def _seal(self) -> Seal:
+        return Seal.of(self.serde)
+
+    async def _read(
+        self,
+        config: RunnableConfig | None,
+        *,
+        metadata: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+        sharing: bool,
+    ) -> tuple[list[DictRow], Reader]:
+        """Return rows of checkpoints, and what restores their values."""
+        where, values = self._search_where(config, metadata, before)
+        statement = f"{SQL['tuples']} {where} order by checkpoint_id desc"
+        if limit is not None:
+            statement, values = f"{statement} limit %s", [*values, int(limit)]
+        seal = await self._seal()
+        for attempt in range(1, READS + 1):
+            reader = Reader(seal, self._content, sharing=sharing)
+            rows = await self._rows(statement, values)
+            try:
+                await reader.fetch(stored_values(rows))
+            except MissingContent:
+                if attempt == READS:
+                    raise
+            else:
+                break
+        return rows, reader
+
+    async def _rows(self, statement: str, values: Sequence[Any]) -> list[DictRow]:  # SQL values
+        async with self._cursor() as cursor:
+            self._core.stats.reads += 1
+            await cursor.execute(statement.encode(), values)
+            rows = await cursor.fetchall()
+            old = [row for row in rows if needs_sends(row)]
+            if old:
+                await self._add_sends(cursor, old)
+        return rows
+
+    async def _add_sends(self, cursor: AsyncCursor[DictRow], rows: Sequence[DictRow]) -> None:
+        for thread in {row["thread_id"] for row in rows}:
+            of_thread = [row for row in rows if row["thread_id"] == thread]
+            parents = [row["parent_checkpoint_id"] for row in of_thread]
+            self._core.stats.reads += 1
+            await cursor.execute(
+                SQL["sends"], {"thread_id": thread, "parents": parents, "channel": TASKS}
+            )
+            sends = await cursor.fetchall()
+            for row in of_thread:
+                row["first_version"] = self.get_next_version(None, None)
+                row["sends"] = [
+                    each
+                    for each in sends
+                    if (each["checkpoint_ns"], each["checkpoint_id"])
+                    == (row["checkpoint_ns"], row["parent_checkpoint_id"])
+                ]
+
+    async def _content(self, hashes: Sequence[bytes]) -> Iterable[tuple[bytes, int, bytes]]:
+        async with self._cursor() as cursor:
+            self._core.stats.reads += 1
+            plain = cursor.connection.cursor(binary=True, row_factory=tuple_row)
+            await plain.execute(SQL["content"], {"hashes": list(hashes)})
+            return await plain.fetchall()
+
+    @asynccontextmanager
+    async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
+        """Lend a cursor; with a pool, to as many readers at once as it has connections."""
+        if not isinstance(self.conn, AsyncConnectionPool):
+            async with super()._cursor(pipeline=pipeline) as cursor:
+                yield cursor
+            return
+        async with (
+            self.conn.connection() as connection,
+            connection.cursor(binary=True, row_factory=dict_row) as cursor,
+        ):
+            if pipeline:
+                async with connection.pipeline():
+                    yield cursor
+            else:
+                yield cursor

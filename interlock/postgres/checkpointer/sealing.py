@@ -1,0 +1,87 @@
+"""Serializing, naming and, where the serializer has a cipher, encrypting what is stored."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+
+from interlock.postgres.checkpointer.format import HASH, SEALED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """Turns values into bytes and back, names bytes, and hides them where there is a cipher.
+
+    Attributes:
+        serde: the saver's serializer, as LangGraph's tables are written with it.
+        inner: the one that makes plain bytes.
+        cipher: what encrypts them; None leaves them plain.
+        key: what names are made with, so that a name tells nothing of what it names; empty without a cipher.
+    """
+
+    serde: SerializerProtocol
+    inner: SerializerProtocol
+    cipher: CipherProtocol | None = None
+    key: bytes = b""
+
+    @classmethod
+    def of(cls, serde: SerializerProtocol, key: bytes = b"") -> Seal:
+        """Return the seal for a saver's serializer."""
+        if isinstance(serde, EncryptedSerializer):
+            return cls(serde=serde, inner=serde.serde, cipher=serde.cipher, key=key)
+        return cls(serde=serde, inner=serde)
+
+    def dumps(self, value: Any) -> tuple[str, bytes]:  # of a state key
+        """Return type and plain bytes of a value."""
+        return self.inner.dumps_typed(value)
+
+    def loads(self, kind: str, data: bytes) -> Any:
+        """Return the value of a type and plain bytes."""
+        return self.inner.loads_typed((kind, data))
+
+    def name(self, *parts: bytes | memoryview) -> bytes:
+        """Return the hash of some bytes."""
+        digest = hashlib.blake2b(digest_size=HASH, key=self.key)
+        for part in parts:
+            digest.update(part)
+        return digest.digest()
+
+    def close(self, kind: int, body: bytes) -> tuple[int, bytes]:
+        """Return a kind of content and its body as they are stored."""
+        if self.cipher is None:
+            return kind, body
+        return kind | SEALED, self._encrypted(body)
+
+    def open(self, kind: int, body: bytes) -> bytes:
+        """Return the plain body of stored content."""
+        if not kind & SEALED:
+            return body
+        name, _, hidden = body.partition(b"\0")
+        return self._cipher().decrypt(name.decode(), hidden)
+
+    def row(self, kind: str, data: bytes) -> tuple[str, bytes]:
+        """Return type and bytes for a row of LangGraph's tables; the serializer itself reads it."""
+        if self.cipher is None:
+            return kind, data
+        name, hidden = self.cipher.encrypt(data)
+        return f"{kind}+{name}", hidden
+
+    def opened(self, kind: str, data: bytes) -> bytes:
+        """Return the plain bytes of a row's type and bytes."""
+        _, _, name = kind.partition("+")
+        return self._cipher().decrypt(name, data) if name else data
+
+    def _encrypted(self, body: bytes) -> bytes:
+        name, hidden = self._cipher().encrypt(body)
+        return name.encode() + b"\0" + hidden
+
+    def _cipher(self) -> CipherProtocol:
+        if self.cipher is None:
+            raise ValueError(
+                "this value was stored encrypted: give the saver the EncryptedSerializer with its key"
+            )
+        return self.cipher
