@@ -23,11 +23,12 @@ from interlock.differences import Difference
 from interlock.execution import Part
 from interlock.kills import KillingNow
 from interlock.notify.delivery import Delivered
+from interlock.originals import OriginalsNow
 from interlock.replays import Replay
 from interlock.runtime import Runtime
 
 
-class Interlock(Runtime, KillingNow):
+class Interlock(Runtime, KillingNow, OriginalsNow):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 
     Each method has an asynchronous twin whose name starts with `a`. The synchronous ones belong to `open()`, the

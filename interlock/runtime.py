@@ -37,6 +37,7 @@ from interlock.kills import Killing
 from interlock.looking import Looking
 from interlock.notify.delivery import Delivered, Deliverer
 from interlock.notify.targets import targets_of
+from interlock.originals import Originals
 from interlock.past import Past
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
@@ -57,7 +58,7 @@ NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 
-class Runtime(Looking, Killing):
+class Runtime(Looking, Killing, Originals):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
     def __init__(
