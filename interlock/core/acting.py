@@ -21,6 +21,7 @@ from interlock.core.judging import judge
 from interlock.core.kills import refuse
 from interlock.core.ledger import Intention, Refusal
 from interlock.core.performing import Performance
+from interlock.core.reading import abandoned_here
 from interlock.core.site import asked_here, here, nth
 from interlock.errors import ActionRefused, RefusedTooOften, ReplayDiverged
 
@@ -133,6 +134,7 @@ def _intention(
         arguments=values,
         reversible=declared.reversible,
         reads=declared.reads,
+        abandoned=abandoned_here(),
     )
     asked_here(key)
     return intention, fault

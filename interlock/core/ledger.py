@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from interlock.core.lineage import Lineage
+from interlock.core.lineage import Lineage, Source
 from interlock.core.site import Asked, Site
 from interlock.errors import EffectTakenOver
 
@@ -21,7 +21,8 @@ Standing = Literal[
 earlier attempt wrote the intention and no result, and does not live; whether it acted is unknown. `asked`: a person
 was asked about it, so only the answer may open it. `unapproved`: the approval that was shown is not this act's, or
 was used. `refused`: a replay, and it was refused then. `another`: where it cannot be undone, the same action was done
-by an earlier attempt at the task that this one does not make, or on a fork: only a person may let it happen again.
+by an earlier attempt at the task that this one does not make, on a fork, or in steps that the run was taken back from:
+only a person may let it happen again.
 """
 
 
@@ -41,6 +42,7 @@ class Intention:
         verdict: what the policy said, as JSON; kept for whoever looks later.
         asked: what this attempt at the task asked for so far, this act among it; None: not known.
         edited_from: the request as the agent made it, where a person agreed to other arguments; else empty.
+        abandoned: the parts of its own thread that the run was taken back from by a loop guard.
     """
 
     key: str
@@ -54,6 +56,7 @@ class Intention:
     verdict: Mapping[str, Any] = field(default_factory=dict)  # JSON
     edited_from: str = ""
     asked: Asked | None = field(default=None, compare=False, repr=False)
+    abandoned: tuple[Source, ...] = ()
 
     @property
     def asked_for(self) -> str:
@@ -95,7 +98,7 @@ class Entry:
     arguments: Mapping[str, Any] = field(default_factory=dict)  # JSON
 
 
-Relation = Literal["parent", "fork", "attempt"]
+Relation = Literal["parent", "fork", "attempt", "abandoned"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +106,8 @@ class Parallel:
     """What the same action did beside an act that cannot be undone.
 
     Attributes:
-        relation: on a thread that this one was forked from, on another branch, or in an earlier attempt at the same
-            task, which asked for something else.
+        relation: on a thread that this one was forked from, on another branch, in an earlier attempt at the same
+            task, which asked for something else, or in steps that the run was taken back from.
         thread_id: where.
         arguments: with these, as JSON.
     """
@@ -112,6 +115,14 @@ class Parallel:
     relation: Relation
     thread_id: str
     key: str
+    arguments: Mapping[str, Any]  # JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """An action with its arguments, as JSON."""
+
+    action: str
     arguments: Mapping[str, Any]  # JSON
 
 
@@ -156,6 +167,10 @@ class Ledger(Protocol):
 
     async def parallel(self, intention: Intention) -> Parallel | None:
         """Return what the same action did beside this act: before the fork's parents, its forks, or an attempt."""
+        ...
+
+    async def done_since(self, thread_id: str, checkpoint_id: str) -> list[Act]:
+        """Return what a thread did to the world, or may have done, from a checkpoint on; oldest first."""
         ...
 
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
@@ -270,14 +285,25 @@ class MemoryLedger:
             return None
         for key, each in self._effects.items():
             beside = key not in intention.asked.keys and each.status != "not_done"
-            if beside and _place(each.intention) == _place(intention):
+            if beside and (relation := _relation(each.intention, intention)):
                 return Parallel(
-                    relation="attempt",
+                    relation=relation,
                     thread_id=intention.site.thread_id,
                     key=key,
                     arguments=each.intention.arguments,
                 )
         return None
+
+    async def done_since(self, thread_id: str, checkpoint_id: str) -> list[Act]:
+        """Return what a thread did to the world, or may have done, from a checkpoint on; oldest first."""
+        return [
+            Act(action=each.intention.action, arguments=each.intention.arguments)
+            for each in self._effects.values()
+            if each.intention.site.thread_id == thread_id
+            and each.intention.site.checkpoint_id >= checkpoint_id
+            and each.status != "not_done"
+            and not each.intention.reads
+        ]
 
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
         """Note a refusal, once for each intention, and tell which it is of those that its agent had in a row."""
@@ -338,6 +364,15 @@ def _standing(found: _Effect) -> Standing:
     if found.status == "not_done":
         return "new"
     return "underway" if found.underway else "in_doubt"
+
+
+def _relation(done: Intention, intention: Intention) -> Relation | None:
+    if _place(done) == _place(intention):
+        return "attempt"
+    same = done.action == intention.action and done.site.thread_id == intention.site.thread_id
+    at = done.site.checkpoint_id
+    back = same and any(each.since <= at < each.before for each in intention.abandoned)
+    return "abandoned" if back else None
 
 
 def _place(intention: Intention) -> tuple[str, str, str]:

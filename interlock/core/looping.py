@@ -6,11 +6,14 @@ send for the node `loop_guard` instead, which takes the graph back, or on. A per
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, assert_never, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.config import get_config
 from langgraph.constants import START
 from langgraph.errors import ParentCommand
 from langgraph.graph import StateGraph
@@ -25,9 +28,11 @@ from typing_extensions import TypedDict
 
 from interlock.core.actions import action
 from interlock.core.backtracking import Way, way_back, with_note
+from interlock.core.context import around_of
 from interlock.core.gate import Question, ask_person
+from interlock.core.ledger import Act, Ledger
 from interlock.core.loops import Loops, Verdict, judge
-from interlock.core.reading import checkpointer_here, read_here
+from interlock.core.reading import checkpointer_here, read_here, telling
 from interlock.core.site import here, state_here
 from interlock.core.trails import TRAIL, Place, Trail, Update, entry_of, extend, polled
 from interlock.errors import LimitReached
@@ -40,6 +45,7 @@ ABANDONED = 8
 """How many of the ways that were taken back are remembered."""
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's
+Back = Callable[..., Awaitable[Command[Any]]]
 Builder = StateGraph[Any, Any, Any, Any]
 State = TypedDict("State", {"__interlock_trail": Annotated[Trail, extend]})
 
@@ -85,17 +91,18 @@ class Guard:
         """Return whether the graph goes round in circles."""
         return judge(trail.get("steps", ()), self.loops)
 
-    async def turn(self, state: State, config: RunnableConfig) -> Command[Any]:
+    async def turn(self, state: State, runtime: Runtime[Any]) -> Command[Any]:
         """Send the graph back, on, to a person, or to where it lands; raises `LimitReached`."""
-        trail = state[TRAIL]
+        trail, config = state[TRAIL], get_config()
         found = self.verdict(trail)
         if found is None:  # the declaration was changed while it waited
             return _command(Way(goto=trail["stopped"]), {}, _turned(trail))
+        back = partial(self._back, found, trail, config, around_of(runtime).ports.ledger)
         if answer := trail.get("answer"):
-            return await self._answered(found, trail, answer, config)
+            return await self._answered(found, trail, answer, back)
         match self.loops.after(trail.get("turned", 0)):
             case "backtrack":
-                return await self._back(found, trail, config)
+                return await back()
             case "ask" if checkpointer_here(config) is not None:
                 return Command(goto=QUESTION)
             case "land" if self.land:
@@ -130,13 +137,13 @@ class Guard:
         )
 
     async def _answered(
-        self, found: Verdict, trail: Trail, answer: Mapping[str, str], config: RunnableConfig
+        self, found: Verdict, trail: Trail, answer: Mapping[str, str], back: Back
     ) -> Command[Any]:
         match answer["type"]:
             case "approve":
                 return _command(Way(goto=trail["stopped"]), {}, _turned(trail))
             case "respond":
-                return await self._back(found, trail, config, hint=answer["said"])
+                return await back(hint=answer["said"])
             case _ if self.land:
                 return Command(goto=self.land, update={TRAIL: {"becomes": _turned(trail)}})
             case _:
@@ -146,14 +153,21 @@ class Guard:
                 )
 
     async def _back(
-        self, found: Verdict, trail: Trail, config: RunnableConfig, hint: str = ""
+        self,
+        found: Verdict,
+        trail: Trail,
+        config: RunnableConfig,
+        ledger: Ledger,
+        hint: str = "",
     ) -> Command[Any]:
-        graph = self._known()
+        """Send the graph back; without a checkpoint on, from where it stopped, with its memory cleared."""
+        graph, site = self._known(), here(config)
         way = await way_back(graph, config, found.since) or Way(goto=trail["stopped"])
-        tried = [*trail.get("tried", ()), _note(found, hint)]
+        done = await ledger.done_since(site.thread_id, found.since) if found.since else []
+        tried = [*trail.get("tried", ()), _note(found, done, hint)]
         turned: Trail = {**_turned(trail), "tried": tried}
         if way.back:
-            lost = [found.since, here(config).checkpoint_id]
+            lost = [found.since, site.checkpoint_id]
             turned["abandoned"] = [*turned.get("abandoned", ()), lost][-ABANDONED:]
         return _command(way, with_note(way, graph, state_here(config), self.loops, tried), turned)
 
@@ -179,11 +193,11 @@ class _Watched(Runnable[Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run the task unless the graph goes round in circles."""
-        task = config or {}
+        task = self._told(config or {})
         if self._stops(input, task):
             return None
         try:
-            output = self._inner.invoke(input, config, **kwargs)
+            output = self._inner.invoke(input, task, **kwargs)
         except ParentCommand as command:  # of a subgraph or a tool: the node ends with it
             self._note(input, command.args[0], task)
             raise
@@ -192,21 +206,24 @@ class _Watched(Runnable[Any, Any]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run the task unless the graph goes round in circles."""
-        task = config or {}
+        task = self._told(config or {})
         if self._stops(input, task):
             return None
         try:
-            output = await self._inner.ainvoke(input, config, **kwargs)
+            output = await self._inner.ainvoke(input, task, **kwargs)
         except ParentCommand as command:
             self._note(input, command.args[0], task)
             raise
         self._note(input, output, task)
         return output
 
+    def _told(self, config: RunnableConfig) -> RunnableConfig:
+        abandoned = _trail(config).get("abandoned")
+        return telling(config, abandoned) if abandoned else config
+
     def _stops(self, given: Any, config: RunnableConfig) -> bool:
         """Send for the guard in the task's place when the steps before it went round in circles."""
-        trail = cast("Trail", read_here(TRAIL, config) or {})
-        if self._guard.verdict(trail) is None:
+        if self._guard.verdict(_trail(config)) is None:
             return False
         stopped = Send(self._node, given) if _sent(config) else self._node
         _write(config, {"stopped": stopped}, ChannelWriteEntry(f"branch:to:{GUARD}", None))
@@ -232,6 +249,10 @@ def _write(config: RunnableConfig, update: Update, *others: ChannelWriteEntry) -
     ChannelWrite.do_write(config, [ChannelWriteEntry(TRAIL, update), *others])
 
 
+def _trail(config: RunnableConfig) -> Trail:
+    return cast("Trail", read_here(TRAIL, config) or {})
+
+
 def _sent(config: RunnableConfig) -> bool:
     return tuple(config["metadata"]["langgraph_path"])[:1] == ("__pregel_push",)
 
@@ -246,7 +267,10 @@ def _command(way: Way, values: Mapping[str, Any], trail: Trail) -> Command[Any]:
     return Command(goto=way.goto, update={**values, TRAIL: {"becomes": trail}})
 
 
-def _note(found: Verdict, hint: str) -> str:
+def _note(found: Verdict, done: Sequence[Act], hint: str) -> str:
     tried = "; ".join(each["said"].rstrip(".") for each in found.circle)
     note = f"Tried before, and given up: {found} ({tried}). Go another way."
+    if done:
+        acts = (f"{each.action}({json.dumps(each.arguments, ensure_ascii=False)})" for each in done)
+        note += f" It was done, and is not to be done again: {'; '.join(acts)}."
     return f"{note} A person says: {hint}" if hint else note

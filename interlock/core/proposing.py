@@ -82,6 +82,8 @@ def _where(done: Parallel) -> str:
             return f"on thread {done.thread_id}, another branch of this one,"
         case "attempt":
             return "by an earlier attempt at this step, which asked for something else,"
+        case "abandoned":
+            return "in steps that this run was taken back from, as it went round in circles,"
         case _:
             assert_never(done.relation)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.config import get_config
+
+from interlock.core.lineage import Source
 
 # LangGraph's names for what it puts into a task's configuration; a test holds them.
 READ = "__pregel_read"
 CHECKPOINTER = "__pregel_checkpointer"
+ABANDONED = "__interlock_abandoned"
+"""Under which a loop guard tells nodes, and the graphs in them, what the run was taken back from."""
 
 
 def read_here(channel: str, config: RunnableConfig) -> Any:  # the channel's value
@@ -29,3 +34,20 @@ def checkpointer_here(config: RunnableConfig) -> BaseCheckpointSaver[Any] | None
     """Return what saves the task's graph; None without a checkpointer."""
     found = config["configurable"].get(CHECKPOINTER)
     return found if isinstance(found, BaseCheckpointSaver) else None
+
+
+def abandoned_here() -> tuple[Source, ...]:
+    """Return the parts of the running thread that the run was taken back from, by this graph or one around it."""
+    try:
+        found = get_config().get("configurable", {}).get(ABANDONED, ())
+    except RuntimeError:
+        return ()
+    return tuple(found)
+
+
+def telling(config: RunnableConfig, abandoned: Sequence[Sequence[str]]) -> RunnableConfig:
+    """Return a task's configuration that tells it, and the graphs in it, what the run was taken back from."""
+    configurable = config["configurable"]
+    sources = [Source(thread_id="", since=since, before=before) for since, before in abandoned]
+    told = (*configurable.get(ABANDONED, ()), *sources)
+    return {**config, "configurable": {**configurable, ABANDONED: told}}

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import DictRow
 from psycopg.types.json import Json
 
-from interlock.core.ledger import Entry, Intention, Parallel, Refusal, Relation, Standing
+from interlock.core.ledger import Act, Entry, Intention, Parallel, Refusal, Relation, Standing
 from interlock.core.lineage import Lineage
 from interlock.errors import DatabaseUnavailable, EffectTakenOver, InterlockError
 from interlock.postgres.divergence import diverged
@@ -113,8 +113,14 @@ class PostgresLedger:
             for row in await self._unused(intention):
                 return _beside("parent", row)
         for row in await self._fetch("beside", _values(intention)):
-            return _beside("attempt" if row["own"] else "fork", row)
+            return _beside(row["relation"], row)
         return None
+
+    async def done_since(self, thread_id: str, checkpoint_id: str) -> list[Act]:
+        """Return what a thread did to the world, or may have done, from a checkpoint on; oldest first."""
+        values = {"thread_id": thread_id, "checkpoint_id": checkpoint_id}
+        rows = await self._fetch("done_since", values)
+        return [Act(action=row["action"], arguments=row["arguments"]) for row in rows]
 
     async def refuse(self, intention: Intention, refusal: Refusal) -> int:
         """Note a refusal, once for each intention, and tell which it is of those that its agent had in a row."""
@@ -166,7 +172,9 @@ class PostgresLedger:
         asked = intention.asked
         if intention.reversible or asked is None:
             return []
-        if intention.action not in asked.earlier:  # what others leave later, no attempt before it did
+        if (
+            intention.action not in asked.earlier
+        ):  # what others leave later, no attempt before it did
             rows = await self._fetch("earlier", _values(intention))
             asked.earlier[intention.action] = frozenset(row["key"] for row in rows)
         return list(asked.earlier[intention.action] - asked.keys)
@@ -279,6 +287,8 @@ def _values(intention: Intention) -> dict[str, Any]:  # SQL values
         "reversible": intention.reversible,
         "reads": intention.reads,
         "asked": list(intention.asked.keys) if intention.asked else [],
+        "abandoned_since": [each.since for each in intention.abandoned],
+        "abandoned_before": [each.before for each in intention.abandoned],
         "verdict": stored(intention.verdict),
     }
 

@@ -30,9 +30,19 @@ on conflict (key) do update set
 where held.status = 'not_done'
 returning attempt;
 
--- earlier: what the same action did or may have done at a task
-select key from interlock.effects
-where task = %(task)s and action = %(action)s and thread_id = %(thread_id)s and status <> 'not_done';
+-- earlier: what the same action did or may have done at a task, or in steps that the run was taken back from
+select key from interlock.effects e
+where action = %(action)s and thread_id = %(thread_id)s and status <> 'not_done' and (
+    task = %(task)s or exists (
+        select from unnest(%(abandoned_since)s::text[], %(abandoned_before)s::text[]) as a (since, before)
+        where e.checkpoint_id >= a.since and e.checkpoint_id < a.before
+    )
+);
+
+-- done_since: what a thread did to the world, or may have done, from a checkpoint on
+select action, arguments from interlock.effects
+where thread_id = %(thread_id)s and checkpoint_id >= %(checkpoint_id)s and status <> 'not_done' and not reads and source is null
+order by number;
 
 -- standing: how an effect stands, whether its performer lives, and whether a person was asked about it
 select e.key, e.status, e.attempt, e.request, e.arguments, e.result, e.error,
@@ -72,13 +82,18 @@ where e.action = %(action)s and e.status <> 'not_done'
     and not exists (select from interlock.effects used where used.thread_id = %(thread_id)s and used.source = e.key)
 order by e.number;
 
--- beside: what the same action did in an earlier attempt at a task, or on another branch of its thread
-select e.key, e.thread_id, e.arguments, e.thread_id = %(thread_id)s as own
+-- beside: what the same action did in an earlier attempt at a task, in steps taken back, or on another branch of its thread
+select e.key, e.thread_id, e.arguments, case
+    when e.thread_id <> %(thread_id)s then 'fork' when e.task = %(task)s then 'attempt' else 'abandoned' end as relation
 from interlock.effects e
 where e.action = %(action)s and e.status <> 'not_done' and (
     (
-        e.thread_id = %(thread_id)s and e.task = %(task)s and e.key <> all(%(asked)s::text[])
-        and cardinality(%(asked)s::text[]) > 0
+        e.thread_id = %(thread_id)s and e.key <> all(%(asked)s::text[]) and cardinality(%(asked)s::text[]) > 0 and (
+            e.task = %(task)s or exists (
+                select from unnest(%(abandoned_since)s::text[], %(abandoned_before)s::text[]) as a (since, before)
+                where e.checkpoint_id >= a.since and e.checkpoint_id < a.before
+            )
+        )
     )
     or (e.source is null and e.thread_id in (select interlock.branches(%(thread_id)s)))
 )
