@@ -12,6 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 
 from interlock.core.budget import Limits
+from interlock.core.guarding import guard_nodes
 from interlock.core.looping import Guard
 from interlock.core.loops import Loops
 from interlock.core.sync import sync_too
@@ -50,6 +51,8 @@ def bounded(
     builder: StateGraph[StateT, ContextT, InputT, OutputT], declaration: Declaration, *, name: str
 ) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
     """Compile a graph, without a checkpointer, so that it keeps what it declares; for `ainvoke` and `invoke`."""
+    if builder not in _DECLARED:
+        guard_nodes(builder, graph=name)
     _DECLARED[builder] = declaration
     guard = (
         Guard(graph=name, loops=declaration.loops, land=declaration.land)

@@ -1,0 +1,161 @@
+"""Wall time at work: one clock a run, however many of its branches work at once; charged while it runs.
+
+What waits for a person, or has no process, takes none: there is no clock then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+from interlock.core.budget import Amounts, Budgets, Scope, Unit, shown, usable
+from interlock.errors import BudgetSpent, InterlockError
+
+CHARGE_SECONDS = 2.0
+"""How often time is charged: what a killed process took since then is not."""
+
+GRACE = 1.0
+"""Seconds in which a run may land where nothing is kept back for that."""
+
+SHORTEST = 0.01
+SLACK = 0.05
+"""Seconds by which what was charged may lag behind the clock that says that the time is up."""
+
+Stop = Callable[[Exception], None]
+Now = Callable[[], float]
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkClock:
+    """The time that a run is at work, and who is told when it is used up.
+
+    Attributes:
+        budgets: where it is charged.
+        scopes: whose time it is; what they keep is for the landing.
+        lands: whether the graph has a node to land at.
+        stop: what ends the run when all of its time is used up, what was kept too.
+    """
+
+    budgets: Budgets
+    scopes: Sequence[Scope]
+    lands: bool = False
+    stop: Stop | None = None
+    now: Now = time.monotonic
+    _since: float = 0.0
+    _soft: float = math.inf  # when the part that is not kept back ends
+    _hard: float = math.inf  # when all of it ends
+    _nodes: list[tuple[Stop, bool]] = field(default_factory=list)
+    _users: int = 0
+    _ticking: asyncio.Task[None] | None = None
+    _known: BudgetSpent | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Let the time run for the length of a block; blocks that lie within each other, or side by side, are one."""
+        self._users += 1
+        if self._users == 1:
+            self._since = self.now()
+            await self._look()
+            self._ticking = asyncio.get_running_loop().create_task(self._tick())
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if self._users == 0:
+                await self._halt()
+
+    @contextmanager
+    def node(self, interrupt: Stop, *, landing: bool = False) -> Iterator[None]:
+        """Interrupt a node when the time is used up; raises `BudgetSpent` when it is by now.
+
+        Args:
+            interrupt: raises an error in the node.
+            landing: whether the node may use what is kept for the landing.
+        """
+        if self.now() >= self._end(landing=landing):
+            raise self._error()
+        entry = (interrupt, landing)
+        self._nodes.append(entry)
+        try:
+            yield
+        finally:
+            self._nodes.remove(entry)
+
+    async def _halt(self) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.wait([self._ticking])
+        with suppress(InterlockError):  # what cannot be charged now ends no run
+            await asyncio.shield(self._charge())
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._pause())
+            with suppress(InterlockError):  # it is charged the next time
+                await self._charge()
+                await self._look()
+                if self.now() >= self._end(landing=False):
+                    await self._find_out()
+            self._tell()
+
+    def _pause(self) -> float:
+        now = self.now()
+        ends = [end - now for end in (self._end(landing=False), self._hard) if end > now]
+        return max(SHORTEST, min([CHARGE_SECONDS, *ends]))
+
+    def _tell(self) -> None:
+        now = self.now()
+        for interrupt, landing in tuple(self._nodes):
+            if now >= self._end(landing=landing):
+                interrupt(self._error())
+        if now >= self._hard and self.stop is not None:
+            self.stop(self._error())
+
+    def _end(self, *, landing: bool) -> float:
+        return self._hard if landing or not self.lands else self._soft
+
+    async def _charge(self) -> None:
+        now = self.now()
+        await self.budgets.charge(self.scopes, Amounts(seconds=now - self._since))
+        self._since = now
+
+    async def _look(self) -> None:
+        """Find out until when the time suffices; others may use up what a thread, a graph or a tenant has."""
+        now = self.now()
+        all_of_it = [replace(scope, keep=0.0) for scope in self.scopes]
+        soft, hard = await self._left(self.scopes), await self._left(all_of_it)
+        grace = GRACE if self.lands and not any(scope.keep for scope in self.scopes) else 0.0
+        self._soft = now + soft
+        self._hard = now + hard + grace if hard else min(self._hard, now + grace)
+
+    async def _left(self, scopes: Sequence[Scope]) -> float:
+        left: Mapping[Unit, float] = await self.budgets.left(scopes)
+        return left.get("seconds", math.inf)
+
+    async def _find_out(self) -> None:
+        """Find out whose time is used up."""
+        for scope in self.scopes:
+            account = await self.budgets.account(scope.kind, scope.name)
+            limit = scope.limits(account.limits).seconds
+            taken = (account.spent + account.held).seconds
+            keep = scope.keep if self.lands else 0.0
+            if limit is not None and taken + SLACK >= usable(limit, keep, "seconds"):
+                self._known = _spent(scope, limit, taken)
+                return
+
+    def _error(self) -> BudgetSpent:
+        return self._known or _spent(self.scopes[0], None, None)
+
+
+def _spent(scope: Scope, limit: float | None, taken: float | None) -> BudgetSpent:
+    of = f" {shown('seconds', taken)} of {shown('seconds', limit)}" if limit and taken else ""
+    return BudgetSpent(
+        f"The time at work of {scope} is used up{':' if of else ''}{of}.",
+        hint=f"Raise it (`interlock budget set {scope} seconds=…`), then resume the thread.",
+        scope=str(scope),
+        unit="seconds",
+    )

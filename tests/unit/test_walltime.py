@@ -1,0 +1,140 @@
+"""The clock of a run at work: what it charges, whom it interrupts, and what it keeps back for landing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from interlock.core.budget import Amounts, Limits, Scope
+from interlock.core.budget_memory import MemoryBudgets
+from interlock.core.interrupting import Interruptible
+from interlock.core.walltime import WorkClock
+from interlock.errors import BudgetSpent
+
+PATIENCE = 10
+
+
+def scope(seconds: float | None = None, keep: float = 0.0) -> Scope:
+    return Scope(kind="run", name="r", default=Limits(seconds=seconds), keep=keep)
+
+
+async def taken(budgets: MemoryBudgets) -> float:
+    return (await budgets.account("run", "r")).spent.seconds
+
+
+async def hang(clock: WorkClock, *, landing: bool = False) -> None:
+    """A node that never ends by itself."""
+    async with Interruptible() as block, asyncio.timeout(PATIENCE):
+        with clock.node(block.interrupt, landing=landing):
+            await asyncio.Event().wait()
+
+
+async def test_time_at_work_is_charged() -> None:
+    """Two nodes that work at the same time take it once."""
+    budgets = MemoryBudgets()
+    clock = WorkClock(budgets=budgets, scopes=[scope()])
+
+    began = time.monotonic()
+    async with clock.running():
+        await asyncio.gather(asyncio.sleep(0.1), asyncio.sleep(0.1))
+    took = time.monotonic() - began
+
+    assert 0.1 <= await taken(budgets) <= took
+
+
+async def test_it_is_charged_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed loses no more than what it took since the last time."""
+    monkeypatch.setattr("interlock.core.walltime.CHARGE_SECONDS", 0.02)
+    budgets = MemoryBudgets()
+    async with WorkClock(budgets=budgets, scopes=[scope()]).running():
+        async with asyncio.timeout(PATIENCE):
+            while await taken(budgets) < 0.1:  # noqa: ASYNC110  # nobody tells of it
+                await asyncio.sleep(0.01)
+
+
+async def test_the_deadline_interrupts_what_is_under_way() -> None:
+    """Whatever the node waits for is cancelled, and the node raises what was spent and of what."""
+    budgets = MemoryBudgets()
+    clock = WorkClock(budgets=budgets, scopes=[scope(0.1)])
+
+    async with clock.running():
+        with pytest.raises(
+            BudgetSpent, match=r"of run r is used up: 0\.1 seconds of 0\.1"
+        ) as raised:
+            await hang(clock)
+
+    assert (raised.value.scope, raised.value.unit) == ("run r", "seconds")
+
+
+async def test_what_was_taken_before_counts() -> None:
+    """A later attempt has only what is left; with nothing left its first node is refused."""
+    budgets = MemoryBudgets()
+    await budgets.charge([scope()], Amounts(seconds=7))
+
+    clock = WorkClock(budgets=budgets, scopes=[scope(7)])
+    async with clock.running():
+        with pytest.raises(BudgetSpent):
+            await hang(clock)
+
+
+async def test_the_share_is_for_the_landing() -> None:
+    """At its part of the time a node is interrupted; the landing then has the rest, and no more."""
+    budgets, stopped = MemoryBudgets(), asyncio.Event()
+    clock = WorkClock(
+        budgets=budgets,
+        scopes=[scope(0.4, keep=0.5)],
+        lands=True,
+        stop=lambda error: stopped.set(),
+    )
+
+    began = time.monotonic()
+    async with clock.running():
+        with pytest.raises(BudgetSpent):
+            await hang(clock)
+        worked = time.monotonic() - began
+        with pytest.raises(BudgetSpent):
+            await hang(clock, landing=True)
+        landed = time.monotonic() - began
+        await stopped.wait()
+
+    assert 0.2 <= worked < 0.35
+    assert 0.4 <= landed < 0.6
+
+
+async def test_time_of_others_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another run takes of the same thread meanwhile is not there for this one."""
+    monkeypatch.setattr("interlock.core.walltime.CHARGE_SECONDS", 0.02)
+    budgets = MemoryBudgets()
+    clock = WorkClock(budgets=budgets, scopes=[scope(60)])
+
+    async with clock.running():
+        await budgets.charge([scope()], Amounts(seconds=60))
+        with pytest.raises(BudgetSpent):
+            await hang(clock)
+
+
+async def test_no_limit_interrupts_nothing() -> None:
+    """A run without a limit is charged, and never stopped."""
+    clock = WorkClock(budgets=MemoryBudgets(), scopes=[scope()])
+    async with clock.running(), Interruptible() as block:
+        with clock.node(block.interrupt):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_landing_has_a_moment_where_nothing_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A graph that lands without a share of its own is given a short time for it, once."""
+    monkeypatch.setattr("interlock.core.walltime.GRACE", 0.2)
+    clock = WorkClock(budgets=MemoryBudgets(), scopes=[scope(0.1)], lands=True)
+
+    began = time.monotonic()
+    async with clock.running():
+        with pytest.raises(BudgetSpent):
+            await hang(clock)
+        with pytest.raises(BudgetSpent):
+            await hang(clock, landing=True)
+
+    assert 0.3 <= time.monotonic() - began < 0.5
