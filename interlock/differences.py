@@ -121,6 +121,8 @@ def _unnamed(value: Any) -> Any:  # a value of any graph's state
         return value.model_copy(update={"id": None}) if _made_up(value.id) else value
     if isinstance(value, Mapping):
         return {key: _unnamed(each) for key, each in value.items()}
+    if isinstance(value, str) and value.startswith("message:"):  # a source of a note
+        return "message:" if _made_up(value.removeprefix("message:")) else value
     return [_unnamed(each) for each in value] if isinstance(value, list) else value
 
 

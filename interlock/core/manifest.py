@@ -7,7 +7,6 @@ checkpoint, so neither pruning nor a fork can part a note from what it came from
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -20,6 +19,8 @@ from interlock.errors import ObjectiveChanged, UsageError
 Section = Literal["decisions", "facts", "questions", "failures", "pending"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 VERSION: Literal[1] = 1
+SOURCES = 20
+"""Sources that one note may name when the same was said again and again; one would do."""
 
 Plain = dict[str, Any]  # JSON
 
@@ -28,7 +29,7 @@ class Note(BaseModel):
     """One thing that is remembered.
 
     Attributes:
-        id: made of the text and the sources: the same note has the same id in each attempt.
+        id: its number on the thread, as `n17`: short for the model, and the same in each attempt and replay.
         text: a sentence.
         sources: where it came from: `message:ID`, `tool_call:ID`, `passage:COLLECTION/DOCUMENT/START-END`,
             `checkpoint:ID`, or the id of a note that it took the place of.
@@ -39,13 +40,6 @@ class Note(BaseModel):
     id: str
     text: str
     sources: tuple[str, ...] = Field(min_length=1)
-
-    @classmethod
-    def of(cls, text: str, sources: Sequence[str]) -> Note:
-        """Return a note with its id."""
-        unique = tuple(dict.fromkeys(sources))
-        digest = hashlib.sha256("\0".join((text, *unique)).encode()).hexdigest()
-        return cls(id=f"n{digest[:10]}", text=text, sources=unique)
 
 
 class Manifest(BaseModel):
@@ -60,7 +54,8 @@ class Manifest(BaseModel):
         questions: what is not known yet.
         failures: what was tried, and why it failed.
         pending: what is still to be done.
-        shown_as: id of the message that shows the manifest to the model; empty while there is none.
+        shown_as: the message that shows the manifest to the model, as `message:ID`; empty while there is none.
+        made: how many notes were ever made; numbers them.
         folds: how often messages were folded.
         folded: how many messages were folded.
         dropped: how many notes were refused because they named no valid source.
@@ -79,6 +74,7 @@ class Manifest(BaseModel):
     failures: tuple[Note, ...] = ()
     pending: tuple[Note, ...] = ()
     shown_as: str = ""
+    made: int = 0
     folds: int = 0
     folded: int = 0
     dropped: int = 0
@@ -94,6 +90,22 @@ class Manifest(BaseModel):
         """Return a copy with other notes in one section."""
         return self.model_copy(update={section: tuple(notes)})
 
+    def numbered(self, text: str, sources: Sequence[str]) -> tuple[Manifest, Note]:
+        """Return a new note with the next id, and a copy that has given the id away."""
+        unique = tuple(dict.fromkeys(sources))
+        note = Note(id=f"n{self.made + 1}", text=" ".join(text.split()), sources=unique)
+        return self.model_copy(update={"made": self.made + 1}), note
+
+    def noting(self, section: Section, text: str, sources: Sequence[str]) -> Manifest:
+        """Return a copy with one more note; one that says the same already is given its sources instead."""
+        manifest, note = self.numbered(text, sources)
+        notes = self.notes(section)
+        again = next((at for at, each in enumerate(notes) if _same(each, note)), None)
+        if again is None:
+            return manifest.with_notes(section, [*notes, note])
+        changed = _said_again(notes[again], note)
+        return self.with_notes(section, [*notes[:again], changed, *notes[again + 1 :]])
+
     def all_notes(self) -> list[Note]:
         """Return the notes of all sections."""
         return [note for section in SECTIONS for note in self.notes(section)]
@@ -101,6 +113,17 @@ class Manifest(BaseModel):
     def stored(self) -> Plain:
         """Return it as the state holds it."""
         return self.model_dump(mode="json")
+
+
+def _same(one: Note, other: Note) -> bool:
+    first, second = (each.text.casefold().rstrip(".") for each in (one, other))
+    return first == second
+
+
+def _said_again(first: Note, again: Note) -> Note:
+    """Return the first note with the other's sources too; it keeps its id, by which others may name it."""
+    sources = tuple(dict.fromkeys((*first.sources, *again.sources)))
+    return first.model_copy(update={"sources": sources[: max(SOURCES, len(first.sources))]})
 
 
 def read_manifest(stored: Mapping[str, Any] | None) -> Manifest | None:

@@ -6,7 +6,7 @@ back, over as many folds as there were, to messages in the archive.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from langchain_core.messages import AnyMessage, ToolMessage
@@ -16,8 +16,6 @@ from interlock.core.remembering import Condensed, Folding, Found
 
 MOST = 40
 """Notes that one section may hold."""
-SOURCES = 20
-"""Sources that one note may name when the same was said again; one would do."""
 
 _DONE_WITH: tuple[Section, ...] = ("questions", "pending")
 """What may be set aside without a note in its place: it was answered, or done."""
@@ -42,20 +40,17 @@ def merge(manifest: Manifest, folding: Folding, messages: Sequence[AnyMessage]) 
         messages: the messages that it was shown, numbered from 1.
     """
     known = _numbered(manifest)
+    valid = [each for each in _all_found(folding, messages) if each.sources]
+    count = sum(len(folding.found(section)) for section in SECTIONS)
     gone = {each for each in folding.settled if each in known and known[each][0] in _DONE_WITH}
-    added: dict[Section, list[Note]] = {section: [] for section in SECTIONS}
-    dropped = 0
-    for section, found in _all_found(folding):
-        sources, replaced = _sources(found, section, messages), _replaced(found, section, known)
-        if not sources or not found.text.strip():
-            dropped += 1
-            continue
-        added[section].append(_note(found, [known[each][1].id for each in replaced], sources))
-        gone.update(replaced)
-    retired = tuple(known[each][1] for each in sorted(gone))
-    kept = _with(_without(manifest, retired), added)
-    counted = kept.model_copy(update={"dropped": manifest.dropped + dropped})
-    return Merged(manifest=counted, retired=retired)
+    gone |= {number for each in valid for number in each.replaced(known)}
+    retired = tuple(known[number][1] for number in sorted(gone))
+    kept = _without(manifest, retired)
+    for each in valid:
+        names = [known[number][1].id for number in each.replaced(known)]
+        kept = kept.noting(each.section, each.found.text, [*names, *each.sources])
+    dropped = manifest.dropped + count - len(valid)
+    return Merged(manifest=kept.model_copy(update={"dropped": dropped}), retired=retired)
 
 
 _Numbered = Mapping[int, tuple[Section, Note]]
@@ -66,36 +61,33 @@ def _numbered(manifest: Manifest) -> _Numbered:
     return dict(enumerate(pairs, start=1))
 
 
-def _all_found(folding: Folding) -> Iterator[tuple[Section, Found]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Noted:
+    """Something that a model found, for a section, with the sources of it that are there."""
+
+    section: Section
+    found: Found
+    sources: tuple[str, ...]
+
+    def replaced(self, known: _Numbered) -> list[int]:
+        """Return the notes that it may stand in for: of its own section, or what it answers."""
+        homes = (self.section, *_DONE_WITH)
+        numbers = dict.fromkeys(self.found.replaces)
+        return [each for each in numbers if each in known and known[each][0] in homes]
+
+
+def _all_found(folding: Folding, messages: Sequence[AnyMessage]) -> Iterator[_Noted]:
     for section in SECTIONS:
         for found in folding.found(section):
-            yield section, found
+            yield _Noted(section=section, found=found, sources=_sources(found, section, messages))
 
 
-def _replaced(found: Found, section: Section, known: _Numbered) -> list[int]:
-    """Return the notes that a new one may stand in for: of its own section, or what it answers."""
-    homes = (section, *_DONE_WITH)
-    return [
-        each for each in dict.fromkeys(found.replaces) if each in known and known[each][0] in homes
-    ]
-
-
-def _sources(found: Found, section: Section, messages: Sequence[AnyMessage]) -> list[str]:
+def _sources(found: Found, section: Section, messages: Sequence[AnyMessage]) -> tuple[str, ...]:
     """Return the sources that are there; none where only tools say what nobody but the agent may decide."""
     named = [messages[each - 1] for each in found.sources if 1 <= each <= len(messages)]
     if section in _NEVER_FROM_TOOLS and all(isinstance(each, ToolMessage) for each in named):
-        return []
-    return [f"message:{each.id}" for each in named]
-
-
-def _note(found: Found, replaced: Sequence[str], sources: Sequence[str]) -> Note:
-    return Note.of(" ".join(found.text.split()), [*replaced, *sources])
-
-
-def _with(manifest: Manifest, added: Mapping[Section, Sequence[Note]]) -> Manifest:
-    for section, notes in added.items():
-        manifest = manifest.with_notes(section, _unique([*manifest.notes(section), *notes]))
-    return manifest
+        return ()
+    return tuple(f"message:{each.id}" for each in named) if found.text.strip() else ()
 
 
 def _without(manifest: Manifest, retired: Sequence[Note]) -> Manifest:
@@ -106,22 +98,6 @@ def _without(manifest: Manifest, retired: Sequence[Note]) -> Manifest:
     return manifest
 
 
-def _unique(notes: Iterable[Note]) -> list[Note]:
-    """Return notes so that none says what an earlier one says; that one is given its sources."""
-    found: dict[str, Note] = {}
-    for note in notes:
-        key = " ".join(note.text.casefold().split()).rstrip(".")
-        first = found.get(key)
-        found[key] = note if first is None else _said_again(first, note)
-    return list(found.values())
-
-
-def _said_again(first: Note, again: Note) -> Note:
-    """Return the first note with the other's sources too; it keeps its id, by which others may name it."""
-    sources = tuple(dict.fromkeys((*first.sources, *again.sources)))
-    return first.model_copy(update={"sources": sources[: max(SOURCES, len(first.sources))]})
-
-
 def condense(manifest: Manifest, section: Section, condensed: Condensed) -> Merged:
     """Put joined notes in the place of those that they stand for; the others stay."""
     numbered = dict(enumerate(manifest.notes(section), start=1))
@@ -130,8 +106,8 @@ def condense(manifest: Manifest, section: Section, condensed: Condensed) -> Merg
     for each in condensed.notes:
         covered = sorted({number for number in each.notes if number in numbered} - gone)
         if len(covered) > 1 and each.text.strip():
-            text, names = " ".join(each.text.split()), [numbered[at].id for at in covered]
-            joined[covered[0]] = Note.of(text, names)
+            names = [numbered[at].id for at in covered]
+            manifest, joined[covered[0]] = manifest.numbered(each.text, names)
             gone.update(covered)
     notes = [
         joined.get(at, note) for at, note in numbered.items() if at in joined or at not in gone
@@ -148,7 +124,7 @@ def shorten(manifest: Manifest, most: int) -> Merged:
         if len(notes) > most:
             old, new = notes[: len(notes) - most + 1], notes[len(notes) - most + 1 :]
             text = f"Older notes on {section} were set aside; their originals can be read."
-            index = Note.of(text, [note.id for note in old])
+            manifest, index = manifest.numbered(text, [note.id for note in old])
             manifest = manifest.with_notes(section, [index, *new])
             retired += old
     return Merged(manifest=manifest, retired=tuple(retired))

@@ -17,13 +17,18 @@ def message_of(manifest: Manifest, others: Sequence[AnyMessage]) -> HumanMessage
     It is a human message: what came from tools must not speak with the system's voice. The objective stands in it
     unless the message that it came from is among the others.
     """
-    others = [each for each in others if each.id != manifest.shown_as]  # a borrowed id
+    others = [each for each in others if each.id != shown_id(manifest)]  # a borrowed id
     stands = any(manifest.objective_source == f"message:{each.id}" for each in others)
     objective = [] if stands else [f"Objective, word for word:\n{manifest.objective}\n"]
     notes = [text for section in SECTIONS if (text := _section(manifest, section))]
     data = as_data("\n".join(notes) or "(nothing)", source="notes on earlier messages")
     text = "\n".join([*objective, _HEADING, data])
-    return HumanMessage(text, id=manifest.shown_as, additional_kwargs=dict(_MARK))
+    return HumanMessage(text, id=shown_id(manifest), additional_kwargs=dict(_MARK))
+
+
+def shown_id(manifest: Manifest) -> str:
+    """Return the id of the message that shows a manifest; empty while none does."""
+    return manifest.shown_as.removeprefix("message:")
 
 
 def shows_manifest(message: AnyMessage) -> bool:

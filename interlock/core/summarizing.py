@@ -35,7 +35,7 @@ from interlock.core.remembering import (
     listed_section,
     seen,
 )
-from interlock.core.reminding import message_of, notes_size, shows_manifest
+from interlock.core.reminding import message_of, notes_size, shown_id, shows_manifest
 from interlock.core.structured import ask
 from interlock.errors import ModelFailed, OutputInvalid, UsageError
 
@@ -95,7 +95,7 @@ def summarize(
             if displaced in state.get("archive", []):  # a client sent it again: it is folded
                 return {"messages": [message_of(manifest, messages)]}
             manifest = manifest.model_copy(update={"shown_as": ""})
-        folded = to_fold(messages, bounds, shown_as=manifest.shown_as)
+        folded = to_fold(messages, bounds, shown_as=shown_id(manifest))
         if not folded:
             return {}
         context = _context(runtime, model)
@@ -120,13 +120,13 @@ def _refuse_nameless(messages: Sequence[AnyMessage]) -> None:
 
 def _originals(state: Conversation, manifest: Manifest) -> list[AnyMessage]:
     """Return the archive and the conversation, without the message that took a folded one's id."""
-    said = [each for each in state["messages"] if each.id != manifest.shown_as]
+    said = [each for each in state["messages"] if each.id != shown_id(manifest)]
     return [*state.get("archive", []), *said]
 
 
 def _displaced(manifest: Manifest, messages: Sequence[AnyMessage]) -> AnyMessage | None:
     """Return what stands where the manifest was shown, if it is another message."""
-    there = (each for each in messages if manifest.shown_as and each.id == manifest.shown_as)
+    there = (each for each in messages if each.id == shown_id(manifest))
     return next((each for each in there if not shows_manifest(each)), None)
 
 
@@ -204,7 +204,7 @@ def _update(
 def _counted(manifest: Manifest, folded: Sequence[AnyMessage], by: str) -> Manifest:
     return manifest.model_copy(
         update={
-            "shown_as": manifest.shown_as or str(folded[0].id),
+            "shown_as": manifest.shown_as or f"message:{folded[0].id}",
             "folds": manifest.folds + 1,
             "folded": manifest.folded + len(folded),
             "by": by,

@@ -108,7 +108,7 @@ def test_the_objective_stands_there_also_when_its_own_id_was_borrowed() -> None:
     run(graph, *TALK)
     values = run(graph, big("a4"), big("a5"))
 
-    assert (values["manifest"]["shown_as"], values["manifest"]["folds"]) == ("h", 2)
+    assert (values["manifest"]["shown_as"], values["manifest"]["folds"]) == ("message:h", 2)
     assert shown(values).text.startswith(f"Objective, word for word:\n{OBJECTIVE}\n")
 
 
@@ -137,7 +137,11 @@ def test_another_message_under_the_notes_id_is_not_lost() -> None:
 
 def shown(values: Mapping[str, Any]) -> AnyMessage:
     """The message that shows the manifest."""
-    (found,) = [each for each in values["messages"] if each.id == values["manifest"]["shown_as"]]
+    (found,) = [
+        each
+        for each in values["messages"]
+        if f"message:{each.id}" == values["manifest"]["shown_as"]
+    ]
     assert isinstance(found, HumanMessage)
     return found
 
@@ -161,11 +165,7 @@ def test_the_agent_is_shown_what_it_needs() -> None:
     """The notes stand in the conversation as data, after the system message."""
     values = run(compiled(), SystemMessage("You read.", id="s"), HumanMessage(OBJECTIVE, id="h"))
 
-    assert [each.id for each in values["messages"]][:3] == [
-        "s",
-        "h",
-        values["manifest"]["shown_as"],
-    ]
+    assert [each.id for each in values["messages"]][:3] == ["s", "h", shown(values).id]
     assert "lamp" in shown(values).text
     assert "[data " in shown(values).text
 

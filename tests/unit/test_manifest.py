@@ -97,7 +97,7 @@ def remembered() -> Manifest:
     """One note in each section: numbers 1 to 5 in the order of the sections."""
     manifest = Manifest(objective="o")
     for section in SECTIONS:
-        manifest = manifest.with_notes(section, [Note.of(f"old {section}", [f"message:{section}"])])
+        manifest = manifest.noting(section, f"old {section}", [f"message:{section}"])
     return manifest
 
 
@@ -113,30 +113,34 @@ def test_answered_questions_and_done_work_are_set_aside() -> None:
 def test_a_correction_takes_the_place_of_a_note_and_names_it() -> None:
     """A fact may replace a fact and answer a question; it replaces no decision."""
     new = Found(text="It stands at 32 m.", sources=[3], replaces=[1, 2, 3, 77])
-    before = remembered()
-    merged = merge(before, folding(facts=[new]), MESSAGES)
+    merged = merge(remembered(), folding(facts=[new]), MESSAGES)
     fact = merged.manifest.facts[0]
 
     assert texts(merged.retired) == ["old facts", "old questions"]
     assert texts(merged.manifest.decisions) == ["old decisions"]
-    assert fact.sources == (before.facts[0].id, before.questions[0].id, "message:t")
+    assert fact.sources == ("n2", "n3", "message:t")
 
 
 def test_what_is_said_again_is_one_note() -> None:
     """It keeps its id and is given the new source."""
-    before = Manifest(objective="o", facts=(Note.of("The Lamp  is lit.", ["message:x"]),))
+    before = Manifest(objective="o").noting("facts", "The Lamp  is lit.", ["message:x"])
     again = folding(facts=[Found(text="the lamp is lit", sources=[3])])
     facts = merge(before, again, MESSAGES).manifest.facts
 
-    assert [(note.id, note.sources) for note in facts] == [
-        (before.facts[0].id, ("message:x", "message:t"))
-    ]
+    assert [(note.id, note.sources) for note in facts] == [("n1", ("message:x", "message:t"))]
+
+
+def with_facts(count: int) -> Manifest:
+    """A manifest of so many facts, each from a message of its own."""
+    manifest = Manifest(objective="o")
+    for number in range(1, count + 1):
+        manifest = manifest.noting("facts", f"fact {number}", [f"message:{number}"])
+    return manifest
 
 
 def test_joined_notes_stand_for_others_and_the_rest_stay() -> None:
     """A sentence that stands for one note or for none changes nothing; no note is joined twice."""
-    notes = [Note.of(f"fact {number}", [f"message:{number}"]) for number in range(1, 6)]
-    manifest = Manifest(objective="o", facts=tuple(notes))
+    manifest = with_facts(5)
     answer = Condensed(
         notes=[
             Joined(text="one and three", notes=[3, 1]),
@@ -147,15 +151,13 @@ def test_joined_notes_stand_for_others_and_the_rest_stay() -> None:
     merged = condense(manifest, "facts", answer)
 
     assert texts(merged.manifest.facts) == ["one and three", "fact 2", "fact 4", "fact 5"]
-    assert merged.manifest.facts[0].sources == (notes[0].id, notes[2].id)
+    assert merged.manifest.facts[0].sources == ("n1", "n3")
     assert texts(merged.retired) == ["fact 1", "fact 3"]
 
 
 def test_a_long_section_is_shortened_by_its_oldest() -> None:
     """What is set aside is named by one note, also when that is set aside in its turn."""
-    manifest = Manifest(objective="o")
-    notes = [Note.of(f"fact {number}", [f"message:{number}"]) for number in range(MOST + 5)]
-    first = shorten(manifest.with_notes("facts", notes), MOST)
+    first = shorten(with_facts(MOST + 5), MOST)
     second = shorten(first.manifest, 2)
     state = {
         "manifest": second.manifest.stored(),
@@ -163,9 +165,9 @@ def test_a_long_section_is_shortened_by_its_oldest() -> None:
     }
 
     assert len(first.manifest.facts) == MOST
-    assert texts(second.manifest.facts)[1:] == [f"fact {MOST + 4}"]
+    assert texts(second.manifest.facts)[1:] == [f"fact {MOST + 5}"]
     assert sorted(leaves(state, second.manifest.facts[0].id)) == sorted(
-        f"message:{number}" for number in range(MOST + 4)
+        f"message:{number}" for number in range(1, MOST + 5)
     )
 
 
