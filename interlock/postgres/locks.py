@@ -7,6 +7,7 @@ import select
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -18,11 +19,17 @@ from interlock.postgres.queries import load
 from interlock.postgres.schema import DEFAULT, schema_of
 
 SQL = load("runs")
+FOLDS = load("retention")
 SEED = 0x1E7E
 """Of the hash that makes a thread's id the key of its lock: 64 bits, so that two threads do not share one."""
 
 OWNER_SEED = 7919
 """The same for the lock of a session's own name; `interlock.lives` in the database knows it."""
+
+FOLDING = 0xF01D
+"""Makes the seed for the lock of who folds a thread: a run that comes meanwhile waits a moment."""
+
+FOLDING_SECONDS = 0.02
 
 HOLDER = "interlock threads"
 """What a connection that holds threads calls itself, so that they can be counted."""
@@ -87,7 +94,7 @@ class ThreadLocks:
         async with self._guard:
             connection = await self._open()
             # The same session may take the same lock twice, so our own threads are looked up first.
-            if thread_id in self._held or not await _locked(connection, thread_id):
+            if thread_id in self._held or not await _got(connection, thread_id):
                 raise ThreadBusy(
                     f"Thread {thread_id} is being run by another process.",
                     hint="Wait for it, or stop it; `interlock status` shows it.",
@@ -152,6 +159,34 @@ async def held(pool: Pool, thread_ids: Sequence[str]) -> set[str]:
         values = {"seed": _seed(connection), "thread_ids": list(thread_ids)}
         rows = await fetch(connection, SQL["locked_threads"], values)
     return {row["thread_id"] for row in rows}
+
+
+async def try_fold(connection: Connection, thread_id: str) -> bool:
+    """Hold a thread until the end of the transaction, so that nobody runs or forks it; False when a run holds it."""
+    await fetch(connection, FOLDS["shut_out"], _folding(connection, thread_id))
+    values = {"seed": _seed(connection), "thread_id": thread_id}
+    return bool((await fetch(connection, FOLDS["try_thread"], values))[0]["locked"])
+
+
+async def stay(connection: Connection, thread_id: str) -> None:
+    """Let nothing of a thread be folded until the end of the transaction; what is being folded is waited for."""
+    await fetch(connection, FOLDS["stay"], _folding(connection, thread_id))
+
+
+async def _got(connection: Connection, thread_id: str) -> bool:
+    while not await _locked(connection, thread_id):
+        values = _folding(connection, thread_id)
+        folding = await fetch(
+            connection, SQL["locked_threads"], {"seed": values["seed"], "thread_ids": [thread_id]}
+        )
+        if not folding:
+            return await _locked(connection, thread_id)  # it may have ended just now
+        await asyncio.sleep(FOLDING_SECONDS)
+    return True
+
+
+def _folding(connection: Connection, thread_id: str) -> dict[str, Any]:  # SQL values
+    return {"seed": _seed(connection) ^ FOLDING, "thread_id": thread_id}
 
 
 async def _locked(connection: Connection, thread_id: str) -> bool:
