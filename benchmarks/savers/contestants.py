@@ -52,7 +52,7 @@ async def stock_alone(url: str) -> AsyncIterator[Saver]:
 @asynccontextmanager
 async def ours(url: str) -> AsyncIterator[Saver]:
     """Open Interlock's saver."""
-    from interlock.postgres import Checkpointer
+    from interlock.postgres.checkpointer import Checkpointer
 
     async with Checkpointer.from_conn_string(url) as saver:
         await saver.setup()
