@@ -27,6 +27,7 @@ from interlock.core.doubt import doubts
 from interlock.core.kills import Kill, KillGuard
 from interlock.core.replaying import RecordingGuard
 from interlock.core.runs import OpenQuestion, Run, RunStatus
+from interlock.core.stepping import LOOKED_AT, circle_of, reached
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
 from interlock.errors import AnswerRefused, InterlockError, Killed, LimitReached, ResumeRefused
@@ -127,9 +128,23 @@ class Execution:
                 self._ended = await self._end(killed)
                 return
             raised = _translate(error, self.run, self.around.stopped)
+            if raised is error and isinstance(error, GraphRecursionError):
+                raised = await self._went_round(error)
             await self._fail(raised)
             raise raised from (error if raised is not error else None)
         self._ended = await self._end(ending)
+
+    async def _went_round(self, error: GraphRecursionError) -> LimitReached:
+        """Return the error that says which limit was reached, and which nodes used it up."""
+        with translated():
+            history = self.graph.aget_state_history(self._config(), limit=LOOKED_AT)
+            ran = [snapshot.next async for snapshot in history]
+        circle = circle_of(ran[::-1])
+        return LimitReached(
+            f"The graph {self.run.graph!r} used up its {reached(error)} steps"
+            + (f"; it went round in {circle}." if circle else "."),
+            hint=f"`interlock history {self.run.thread_id}` shows each step.",
+        )
 
     async def _drive(self) -> AsyncGenerator[Part]:
         config = self._config()
@@ -336,11 +351,6 @@ def _translate(error: Exception, run: Run, stopped: Sequence[Exception]) -> Exce
     if is_invalid_resume(error):
         return AnswerRefused(
             f"The answer does not fit the question that thread {run.thread_id} waits for: {error}."
-        )
-    if isinstance(error, GraphRecursionError):
-        return LimitReached(
-            f"The graph {run.graph!r} used up its steps.",
-            hint=f"`interlock history {run.thread_id}` shows where it went round.",
         )
     return error
 

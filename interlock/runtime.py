@@ -23,6 +23,7 @@ from interlock.core.runs import (
     Run,
     Swept,
 )
+from interlock.core.stepping import with_steps
 from interlock.differences import changed
 from interlock.errors import InterlockError, NotFound, ReplayDiverged, UsageError
 from interlock.execution import Execution, Part, check_prompts, context_for
@@ -439,7 +440,7 @@ class Runtime(Looking, Killing, Originals):
 
     def _durable(self, name: str) -> Graph:
         if name not in self._graphs:
-            graph = self.graph(name)
+            graph = with_steps(self.graph(name), self.settings.steps)
             self._graphs[name] = graph.copy(
                 {"checkpointer": saver_for(graph, self._pool, self._locks.check)}
             )

@@ -43,6 +43,12 @@ def _positive(value: str) -> float:
     return number
 
 
+def _count(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError("write a whole number greater than 0")
+    return int(value)
+
+
 def _finite(value: str) -> float:
     try:
         number = float(value)
@@ -201,6 +207,12 @@ class Settings:
         _mail_server,
         "",
         secret=True,
+    )
+    steps: int = _setting(
+        "STEPS",
+        "Supersteps that a run of a graph may take that declares no limit of its own.",
+        _count,
+        200,
     )
     debug: bool = _setting("DEBUG", "Show tracebacks.", _boolean, False)
 

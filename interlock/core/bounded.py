@@ -12,9 +12,12 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 
 from interlock.core.budget import Limits
+from interlock.core.budgeted import BudgetedGraph
 from interlock.core.guarding import guard_nodes
+from interlock.core.landing import meter_nodes
 from interlock.core.looping import Guard
 from interlock.core.loops import Loops
+from interlock.core.stepping import keep_inner_steps
 from interlock.core.sync import sync_too
 
 Migration = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -32,6 +35,7 @@ class Declaration:
         loops: when it is taken to go round in circles; None for no guard.
         version: of the state's schema.
         migrations: version -> what makes values of the next version of its values.
+        renamed_nodes: old name -> present one; threads that wait in a node go on in it.
         milestones: nodes whose checkpoints are always kept.
     """
 
@@ -41,6 +45,7 @@ class Declaration:
     loops: Loops | None = None
     version: int = 1
     migrations: Mapping[int, Migration] = field(default_factory=dict)
+    renamed_nodes: Mapping[str, str] = field(default_factory=dict)
     milestones: tuple[str, ...] = ()
 
 
@@ -62,9 +67,19 @@ def bounded(
     if guard:
         guard.join(builder)
     compiled = sync_too(builder).compile(name=name)
+    keep_inner_steps(compiled)
     if guard:
         guard.watch(compiled)
-    return compiled.with_config(recursion_limit=declaration.steps)
+    meter_nodes(compiled, declaration.land)
+    budgeted: BudgetedGraph[StateT, ContextT, InputT, OutputT] = BudgetedGraph(
+        limits=declaration.limits, land=declaration.land, **_parts_of(compiled)
+    )
+    return budgeted.with_config(recursion_limit=declaration.steps)
+
+
+def _parts_of(compiled: CompiledStateGraph[Any, Any, Any, Any]) -> dict[str, Any]:
+    """Return what LangGraph makes a copy of a compiled graph from."""
+    return {name: each for name, each in vars(compiled).items() if name != "__orig_class__"}
 
 
 def declaration_of(graph: CompiledStateGraph[Any, Any, Any, Any]) -> Declaration | None:

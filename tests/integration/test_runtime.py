@@ -339,7 +339,7 @@ async def test_a_failed_run_is_resumed_where_it_failed(il: Interlock, log: Path)
 
 async def test_used_up_steps_are_a_limit_and_the_state_is_kept(il: Interlock, log: Path) -> None:
     """A graph's own step limit ends the run with its own error and exit code."""
-    with pytest.raises(LimitReached, match="used up its steps"):
+    with pytest.raises(LimitReached, match="used up its 30 steps; it went round in step"):
         await il.ainvoke("counter", {"goal": 1000, "log": str(log)})
 
     thread = (await il.athreads())[0]
