@@ -25,8 +25,10 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import ERROR
 from langgraph.graph.state import CompiledStateGraph
 
+from interlock.core.blobs import named_in
+from interlock.postgres import blobs
 from interlock.postgres.plain import clean
-from interlock.postgres.pool import Pool
+from interlock.postgres.pool import Pool, connected
 
 _RESUMING = "__pregel_resuming"
 """LangGraph's flag for a subgraph that goes on where it was; a test holds the name."""
@@ -44,6 +46,7 @@ class Saver(AsyncPostgresSaver):
     def __init__(self, pool: Pool, serde: SerializerProtocol, check: Check) -> None:
         super().__init__(pool, serde=serde)
         self._check = check
+        self._names = pool
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that is asked for; tell a subgraph with a memory whether it had begun.
@@ -66,6 +69,9 @@ class Saver(AsyncPostgresSaver):
     ) -> RunnableConfig:
         """Save a checkpoint; a plain value that jsonb refuses goes where lists and objects go."""
         await self._check(config["configurable"]["thread_id"])
+        if metadata.get("source") != "loop":  # else what is new stands among the tasks' writes
+            given = checkpoint["channel_values"]
+            await self._note(config, [given[key] for key in new_versions if key in given])
         values = {key: _storable(value) for key, value in checkpoint["channel_values"].items()}
         kept: Checkpoint = {**checkpoint, "channel_values": values}
         return await super().aput(config, kept, metadata, new_versions)
@@ -79,7 +85,14 @@ class Saver(AsyncPostgresSaver):
     ) -> None:
         """Save what a task wrote; of one that failed or was cancelled nothing but that."""
         await self._check(config["configurable"]["thread_id"])
+        await self._note(config, writes)
         await super().aput_writes(config, _whole(writes), task_id, task_path)
+
+    async def _note(self, config: RunnableConfig, values: Any) -> None:  # that are stored next
+        """Note the blobs that are named in what is stored next, so that they are not collected."""
+        if names := named_in(values):
+            async with connected(self._names) as connection:
+                await blobs.note(connection, config["configurable"]["thread_id"], names)
 
     def _dump_blobs(
         self, thread_id: str, checkpoint_ns: str, values: dict[str, Any], versions: ChannelVersions

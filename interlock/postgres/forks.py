@@ -12,7 +12,9 @@ from langgraph._internal._constants import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg.rows import DictRow
 
-from interlock.errors import UsageError
+from interlock.core.blobs import named_in
+from interlock.errors import NotFound, UsageError
+from interlock.postgres import blobs, locks
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 
@@ -122,8 +124,10 @@ async def copy(
     """Let a thread begin with what a fork takes over; inside the transaction that makes the thread.
 
     Raises:
+        NotFound: the step that it begins at was folded in this moment.
         UsageError: a changed value cannot be stored.
     """
+    await locks.stay(connection, prefix.thread_id)
     changes = await _changes(connection, prefix, serde)
     values = {
         "thread_id": prefix.thread_id,
@@ -138,6 +142,14 @@ async def copy(
     for idx, (channel, kind, blob) in enumerate(changes):
         written = {"idx": idx, "channel": channel, "type": kind, "blob": blob}
         await execute(connection, SQL["change"], _head(prefix, to_thread_id) | written)
+    if not await fetch(connection, SQL["has_head"], _head(prefix, to_thread_id)):
+        raise NotFound(
+            f"The step of thread {prefix.thread_id} to begin at was folded in this moment.",
+            hint="Fork from a step that `interlock history` lists now.",
+        )
+    await blobs.inherit(connection, prefix.thread_id, to_thread_id)
+    names = named_in([each.value for each in prefix.changes])
+    await blobs.note(connection, to_thread_id, names)
 
 
 async def _changes(

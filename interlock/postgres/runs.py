@@ -11,12 +11,13 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
+from interlock.core.blobs import named_in
 from interlock.core.kills import Subject
 from interlock.core.lineage import Lineage
 from interlock.core.runs import OpenQuestion, Run, RunKind, RunStatus, Usage
 from interlock.core.usage import ModelCall
 from interlock.errors import NotFound, ThreadBusy, UsageError
-from interlock.postgres import forks, kills, questions
+from interlock.postgres import blobs, forks, kills, questions
 from interlock.postgres.forks import Prefix
 from interlock.postgres.plain import clean, exact, jsonb
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
@@ -272,6 +273,7 @@ async def add_run(
     }
     await execute(connection, SQL["open_thread"], thread | lineage)
     await _refuse_other_graph(connection, new)
+    await blobs.note(connection, new.thread_id, named_in([new.input, new.answers]))
     try:
         await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
     except psycopg.errors.UniqueViolation as error:

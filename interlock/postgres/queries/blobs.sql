@@ -109,3 +109,6 @@ delete from interlock.blob_uploads where upload in (
 -- drop_unnamed_pieces: take away the pieces of an upload that did not become a blob
 delete from interlock.blob_pieces
 where upload = %(upload)s and not exists (select from interlock.blobs b where b.upload = %(upload)s);
+
+-- has_checkpoints: whether a thread has any
+select checkpoint_id from checkpoints where thread_id = %(thread_id)s limit 1;

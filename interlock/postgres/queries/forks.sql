@@ -43,6 +43,10 @@ order by idx;
 insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path)
 values (%(thread_id)s, %(namespace)s, %(checkpoint_id)s, %(null_task)s, %(idx)s, %(channel)s, %(type)s, %(blob)s, '');
 
+-- has_head: whether a fork has the checkpoint that it begins at
+select checkpoint_id from checkpoints
+where thread_id = %(thread_id)s and checkpoint_ns = %(namespace)s and checkpoint_id = %(checkpoint_id)s;
+
 -- ancestors: a thread, its parent, and so on; each with the steps of its parent between which it was forked
 with recursive line as (
     select t.*, 0 as depth from interlock.threads t where t.thread_id = %(thread_id)s
