@@ -10,7 +10,8 @@ a ratio is taken within each round, and the median of the rounds counts. All of 
 and off.
 
 Round trips are counted between the client and the server, and commits by the server (`pg_stat_database`). Both are
-counted apart from the timings, for two lengths of the same work; a step costs the difference.
+counted apart from the timings, for two lengths of the same work; a step costs the difference. CPU is that of our
+processes, without the server's.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.savers.contestants import MEMORY, OPENINGS, OURS, STOCK, STOCK_A
 from benchmarks.savers.counts import Cost, cost_of_a_step
 from benchmarks.savers.databases import database, folder
 from benchmarks.savers.goals import at_least, at_most
-from benchmarks.savers.teams import Team, team
+from benchmarks.savers.teams import Pace, Team, team
 from benchmarks.savers.work import COMMITS
 from interlock.postgres import embedded
 
@@ -48,8 +49,8 @@ class Plan:
 FULL = Plan(steps={1: 200, 8: 50, 32: 20, 128: 10}, processes=(1, 2), rounds=5)
 QUICK = Plan(steps={1: 50, 32: 10}, processes=(1,), rounds=3)
 
-Rates = Mapping[str, Sequence[float]]
-"""For each contestant, the supersteps a second of each round."""
+Rates = Mapping[str, Sequence[Pace]]
+"""For each contestant, how fast it was in each round."""
 Teams = Mapping[str, Team]
 
 
@@ -122,7 +123,7 @@ async def _met(
 
 async def _rounds(teams: Teams, threads: int, steps: int, rounds: int) -> Rates:
     """Return what each did in each round; the first is not counted, and who begins changes."""
-    rates: dict[str, list[float]] = {name: [] for name in teams}
+    rates: dict[str, list[Pace]] = {name: [] for name in teams}
     for number in range(rounds + 1):
         for name in list(teams)[:: 1 if number % 2 else -1]:
             rate = await teams[name].work(threads, steps)
@@ -143,7 +144,8 @@ def _rate_rows(cell: Cell, rates: Rates) -> list[Row]:
     return [
         {
             "name": f"{cell}, {name}",
-            "steps/s": round(statistics.median(each)),
+            "steps/s": round(statistics.median(pace.steps for pace in each)),
+            "cpu ms/step": round(statistics.median(pace.cpu for pace in each), 2),
             "to stock's pool": _ratio(each, rates[STOCK]),
             "to memory": _ratio(each, rates[MEMORY]),
             "to commits": _ratio(each, rates[COMMITS]),
@@ -179,8 +181,8 @@ def _least(cell: Cell) -> list[tuple[str, float]]:
     return [(STOCK, 5.0 if cell.synchronous_commit else 2.5), (MEMORY, 0.5)]
 
 
-def _ratio(rates: Sequence[float], to: Sequence[float]) -> float:
-    return round(statistics.median(a / b for a, b in zip(rates, to, strict=True)), 2)
+def _ratio(rates: Sequence[Pace], to: Sequence[Pace]) -> float:
+    return round(statistics.median(a.steps / b.steps for a, b in zip(rates, to, strict=True)), 2)
 
 
 if __name__ == "__main__":

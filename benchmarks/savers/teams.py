@@ -18,17 +18,31 @@ SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast some work was done.
+
+    Attributes:
+        steps: supersteps a second.
+        cpu: milliseconds of CPU that one took in our processes; the server's are not in it.
+    """
+
+    steps: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Team:
     """One contestant in one process or more."""
 
     members: tuple[Process, ...]
 
-    async def work(self, threads: int, steps: int) -> float:
-        """Let so many threads in all make so many steps each, and return the supersteps a second."""
+    async def work(self, threads: int, steps: int) -> Pace:
+        """Let so many threads in all make so many steps each."""
         share = threads // len(self.members)
+        made = share * len(self.members) * steps
         begun = time.perf_counter()
-        await asyncio.gather(*(_tell(each, share, steps) for each in self.members))
-        return share * len(self.members) * steps / (time.perf_counter() - begun)
+        spent = await asyncio.gather(*(_tell(each, share, steps) for each in self.members))
+        return Pace(steps=made / (time.perf_counter() - begun), cpu=sum(spent) * 1000 / made)
 
 
 @asynccontextmanager
@@ -38,7 +52,7 @@ async def team(contestant: str, url: str, *, processes: int) -> AsyncIterator[Te
     try:
         for _ in range(processes):
             members.append(await _start(contestant, url))
-            await _hear(members[-1], "ready")  # one sets up the tables, and the next finds them
+            await _hear(members[-1])  # one sets up the tables, and the next finds them
         yield Team(members=tuple(members))
     finally:
         await asyncio.gather(*map(_end, members))
@@ -50,19 +64,20 @@ async def _start(contestant: str, url: str) -> Process:
     )
 
 
-async def _tell(member: Process, threads: int, steps: int) -> None:
+async def _tell(member: Process, threads: int, steps: int) -> float:
     assert member.stdin  # noqa: S101  # for the type checker: it was asked for
     member.stdin.write(f"{json.dumps([threads, steps])}\n".encode())
     await member.stdin.drain()
-    await _hear(member, "done")
+    return float(await _hear(member))
 
 
-async def _hear(member: Process, word: str) -> None:
+async def _hear(member: Process) -> str:
     assert member.stdout  # noqa: S101  # as above
     async with asyncio.timeout(SECONDS):
         heard = (await member.stdout.readline()).decode().strip()
-    if heard != word:
-        raise RuntimeError(f"A worker said {heard!r} instead of {word!r}: see above for its error.")
+    if not heard:
+        raise RuntimeError("A worker ended in the middle of its work: its error stands above.")
+    return heard
 
 
 async def _end(member: Process) -> None:
