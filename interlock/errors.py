@@ -172,7 +172,7 @@ class SourceError(InterlockError, ValueError):
     exit_code = 2
 
 
-class BudgetSpent(InterlockError):
+class BudgetSpent(InterlockError, RuntimeError):  # which LangGraph's retry policy does not repeat
     """A budget does not suffice for what was asked; nothing was done, and what the run has so far is saved.
 
     Attributes:
@@ -218,3 +218,9 @@ class DatabaseUnavailable(InterlockError):
 
 class EmbeddedPostgresError(DatabaseUnavailable):
     """The embedded Postgres server cannot be started or stopped."""
+
+
+class KeyMissing(InterlockError, ValueError):
+    """What is stored was encrypted with a key that is not set, or was changed since; nothing was changed."""
+
+    exit_code = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -30,6 +31,10 @@ ScopeKind = Literal["run", "thread", "graph", "tenant"]
 
 DIGITS = 9
 """Decimal places of dollars and seconds: sums of what was rounded to them are exact enough to compare."""
+
+
+ONE_STEP = 1e-12
+"""The share to keep back where a graph lands and declares none: nothing but the step in which it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,15 +306,10 @@ def usable(limit: float, keep: float, unit: Unit) -> float:
     """Return the part of a limit that is not kept back; of counts whole ones, and at least one step is kept."""
     if not keep:
         return limit
-    kept = limit * keep
+    kept = round(limit * keep, DIGITS)
     if unit in ("usd", "seconds"):
         return round(limit - kept, DIGITS)
-    return float(limit - max(math_ceil(kept), 1 if unit == "steps" else 0))
-
-
-def math_ceil(value: float) -> int:
-    """Return the next whole number, forgiving what floating point adds (0.1 * 30 is 3)."""
-    return -int(-round(value, DIGITS) // 1)
+    return float(limit - max(math.ceil(kept), 1 if unit == "steps" else 0))
 
 
 def refused(scope: Scope, stored: Limits, taken: Amounts, wanted: Amounts) -> BudgetSpent | None:
@@ -334,7 +334,7 @@ def spent(scope: Scope, unit: Unit, *, asked: float, left: float, limit: float) 
     return BudgetSpent(
         f"The budget of {scope} does not suffice: {shown(unit, asked)} may be needed, "
         f"and of {shown(unit, limit)} {shown(unit, rest)} are left"
-        f"{' beside what is kept for landing' if scope.keep else ''}.",
+        f"{' beside what is kept for landing' if scope.keep > ONE_STEP else ''}.",
         hint=_hint(scope, unit),
         scope=str(scope),
         unit=unit,

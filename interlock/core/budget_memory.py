@@ -113,11 +113,16 @@ class MemoryBudgets:
             self._accounts["run", name] = replace(account, landed=first)
             return first
 
-    def forget(self, kind: ScopeKind, name: str) -> None:
-        """Drop a budget that nobody will take from any more, with what was taken from it alone."""
+    def forget(self, run: str) -> None:
+        """Drop a run that nobody goes on with, with the graphs that were invoked in it."""
         with self._lock:
-            self._accounts.pop((kind, name), None)
-            gone = [key for key, each in self._entries.items() if each.scopes == ((kind, name),)]
+            for name in [each for each in self._accounts if _belongs(each, run)]:
+                del self._accounts[name]
+            gone = [
+                key
+                for key, each in self._entries.items()
+                if any(_belongs(scope, run) for scope in each.scopes)
+            ]
             for key in gone:
                 del self._entries[key]
 
@@ -170,3 +175,8 @@ def left_of(accounts: Sequence[tuple[Scope, Account]]) -> dict[Unit, float]:
 
 def _names(scopes: Sequence[Scope]) -> tuple[tuple[ScopeKind, str], ...]:
     return tuple((each.kind, each.name) for each in scopes)
+
+
+def _belongs(account: tuple[ScopeKind, str], run: str) -> bool:
+    kind, name = account
+    return kind == "run" and (name == run or name.startswith(f"{run}/"))

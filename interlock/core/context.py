@@ -12,8 +12,11 @@ from langgraph.runtime import Runtime
 from pydantic import InstanceOf
 from pydantic.json_schema import SkipJsonSchema
 
+from interlock.core.allowance import Admission
 from interlock.core.approvals import Approvals, InProcess
 from interlock.core.blobs import Blobs, MemoryBlobs
+from interlock.core.budget import Budgets
+from interlock.core.budget_memory import MemoryBudgets
 from interlock.core.corpus import Corpus
 from interlock.core.corpus_memory import MemoryCorpus
 from interlock.core.kills import Kills, Subject
@@ -22,6 +25,7 @@ from interlock.core.ledger import Ledger, MemoryLedger
 from interlock.core.lineage import Lineage
 from interlock.core.models import ChatModels, ModelSource
 from interlock.core.policy import FixedPolicy, Policy, PolicySource
+from interlock.core.prices import PriceTable, builtin
 from interlock.core.recordings import Recordings, Unrecorded
 from interlock.core.runs import Usage
 from interlock.core.site import Site
@@ -45,6 +49,8 @@ class Ports:
         trust: what each agent has earned for each action.
         spending: what the model calls of a thread took so far.
         recordings: how model calls were answered, so that no answer is paid for twice.
+        budgets: what runs, threads, graphs and tenants may take.
+        prices: what models cost.
         kills: the kill switch.
         blobs: large bytes that states name by references.
     """
@@ -57,6 +63,8 @@ class Ports:
     trust: Trust = field(default_factory=MemoryTrust)
     spending: Spending = field(default_factory=Uncounted)
     recordings: Recordings = field(default_factory=Unrecorded)
+    budgets: Budgets = field(default_factory=MemoryBudgets)
+    prices: PriceTable = field(default_factory=builtin)
     kills: Kills = field(default_factory=MemoryKills)
     blobs: Blobs = field(default_factory=MemoryBlobs)
 
@@ -102,6 +110,7 @@ class Around:
         action_budget: US dollars that a thread's actions may cost by their estimates; None for no limit.
         lineage: which recorded work it may use.
         subject: the run, by all the names under which it may be killed.
+        meter: what lets its model calls be made; None where nobody counts them.
         live_tools: tools that a replay may call although they are no actions.
         stopped: what has stopped a replay; the first of them is the reason.
         asked: keys of the model calls that this attempt of the run has asked for.
@@ -113,6 +122,7 @@ class Around:
     action_budget: float | None = None
     lineage: Lineage = field(default_factory=Lineage)
     subject: Subject = field(default_factory=Subject)
+    meter: Admission | None = None
     live_tools: tuple[str, ...] = ()
     stopped: list[ReplayDiverged] = field(default_factory=list, compare=False, repr=False)
     asked: set[str] = field(default_factory=set, compare=False, repr=False)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
+from types import FrameType
 from typing import Any
+from uuid import UUID
 
 from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache, set_llm_cache
+from langchain_core.language_models import chat_models
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
@@ -77,6 +81,8 @@ class RecordedCalls(BaseCache):
         known = await self._beneath.alookup(prompt, llm_string) if self._beneath else None
         if known is None:
             _expect(call)
+            if (meter := call.around.meter) and (run_id := _asking(sys._getframe(1))):
+                await meter.admit(run_id)
             return None
         await call.recordings.run(partial(call.keep, known))
         return _generations(_answer(known))
@@ -99,6 +105,8 @@ class RecordedCalls(BaseCache):
         known = self._beneath.lookup(prompt, llm_string) if self._beneath else None
         if known is None:
             _expect(call)
+            if (meter := call.around.meter) and (run_id := _asking(sys._getframe(1))):
+                meter.admit_now(run_id)
             return None
         call.recordings.wait(partial(call.keep, known))
         return _generations(_answer(known))
@@ -159,6 +167,15 @@ def _call(prompt: str, llm_string: str) -> _Call | None:
 
 def _expect(call: _Call) -> None:
     _expected.set((call, *_expected.get()))
+
+
+def _asking(frame: FrameType | None) -> UUID | None:
+    """Return LangChain's id of the chat model's call that asks its cache here; a cache is not told."""
+    while frame is not None:
+        if frame.f_code.co_filename == chat_models.__file__ and "run_manager" in frame.f_locals:
+            return getattr(frame.f_locals["run_manager"], "run_id", None)
+        frame = frame.f_back
+    return None
 
 
 def _take(prompt: str, llm_string: str) -> _Call | None:

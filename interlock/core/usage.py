@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-import tomllib
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -18,6 +14,7 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
+from interlock.core.prices import FREE, PriceTable, Tokens, builtin
 from interlock.core.recordings import RecordedGeneration
 from interlock.core.runs import Usage
 
@@ -79,8 +76,13 @@ class UsageRecorder(AsyncCallbackHandler):
     raise_error = True
     run_inline = True
 
-    def __init__(self, record: Callable[[ModelCall], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        record: Callable[[ModelCall], Coroutine[Any, Any, None]],
+        prices: PriceTable | None = None,
+    ) -> None:
         self._record = record
+        self._prices = prices or builtin()
         self._loop = _running_loop()
         self._late: list[Future[None]] = []
         self._started: dict[UUID, tuple[float, Mapping[str, Any]]] = {}  # LangChain's metadata
@@ -102,8 +104,8 @@ class UsageRecorder(AsyncCallbackHandler):
     ) -> None:  # LangChain's signature
         """Record what the call took, unless it was answered from a record."""
         began, metadata = self._started.pop(run_id, (time.monotonic(), {}))
-        if not isinstance(_generation(response), RecordedGeneration):
-            call = self._call(_tokens(response), metadata, time.monotonic() - began)
+        if not was_recorded(response):
+            call = self._call(tokens_of(response), metadata, time.monotonic() - began)
             await self._written(call)
 
     async def on_llm_error(
@@ -111,7 +113,7 @@ class UsageRecorder(AsyncCallbackHandler):
     ) -> None:  # LangChain's signature
         """Record a call whose answer the client threw away; forget one that had no answer: it cost nothing."""
         began, metadata = self._started.pop(run_id, (time.monotonic(), {}))
-        if tokens := _thrown_away(error):
+        if tokens := thrown_away(error):
             await self._written(self._call(tokens, metadata, time.monotonic() - began))
 
     async def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:  # LangChain's signature
@@ -137,21 +139,17 @@ class UsageRecorder(AsyncCallbackHandler):
             await asyncio.wrap_future(self._late.pop())
 
     def _call(
-        self, tokens: tuple[int, int] | None, metadata: Mapping[str, Any], seconds: float
+        self, tokens: Tokens | None, metadata: Mapping[str, Any], seconds: float
     ) -> ModelCall:
-        asked, said = tokens or (0, 0)
-        provider, name = (
-            str(metadata.get("ls_provider", "")),
-            str(metadata.get("ls_model_name", "")),
-        )
-        model = name if name.startswith(f"{provider}:") else f"{provider}:{name}"
+        used, model = tokens or Tokens(), model_of(metadata)
+        known = tokens is not None or model.startswith(FREE)
         return ModelCall(
             task_id=root_task(str(metadata.get("langgraph_checkpoint_ns", ""))),
             node=str(metadata.get("langgraph_node", "")),
             model=model,
-            input_tokens=asked,
-            output_tokens=said,
-            cost=cost(model, asked, said) if tokens or model.startswith("offline:") else None,
+            input_tokens=used.input,
+            output_tokens=used.output,
+            cost=self._prices.cost(model, used) if known else None,
             seconds=seconds,
         )
 
@@ -169,46 +167,76 @@ def root_task(checkpoint_ns: str) -> str:
     return checkpoint_ns.partition("|")[0].partition(":")[2]
 
 
-def cost(model: str, input_tokens: int, output_tokens: int) -> float | None:
-    """Return US dollars by the price table; None where the model is not in it."""
-    if model.startswith("offline:"):
-        return 0.0
-    price = prices().get(model) or prices().get(_without_date(model))
-    if price is None:
-        return None
-    return (input_tokens * price["input"] + output_tokens * price["output"]) / 1_000_000
+def model_of(metadata: Mapping[str, Any]) -> str:  # LangChain's
+    """Return the name of the model that a callback tells of, as `provider:name`."""
+    provider, name = str(metadata.get("ls_provider", "")), str(metadata.get("ls_model_name", ""))
+    return name if name.startswith(f"{provider}:") else f"{provider}:{name}"
 
 
-@cache
-def prices() -> Mapping[str, Mapping[str, float]]:
-    """Return US dollars per million tokens, by model; the table's date and sources stand in prices.toml."""
-    text = (resources.files("interlock.core") / "prices.toml").read_text(encoding="utf-8")
-    models: Mapping[str, Mapping[str, float]] = tomllib.loads(text)["models"]
-    return models
+def was_recorded(response: LLMResult) -> bool:
+    """Say whether an answer came from a record, or from an application's cache: nobody pays for it now."""
+    first = _first(response)
+    message = first.message if isinstance(first, ChatGeneration) else None
+    usage: Mapping[str, Any] = getattr(message, "usage_metadata", None) or {}
+    return isinstance(first, RecordedGeneration) or usage.get("total_cost") == 0  # LangChain's mark
 
 
-def _without_date(model: str) -> str:
-    return _DATE.sub("", model)
+def tokens_of(response: LLMResult) -> Tokens | None:
+    """Return what a provider says that a call took; None where it does not say."""
+    told = [usage for each in _all(response) if (usage := _told(each)) is not None]
+    if not told:
+        return _in_total(response)
+    # Of several answers to one prompt each carries the whole, or each its part.
+    if all(each == told[0] for each in told):
+        return told[0]
+    return Tokens(
+        input=max(each.input for each in told),
+        output=sum(each.output for each in told),
+        cached=max(each.cached for each in told),
+        written=max(each.written for each in told),
+    )
 
 
-_DATE = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
-"""How providers name a release of a model; each has the price of its model."""
-
-
-def _tokens(response: LLMResult) -> tuple[int, int] | None:
-    """Return tokens in and out; None where the server did not say."""
-    generation = _generation(response)
-    message = generation.message if isinstance(generation, ChatGeneration) else None
-    usage = message.usage_metadata if isinstance(message, AIMessage) else None
-    return (usage["input_tokens"], usage["output_tokens"]) if usage else None
-
-
-def _generation(response: LLMResult) -> Generation | None:
-    return response.generations[0][0] if response.generations and response.generations[0] else None
-
-
-def _thrown_away(error: BaseException) -> tuple[int, int] | None:
+def thrown_away(error: BaseException) -> Tokens | None:
     """Return the tokens of an answer that OpenAI's client turned into an error: it was cut off, or filtered."""
     usage = getattr(getattr(error, "completion", None), "usage", None)
     asked, said = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
-    return (asked, said) if asked or said else None
+    return Tokens(input=asked, output=said) if asked or said else None
+
+
+def _told(generation: Generation) -> Tokens | None:
+    message = generation.message if isinstance(generation, ChatGeneration) else None
+    usage = message.usage_metadata if isinstance(message, AIMessage) else None
+    if not usage or "input_tokens" not in usage:
+        return None
+    details: Mapping[str, Any] = usage.get("input_token_details") or {}
+    return Tokens(
+        input=usage["input_tokens"],
+        output=usage["output_tokens"],
+        cached=details.get("cache_read") or 0,
+        written=_written(details),
+    )
+
+
+def _written(details: Mapping[str, Any]) -> int:
+    """Return the tokens that went into the provider's cache: in all, or by how long they stay there."""
+    parts = [details.get(f"ephemeral_{stay}_input_tokens") or 0 for stay in ("5m", "1h")]
+    return max(details.get("cache_creation") or 0, sum(parts))
+
+
+def _in_total(response: LLMResult) -> Tokens | None:
+    """Return what models of text tell beside their answers; of several prompts the first has the sum."""
+    usage = (response.llm_output or {}).get("token_usage")
+    if not isinstance(usage, Mapping):
+        return None
+    return Tokens(input=usage.get("prompt_tokens") or 0, output=usage.get("completion_tokens") or 0)
+
+
+def _first(response: LLMResult) -> Generation | None:
+    return next(iter(_all(response)), None)
+
+
+def _all(response: LLMResult) -> list[Generation]:
+    """Return the answers to one prompt."""
+    found = response.generations[0] if response.generations else []
+    return list(found)  # chunks of streams are of a class of their own

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from interlock.core.budget import (
+    ONE_STEP,
     Account,
     Amounts,
     Budgets,
@@ -309,9 +310,11 @@ async def test_raised_limit_holds_at_once(budgets: Budgets) -> None:
         (Limits(model_calls=10), 0.15, {"model_calls": 8}),
         (Limits(actions=30), 0.1, {"actions": 27}),
         (Limits(steps=10), 0.01, {"steps": 9}),
+        (Limits(steps=10), ONE_STEP, {"steps": 9}),
+        (Limits(tokens=10), ONE_STEP, {"tokens": 10}),
         (Limits(tokens=10), 0.0, {"tokens": 10}),
     ],
-    ids=["tokens", "money", "whole calls", "no rounding dust", "a step to land in", "none"],
+    ids=["tokens", "money", "calls", "no dust", "steps", "a step alone", "no tokens", "none"],
 )
 async def test_kept_share_is_for_landing_only(
     budgets: Budgets, limits: Limits, keep: float, usable: dict[str, float]
@@ -328,12 +331,13 @@ async def test_kept_share_is_for_landing_only(
     }[unit]
     await budgets.reserve([run(limits, keep=keep)], wanted, key="a")
     one = Amounts(input_tokens=1, usd=0.01, steps=1, model_calls=1, actions=1)
-    if keep:
-        with pytest.raises(BudgetSpent, match="kept for landing"):
+    if usable != limits.given():
+        with pytest.raises(BudgetSpent, match="are left"):
             await budgets.reserve([run(limits, keep=keep)], one, key="b")
         await budgets.reserve([run(limits)], one, key="c")
 
-    assert (await budgets.left([run(limits)]))[unit] < limit  # type: ignore[index]  # its own unit
+    rest = limit - most - (1 if unit != "usd" else 0.01) * (usable != limits.given())
+    assert await budgets.left([run(limits)]) == {unit: pytest.approx(rest)}
 
 
 async def test_landing_is_noted_once(budgets: Budgets) -> None:

@@ -14,7 +14,8 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from interlock.core.offline import OfflineModel, rule
-from interlock.core.usage import ModelCall, UsageRecorder, cost, prices, root_task
+from interlock.core.prices import Tokens, builtin
+from interlock.core.usage import ModelCall, UsageRecorder, root_task
 from interlock.testing import ScriptedModel, Turn
 from tests.unit.test_structured import BERN, City, CityRequest
 
@@ -174,13 +175,6 @@ def test_the_root_task_is_the_first_of_the_path() -> None:
 )
 def test_a_million_tokens_each_way(model: str, dollars: float | None) -> None:
     """A price is looked up by the whole name, with or without a date; a name that only begins alike has none."""
-    assert cost(model, 1_000_000, 1_000_000) == dollars
+    tokens = Tokens(input=1_000_000, output=1_000_000)
 
-
-def test_every_price_has_both_sides() -> None:
-    """The table names input and output, in dollars, for each model with its provider."""
-    assert {
-        name
-        for name, price in prices().items()
-        if ":" not in name or price.keys() != {"input", "output"} or min(price.values()) <= 0
-    } == set()
+    assert builtin().cost(model, tokens) == dollars

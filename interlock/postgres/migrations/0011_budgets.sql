@@ -85,8 +85,8 @@ begin
             select c.bound,
                 c.bound - b.spent[u] - b.held[u] - case
                     when p_keeps[s.i] = 0 then 0
-                    when u in (4, 6) then c.bound * p_keeps[s.i]  -- dollars and seconds have parts
-                    else greatest(ceil(c.bound * p_keeps[s.i]), case when u = 5 then 1 else 0 end)  -- a step to land in
+                    when u in (4, 6) then round(c.bound * p_keeps[s.i], 9)  -- dollars and seconds have parts
+                    else greatest(ceil(round(c.bound * p_keeps[s.i], 9)), case when u = 5 then 1 else 0 end)  -- a step to land in
                 end as rest
         ) as l
         where p_wanted[u] > 0 and l.rest < p_wanted[u]

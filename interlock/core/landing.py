@@ -1,0 +1,173 @@
+"""The way to a graph's landing: where a budget is spent, the `land` node delivers what there is, and nothing else runs.
+
+Each node is run, with its writers, by a `_Metered`. When something in it is refused, it sends for the `land` node
+instead of its own successors. It is no `error_handler`: a node that has one, and fails of anything else, is not run
+again by a resume; only its handler is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.constants import START
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel._write import (
+    ChannelWrite,
+    ChannelWriteEntry,
+)  # not public; versions are pinned and a test holds it
+
+from interlock.core.allowance import KEY, Allowance, allowance_in
+from interlock.errors import BudgetSpent, UsageError
+
+# LangGraph's names; a test holds them.
+_SEND = "__pregel_send"
+_TASKS = "__pregel_tasks"
+_BRANCH = "branch:to:"
+_JOIN = "join:"
+
+Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's
+Writes = Sequence[tuple[str, Any]]
+
+
+def meter_nodes(compiled: Graph, land: str = "") -> Graph:
+    """Let each node of a compiled graph take its steps from a run's budgets, and steer to its landing.
+
+    Without a run that has budgets the nodes run as before. Doing it again changes nothing.
+    """
+    if land and land not in compiled.nodes:
+        raise UsageError(
+            f"The graph {compiled.name!r} declares that it lands at {land!r}, which is no node of it.",
+            hint=f"Its nodes are {', '.join(each for each in compiled.nodes if each != START)}.",
+        )
+    for name, node in compiled.nodes.items():
+        inner = node.node
+        if inner is None or name == START or node.is_error_handler or isinstance(inner, _Metered):
+            continue
+        node.node = _Metered(inner, name, land)  # what LangGraph has cached on first use
+    return compiled
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One task of a graph that has an allowance."""
+
+    allowance: Allowance
+    config: RunnableConfig
+    node: str
+    land: str
+    step: int
+
+    @property
+    def goes_down(self) -> bool:
+        """Whether it belongs to the landing: the `land` node, and what comes after it."""
+        landed = self.allowance.course.landed
+        return landed is not None and self.step > landed.step
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether it was sent for beside the landing, by a branch that had ended when the graph was steered."""
+        landed = self.allowance.course.landed
+        beside = landed is not None and self.step == landed.step + 1
+        return bool(self.land) and beside and self.node != self.land
+
+    def configured(self) -> RunnableConfig:
+        """Return the configuration that the task runs with."""
+        view = self.allowance.landing() if self.goes_down else self.allowance
+        own = {**self.config["configurable"], KEY: view}
+        if self.land:
+            own[_SEND] = self._sending(own[_SEND])
+        return {**self.config, "configurable": own}
+
+    def _sending(self, send: Callable[[Writes], None]) -> Callable[[Writes], None]:
+        """Send for no successors once the graph was steered in this superstep: the landing is the only one."""
+
+        def sent(writes: Writes) -> None:
+            send([each for each in writes if not (self._is_steered() and _is_onward(each[0]))])
+
+        return sent
+
+    def _is_steered(self) -> bool:
+        landed = self.allowance.course.landed
+        return landed is not None and landed.step == self.step
+
+    def may_land(self) -> bool:
+        return bool(self.land) and not self.goes_down
+
+    def ended(self) -> None:
+        """Send for the landing when the graph was steered while this task ran."""
+        if self.land and self._is_steered():
+            self.send_for_landing()
+
+    def send_for_landing(self) -> None:
+        ChannelWrite.do_write(self.config, [ChannelWriteEntry(f"{_BRANCH}{self.land}", None)])
+
+
+class _Metered(Runnable[Any, Any]):
+    """A node and its writers, within a run's budgets."""
+
+    def __init__(self, inner: Runnable[Any, Any], node: str, land: str) -> None:
+        self._inner = inner
+        self._node = node
+        self._land = land
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Run the task as far as its budgets suffice."""
+        task = self._task(config)
+        if task is None:
+            return self._inner.invoke(input, config, **kwargs)
+        if task.is_dropped:
+            return None
+        try:
+            task.allowance.step_now(task.step)
+            output = self._inner.invoke(input, task.configured(), **kwargs)
+        except BudgetSpent as error:
+            if not task.may_land():
+                raise
+            task.allowance.steer_now(error, task.step)
+            return task.send_for_landing()
+        task.ended()
+        return output
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Run the task as far as its budgets suffice."""
+        task = self._task(config)
+        if task is None:
+            return await self._inner.ainvoke(input, config, **kwargs)
+        if task.is_dropped:
+            return None
+        try:
+            await task.allowance.step(task.step)
+            output = await self._inner.ainvoke(input, task.configured(), **kwargs)
+        except BudgetSpent as error:
+            if not task.may_land():
+                raise
+            await task.allowance.steer(error, task.step)
+            return task.send_for_landing()
+        task.ended()
+        return output
+
+    def _task(self, config: RunnableConfig | None) -> _Task | None:
+        """Return the task if its graph is the one that the nearest allowance is for."""
+        allowance = allowance_in(config)
+        if config is None or allowance is None or not allowance.scopes:
+            return None
+        if around_of_task(config) != allowance.namespace:
+            return None
+        step = int(config["metadata"]["langgraph_step"])
+        return _Task(allowance, config, self._node, self._land, step)
+
+
+def around_of_task(config: RunnableConfig) -> str:
+    """Return the namespace of the task that invoked the graph of a task; empty for a run's own graph."""
+    namespace = str(config["configurable"].get("checkpoint_ns", ""))
+    names = [
+        each for each in namespace.split("|") if not each.isdigit()
+    ]  # numbers of repeated calls
+    return "|".join(names[:-1])
+
+
+def _is_onward(channel: str) -> bool:
+    return channel == _TASKS or channel.startswith((_BRANCH, _JOIN))

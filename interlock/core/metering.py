@@ -1,0 +1,462 @@
+"""Model calls against budgets: reserved before each, settled after it, in any node, subgraph, tool or middleware.
+
+LangChain tells a handler of every call before it is made, and what came of it. What a handler raises then stops the
+call. There are two faces of one meter, because LangChain drops what asynchronous handlers raise in synchronous calls,
+and lets synchronous ones hold up asynchronous calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+
+from interlock.core.allowance import Allowance, allowance_here
+from interlock.core.budget import Amounts, Budgets, Facts, Scope, Unit
+from interlock.core.context import Around
+from interlock.core.counting import tokens_in, tokens_of
+from interlock.core.prices import FREE, PriceTable, Tokens, builtin
+from interlock.core.replaying import unrecorded
+from interlock.core.usage import model_of, thrown_away, was_recorded
+from interlock.core.usage import tokens_of as told_tokens
+from interlock.errors import InterlockError, UsageError
+
+CAPS = (
+    "max_completion_tokens",
+    "max_tokens",
+    "max_output_tokens",
+    "max_tokens_to_sample",
+    "max_new_tokens",
+    "num_predict",
+)
+"""How providers call the number of tokens that an answer may have at most."""
+
+COPIES = ("n", "best_of", "candidate_count")
+"""How they call the number of answers to one prompt."""
+
+_EXPECTED = ("BudgetSpent(", "Killed(", "ReplayDiverged(")
+
+
+def _unexpected(record: logging.LogRecord) -> bool:
+    return not any(str(each).startswith(_EXPECTED) for each in record.args or ())
+
+
+# LangChain warns of whatever a handler raises; a refusal is no fault, and is told by the error itself.
+logging.getLogger("langchain_core.callbacks.manager").addFilter(_unexpected)
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """A model call on its way.
+
+    Attributes:
+        scopes: whose budgets it is charged to.
+        most: what it takes at most.
+        waits: it is reserved when its answer turns out not to be recorded.
+        held: whether it was reserved.
+        synchronous: which face it was told to.
+    """
+
+    key: str
+    scopes: tuple[Scope, ...]
+    model: str
+    most: Amounts
+    unknown: tuple[Unit, ...] = ()
+    waits: bool = False
+    held: bool = False
+    synchronous: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Meter:
+    """Holds the model calls of one run to its budgets.
+
+    Attributes:
+        allowance: of the run's own graph; a call in a graph inside it may have a narrower one.
+        around: what surrounds the run's nodes; None in plain LangGraph, where nothing is recorded.
+    """
+
+    allowance: Allowance
+    prices: PriceTable = field(default_factory=builtin)
+    around: Around | None = None
+    _calls: dict[UUID, Call] = field(default_factory=dict)
+
+    def handlers(self) -> list[BaseCallbackHandler]:
+        """Return the two handlers that a run's configuration needs."""
+        return [_Waiting(self), _Awaiting(self)]
+
+    # --- what happens to a call ---
+
+    def begun(self, run_id: UUID, call: Call) -> bool:
+        """Note a call that is about to be made; say whether it is to be reserved now."""
+        if run_id in self._calls:  # LangChain may know a handler twice
+            return False
+        self._calls[run_id] = call
+        return not call.waits
+
+    async def admit(self, run_id: UUID) -> None:
+        """Reserve a call whose answer is not recorded; raises `BudgetSpent`."""
+        if (call := self._calls.get(run_id)) and not call.held:
+            await self.allowance.budgets.run(lambda budgets: self._reserved(run_id, call, budgets))
+
+    def admit_now(self, run_id: UUID) -> None:
+        """Do the same from synchronous code."""
+        if (call := self._calls.get(run_id)) and not call.held:
+            self.allowance.budgets.wait(lambda budgets: self._reserved(run_id, call, budgets))
+
+    async def give_back(self, run_ids: Sequence[UUID]) -> None:
+        """Release the calls that were to be made beside one that was refused."""
+        if run_ids:
+            await self.allowance.budgets.run(lambda budgets: self._given_back(run_ids, budgets))
+
+    def give_back_now(self, run_ids: Sequence[UUID]) -> None:
+        """Do the same from synchronous code."""
+        if run_ids:
+            self.allowance.budgets.wait(lambda budgets: self._given_back(run_ids, budgets))
+
+    def taken(self, run_id: UUID, *, synchronous: bool) -> Call | None:
+        """Return a call that has ended, once, to the face that was told of its beginning."""
+        call = self._calls.get(run_id)
+        if call is None or call.synchronous is not synchronous:
+            return None
+        return self._calls.pop(run_id)
+
+    def call(
+        self, run_id: UUID, messages: Sequence[BaseMessage], kwargs: Mapping[str, Any]
+    ) -> Call:  # LangChain's keyword arguments
+        """Return what a call may take at most."""
+        allowance = allowance_here() or self.allowance
+        parameters = kwargs.get("invocation_params") or {}
+        model = model_of(kwargs.get("metadata") or {})
+        most, unknown = self._most(model, messages, parameters)
+        return Call(
+            key=f"call {run_id}", scopes=allowance.all, model=model, most=most, unknown=unknown
+        )
+
+    async def settle(self, call: Call, response: LLMResult, budgets: Budgets) -> None:
+        """Charge what a call took; nothing if it was answered from a record."""
+        if was_recorded(response):
+            if call.held:
+                await budgets.release(call.key)
+            return
+        told = told_tokens(response)
+        tokens = told or self._counted(call, response)
+        await self._settled(call, tokens, budgets, estimated=told is None)
+
+    async def fail(
+        self, call: Call, error: BaseException, response: LLMResult | None, budgets: Budgets
+    ) -> None:
+        """Charge an answer that was thrown away or broken off; of a cancelled call all that was held for it."""
+        if tokens := thrown_away(error):
+            await self._settled(call, tokens, budgets)
+        elif not call.held:
+            return
+        elif not isinstance(error, Exception):
+            await self._abandoned(call, budgets)
+        elif response is not None and _text_of(response):  # a stream broke: this much was paid for
+            await self._settled(call, self._counted(call, response), budgets, estimated=True)
+        else:
+            await budgets.release(call.key)
+
+    async def close(self) -> None:
+        """Charge in full the calls that nobody told the end of: a provider may bill them."""
+        if left := self._left():
+            await self.allowance.budgets.run(lambda budgets: self._all_abandoned(left, budgets))
+
+    def close_now(self) -> None:
+        """Do the same from synchronous code."""
+        if left := self._left():
+            self.allowance.budgets.wait(lambda budgets: self._all_abandoned(left, budgets))
+
+    # --- inside ---
+
+    async def _reserved(self, run_id: UUID, call: Call, budgets: Budgets) -> None:
+        try:
+            if call.unknown:
+                await _refuse_unknown(call, budgets)
+            await budgets.reserve(call.scopes, call.most, key=call.key)
+        except BaseException:
+            self._calls.pop(run_id, None)
+            raise
+        call.held = True
+
+    async def _given_back(self, run_ids: Sequence[UUID], budgets: Budgets) -> None:
+        """Release the calls that were to be made beside one that was refused."""
+        for run_id in run_ids:
+            if (call := self._calls.pop(run_id, None)) and call.held:
+                await budgets.release(call.key)
+
+    def _left(self) -> list[Call]:
+        left = [call for call in self._calls.values() if call.held]
+        self._calls.clear()
+        return left
+
+    async def _all_abandoned(self, calls: list[Call], budgets: Budgets) -> None:
+        for call in calls:
+            await self._abandoned(call, budgets)
+
+    async def _settled(
+        self, call: Call, tokens: Tokens, budgets: Budgets, *, estimated: bool = False
+    ) -> None:
+        amounts = Amounts(
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            usd=self.prices.cost(call.model, tokens) or 0.0,
+            model_calls=1,
+        )
+        facts = Facts(model=call.model, prices=self.prices.version, estimated=estimated)
+        await budgets.settle(call.scopes, amounts, key=call.key, facts=facts)
+
+    async def _abandoned(self, call: Call, budgets: Budgets) -> None:
+        facts = Facts(model=call.model, prices=self.prices.version, estimated=True)
+        await budgets.settle(call.scopes, call.most, key=call.key, facts=facts)
+
+    def _most(
+        self, model: str, messages: Sequence[BaseMessage], parameters: Mapping[str, Any]
+    ) -> tuple[Amounts, tuple[Unit, ...]]:
+        """Return what a call takes at most, and the units of which nobody knows that."""
+        if model.startswith(FREE):
+            return Amounts(model_calls=1), ()
+        price = self.prices.of(model)
+        image = {"image": price.image} if price else {}
+        asked = tokens_of(messages, parameters, **image)
+        cap = _cap(parameters) or (price.max_output if price else None)
+        tokens = Tokens(input=asked, output=(cap or 0) * _copies(parameters))
+        usd = self.prices.most(model, tokens)
+        unknown: tuple[Unit, ...] = () if cap else ("output_tokens", "tokens", "usd")
+        if usd is None and "usd" not in unknown:
+            unknown = ("usd",)
+        return Amounts(
+            input_tokens=asked, output_tokens=tokens.output, usd=usd or 0.0, model_calls=1
+        ), unknown
+
+    def _counted(self, call: Call, response: LLMResult) -> Tokens:
+        """Return what we count where a provider tells nothing: not more than what was reserved."""
+        said = tokens_in(_text_of(response))
+        most = call.most.output_tokens
+        return Tokens(input=call.most.input_tokens, output=min(said, most) if most else said)
+
+
+class _Waiting(BaseCallbackHandler):
+    """The face for synchronous calls: it waits for the budgets."""
+
+    raise_error = True
+    run_inline = True
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        **kwargs: Any,  # LangChain's signature
+    ) -> None:
+        """Reserve a call of a chat model."""
+        if _is_synchronous(sys._getframe(1)):
+            around = self._meter.around
+            waits = around is not None and not unrecorded(around)
+            self._begin(run_id, messages[0] if messages else [], kwargs, waits=waits)
+
+    def on_llm_start(
+        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
+    ) -> None:  # LangChain's signature
+        """Reserve a call of a text model; one that was recorded is answered without coming here."""
+        if _is_synchronous(sys._getframe(1)):
+            self._begin(run_id, [HumanMessage(each) for each in prompts], kwargs)
+
+    def on_llm_end(
+        self, response: LLMResult, *, run_id: UUID, **kwargs: Any
+    ) -> None:  # LangChain's signature
+        """Settle a call."""
+        meter = self._meter
+        if call := meter.taken(run_id, synchronous=True):
+            meter.allowance.budgets.wait(lambda budgets: meter.settle(call, response, budgets))
+
+    def on_llm_error(
+        self, error: BaseException, *, run_id: UUID, **kwargs: Any
+    ) -> None:  # LangChain's signature
+        """Settle or release a call that failed."""
+        meter, response = self._meter, kwargs.get("response")
+        if call := meter.taken(run_id, synchronous=True):
+            meter.allowance.budgets.wait(lambda budgets: meter.fail(call, error, response, budgets))
+
+    def _begin(
+        self,
+        run_id: UUID,
+        messages: Sequence[BaseMessage],
+        kwargs: Mapping[str, Any],
+        *,
+        waits: bool = False,
+    ) -> None:
+        call = self._meter.call(run_id, messages, kwargs)
+        call.synchronous, call.waits = True, waits
+        if not self._meter.begun(run_id, call):
+            return
+        try:
+            self._meter.admit_now(run_id)
+        except InterlockError:
+            self._meter.give_back_now(_beside(sys._getframe(1)))
+            raise
+
+
+class _Awaiting(AsyncCallbackHandler):
+    """The face for asynchronous calls: it holds nobody up."""
+
+    raise_error = True
+    run_inline = True
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    async def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        **kwargs: Any,  # LangChain's signature
+    ) -> None:
+        """Reserve a call of a chat model."""
+        if _is_awaited(sys._getframe(1)):
+            around = self._meter.around
+            waits = around is not None and not unrecorded(around)
+            await self._begin(run_id, messages[0] if messages else [], kwargs, waits=waits)
+
+    async def on_llm_start(
+        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
+    ) -> None:  # LangChain's signature
+        """Reserve a call of a text model; one that was recorded is answered without coming here."""
+        if _is_awaited(sys._getframe(1)):
+            await self._begin(run_id, [HumanMessage(each) for each in prompts], kwargs)
+
+    async def on_llm_end(
+        self, response: LLMResult, *, run_id: UUID, **kwargs: Any
+    ) -> None:  # LangChain's signature
+        """Settle a call."""
+        meter = self._meter
+        if call := meter.taken(run_id, synchronous=False):
+            await _whole(
+                meter.allowance.budgets.run(lambda budgets: meter.settle(call, response, budgets))
+            )
+
+    async def on_llm_error(
+        self, error: BaseException, *, run_id: UUID, **kwargs: Any
+    ) -> None:  # LangChain's signature
+        """Settle or release a call that failed."""
+        meter, response = self._meter, kwargs.get("response")
+        if call := meter.taken(run_id, synchronous=False):
+            await _whole(
+                meter.allowance.budgets.run(
+                    lambda budgets: meter.fail(call, error, response, budgets)
+                )
+            )
+
+    async def _begin(
+        self,
+        run_id: UUID,
+        messages: Sequence[BaseMessage],
+        kwargs: Mapping[str, Any],
+        *,
+        waits: bool = False,
+    ) -> None:
+        call = self._meter.call(run_id, messages, kwargs)
+        call.waits = waits
+        if not self._meter.begun(run_id, call):
+            return
+        try:
+            await self._meter.admit(run_id)
+        except InterlockError:
+            await self._meter.give_back(_beside(sys._getframe(1)))
+            raise
+
+
+async def _refuse_unknown(call: Call, budgets: Budgets) -> None:
+    """Raise `UsageError` when something is limited of which nobody knows how much a call may take."""
+    limited = await budgets.left(call.scopes)
+    unit = next((each for each in call.unknown if each in limited), None)
+    if unit is None:
+        return
+    if call.unknown == ("usd",):
+        raise UsageError(
+            f"The money that runs may spend is limited, and what {call.model} costs is not known.",
+            hint="Name its price in a file (INTERLOCK_PRICES), or limit tokens instead of money.",
+        )
+    raise UsageError(
+        f"{unit.replace('_', ' ')} are limited, and how long an answer of {call.model} may be is not.",
+        hint="Give the model max_tokens (INTERLOCK_MAX_OUTPUT_TOKENS), or its max_output in a file (INTERLOCK_PRICES).",
+    )
+
+
+def _cap(parameters: Mapping[str, Any]) -> int | None:
+    """Return how many tokens an answer may have at most."""
+    for each in (parameters, *_inner(parameters)):
+        for name in CAPS:
+            value = each.get(name)
+            if isinstance(value, int) and value > 0:
+                return value
+    return None
+
+
+def _copies(parameters: Mapping[str, Any]) -> int:
+    given = [parameters.get(name) for name in COPIES]
+    return max([1, *(each for each in given if isinstance(each, int))])
+
+
+def _inner(parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the places in which some clients keep parameters of their own."""
+    names = ("model_kwargs", "generation_config", "options", "inferenceConfig")
+    return [each for name in names if isinstance(each := parameters.get(name), Mapping)]
+
+
+def _text_of(response: LLMResult) -> str:
+    """Return all that was answered, tool calls too."""
+    return "".join(_said(each) for some in response.generations for each in some)
+
+
+def _said(generation: Any) -> str:  # a generation, or a chunk of one
+    if not isinstance(generation, ChatGeneration):
+        return str(generation.text)
+    message = generation.message
+    calls = getattr(message, "tool_calls", None) or ""
+    content = message.content if isinstance(message.content, str) else str(message.content)
+    return f"{content}{calls}"
+
+
+def _beside(frame: FrameType | None) -> list[UUID]:
+    """Return the calls that LangChain begins together with one that is refused; end what it would leave unawaited."""
+    while frame is not None and "managers" not in frame.f_locals:
+        frame = frame.f_back
+    if frame is None:
+        return []
+    for task in frame.f_locals.get("inline_tasks", ()):
+        if inspect.getcoroutinestate(task) == inspect.CORO_CREATED:
+            task.close()
+    return [manager.run_id for manager in frame.f_locals["managers"]]
+
+
+def _is_synchronous(frame: FrameType) -> bool:
+    """Say whether LangChain's synchronous manager calls a handler."""
+    return frame.f_code.co_name == "handle_event"
+
+
+def _is_awaited(frame: FrameType | None) -> bool:
+    """Say whether LangChain's asynchronous manager awaits a handler; its synchronous one runs it on another loop."""
+    return frame is not None and frame.f_code.co_name == "_ahandle_event_for_handler"
+
+
+async def _whole(work: Any) -> None:  # a coroutine
+    """Do some work to its end, also where the caller is cancelled meanwhile."""
+    await asyncio.shield(asyncio.ensure_future(work))
