@@ -61,13 +61,13 @@ class Side:
 
 def difference(a: Side, b: Side) -> Difference:
     """Compare two threads."""
-    common = _common(a.steps, b.steps)
-    after_a, after_b = a.steps[common:], b.steps[common:]
+    common_a, common_b = _common(a.steps, b.steps)
+    after_a, after_b = a.steps[common_a:], b.steps[common_b:]
     both = _both(a, b)
     return Difference(
         a=a.thread_id,
         b=b.thread_id,
-        common_steps=common,
+        common_steps=max(common_a, common_b),
         changed=changed(_last(a.steps), _last(b.steps)),
         path_a=_path(after_a),
         path_b=_path(after_b),
@@ -99,12 +99,15 @@ def changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, 
     }
 
 
-def _common(a: Sequence[Step], b: Sequence[Step]) -> int:
-    pairs = zip(a, b, strict=False)
-    return next(
-        (n for n, (x, y) in enumerate(pairs) if x.checkpoint_id != y.checkpoint_id),
-        min(len(a), len(b)),
-    )
+def _common(a: Sequence[Step], b: Sequence[Step]) -> tuple[int, int]:
+    """Return how many steps of each lead to the last one that both have; of either some may have been folded."""
+    ids = {step.checkpoint_id: number for number, step in enumerate(b, start=1)}
+    shared = [
+        (number, ids[step.checkpoint_id])
+        for number, step in enumerate(a, start=1)
+        if step.checkpoint_id in ids
+    ]
+    return shared[-1] if shared else (0, 0)
 
 
 def _last(steps: Sequence[Step]) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -18,11 +19,26 @@ _SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
 def steps_of(
-    snapshots: Sequence[StateSnapshot], usage: Mapping[str, Usage], *, inside: str = ""
+    snapshots: Sequence[StateSnapshot],
+    usage: Mapping[str, Usage],
+    *,
+    inside: str = "",
+    folded: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Step]:
-    """Return the steps of a graph, oldest first, given its line of checkpoints in the same order."""
+    """Return the steps of a graph, oldest first.
+
+    Args:
+        snapshots: its line of checkpoints, oldest first.
+        usage: what the model calls of each task took.
+        inside: the namespace, for a subgraph.
+        folded: by checkpoint, the tasks of the steps that were folded into it.
+    """
     pairs = zip([None, *snapshots], snapshots, strict=False)
-    steps = [_step(before, snapshot, usage) for before, snapshot in pairs]
+    taken = folded or {}
+    steps = [
+        _step(before, snapshot, usage, taken.get(checkpoint_id(snapshot), ()))
+        for before, snapshot in pairs
+    ]
     path = names_in(inside)
     return [replace(step, inside=inside, path=path) for step in steps] if inside else steps
 
@@ -69,6 +85,7 @@ def find_step(steps: Sequence[Step], at: int | str) -> Step:
     if not found:
         numbers = [step.number for step in steps if not step.inside]
         known = f"{numbers[0]} to {numbers[-1]}" if numbers else "none"
+        _check_folded(steps, number)
         raise NotFound(
             f"There is no step {at!r} in this thread.", hint=f"It has the steps {known}."
         )
@@ -91,8 +108,10 @@ def step_number(at: int | str) -> int | None:
 def node_counts(steps: Sequence[Step]) -> dict[str, int]:
     """Return how often each node ran."""
     counts: dict[str, int] = {}
-    for node in (node for step in steps for node in step.nodes):
-        counts[node] = counts.get(node, 0) + 1
+    for step in steps:
+        own = [node for node in step.nodes if node not in step.folded_nodes]
+        for node, times in [*step.folded_nodes.items(), *((node, 1) for node in own)]:
+            counts[node] = counts.get(node, 0) + times
     return counts
 
 
@@ -110,9 +129,13 @@ def same(old: Any, new: Any) -> bool:  # values of one state key
 
 
 def _step(
-    before: StateSnapshot | None, snapshot: StateSnapshot, usage: Mapping[str, Usage]
+    before: StateSnapshot | None,
+    snapshot: StateSnapshot,
+    usage: Mapping[str, Usage],
+    taken: Sequence[str],
 ) -> Step:
-    metadata = snapshot.metadata or {}
+    metadata: Mapping[str, Any] = snapshot.metadata or {}  # LangGraph's, and ours
+    folded = metadata.get("folded", {})
     ran = (
         [task for task in before.tasks if task.error is None or task.result is not None]
         if before
@@ -125,14 +148,42 @@ def _step(
         created_at=created,
         source=str(metadata.get("source", "")),
         run_id=str(metadata.get("run_id", "")),
-        nodes=tuple(task.name for task in ran),
+        nodes=_nodes([task.name for task in ran], folded.get("nodes", {})),
         next=tuple(snapshot.next),
         changed=_changed(before.values if before else {}, snapshot.values),
         values=snapshot.values,
         questions=tuple(each.id for each in snapshot.interrupts),
         seconds=(created - _time(before)).total_seconds() if before else 0.0,
-        usage=sum((usage.get(task.id, Usage()) for task in ran), Usage()),
+        usage=_used([*(task.id for task in ran), *taken], usage),
+        folded=int(folded.get("steps", 0)),
+        folded_nodes=_times([task.name for task in ran], folded.get("nodes", {})),
     )
+
+
+def _nodes(ran: Sequence[str], folded: Mapping[str, int]) -> tuple[str, ...]:
+    return (*ran, *(node for node in folded if node not in ran))
+
+
+def _times(ran: Sequence[str], folded: Mapping[str, int]) -> dict[str, int]:
+    """Return how often each node ran in the steps that are one now; nothing where none was folded."""
+    return dict(Counter(ran) + Counter(folded)) if folded else {}
+
+
+def _used(tasks: Sequence[str], usage: Mapping[str, Usage]) -> Usage:
+    return sum((usage.get(each, Usage()) for each in dict.fromkeys(tasks)), Usage())
+
+
+def _check_folded(steps: Sequence[Step], number: int | None) -> None:
+    """Raise `NotFound` with the steps around one that was folded."""
+    own = [step for step in steps if not step.inside]
+    pairs = zip(own, own[1:], strict=False)
+    around = [pair for pair in pairs if number and pair[0].number < number < pair[1].number]
+    if around and around[0][1].folded:
+        before, after = (step.number for step in around[0])
+        raise NotFound(
+            f"Step {number} was folded into step {after} when the thread was pruned.",
+            hint=f"The steps before and after it that are kept are {before} and {after}.",
+        )
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:

@@ -65,8 +65,9 @@ class Looking(ABC):
         if run.status != "succeeded":
             return run
         compiled = self._durable(run.graph)
+        config: Any = {"configurable": {"thread_id": thread_id}}  # LangGraph's
         with translated():
-            snapshot = await compiled.aget_state({"configurable": {"thread_id": thread_id}})
+            snapshot = await self._past.steady(thread_id, lambda: compiled.aget_state(config))
         return replace(run, output=output_of(compiled, snapshot.values))
 
     async def ahistory(self, thread_id: str, *, inside: bool = False) -> list[Step]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
@@ -19,6 +19,7 @@ from interlock.postgres.forks import ForkStore, Place
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import RunStore
 
+T = TypeVar("T")
 HISTORY_LIMIT = 10_000
 """Checkpoints of one graph on a thread that are read at once."""
 
@@ -45,10 +46,27 @@ class Past:
         """Return a graph with a checkpointer that reads."""
         return self._reader(name)
 
+    async def steady(self, thread_id: str, read: Callable[[], Awaitable[T]]) -> T:
+        """Read something of a thread, again where it was folded meanwhile: it takes several statements."""
+        before = await self._forks.foldings(thread_id)
+        while True:
+            found = await read()
+            after = await self._forks.foldings(thread_id)
+            if after == before:
+                return found
+            before = after
+
     async def history(self, thread_id: str, *, inside: bool = False) -> list[Step]:
         """Return the steps of a thread, oldest first, on request with those of its subgraphs."""
+        return await self.steady(thread_id, lambda: self._history(thread_id, inside=inside))
+
+    async def _history(self, thread_id: str, *, inside: bool) -> list[Step]:
         graph = self._reader((await self._runs.thread(thread_id))["graph"])
-        root = steps_of(await _line(graph, thread_id), await self._runs.usage(thread_id))
+        root = steps_of(
+            await _line(graph, thread_id),
+            await self._runs.usage(thread_id),
+            folded=await self._forks.folded_tasks(thread_id),
+        )
         if not inside:
             return root
         places = await self._forks.places(thread_id)
@@ -65,7 +83,10 @@ class Past:
         if not found or not found[0].namespace:
             return find_step(await self.history(thread_id), at)
         graph = self._reader((await self._runs.thread(thread_id))["graph"])
-        return find_step(await _inner(graph, thread_id, found[0].namespace), at)
+        inner = found[0].namespace
+        return find_step(
+            await self.steady(thread_id, lambda: _inner(graph, thread_id, inner)), at
+        )
 
     async def side(self, thread_id: str, other: str) -> Side:
         """Return what a comparison with another thread looks at."""

@@ -107,6 +107,7 @@ def step_document(step: Step, *, values: bool = False) -> JSON:
         "questions": list(step.questions),
         "seconds": step.seconds,
         "usage": usage_document(step.usage),
+        "folded": step.folded,
     }
     return document | ({"values": plain(step.values)} if values else {})
 

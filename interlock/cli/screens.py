@@ -22,6 +22,7 @@ from interlock.cli.texts import (
     lines_of,
     money,
     names,
+    ran,
     short,
     spent,
     tokens,
@@ -104,7 +105,7 @@ def print_step(step: Step, console: Console, *, key: str | None, full: bool) -> 
         _print_lines(step.values[key], console, full=full)
         return
     console.print(
-        f"[bold]step {step.number}[/] · {names(step.nodes) or step.source} · "
+        f"[bold]step {step.number}[/] · {ran(step)} · "
         f"{step.created_at.astimezone():%Y-%m-%d %H:%M:%S} · checkpoint [cyan]{step.checkpoint_id}[/]"
     )
     if step.next:
@@ -156,7 +157,7 @@ def _history_row(step: Step, before: Mapping[str, Any]) -> list[str | Text]:  # 
         following += " asks a person"
     return [
         str(step.number),
-        names(step.nodes) or step.source,
+        ran(step),
         changes(step.changed, before, step.values),
         Text(following, style="yellow" if step.questions else "dim"),
         tokens(step.usage) if step.usage.calls else "",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from interlock.core.runs import Usage
+from interlock.core.runs import Step, Usage
 from interlock.errors import UsageError
 
 ID_LENGTH = 8
@@ -87,6 +87,14 @@ def names(nodes: Sequence[str]) -> str:
     return ", ".join(
         name if times == 1 else f"{name} {TIMES}{times}" for name, times in found.items()
     )
+
+
+def ran(step: Step) -> str:
+    """Return what ran to make a step, those that ran in steps that were folded into it too."""
+    if not step.folded:
+        return names(step.nodes) or step.source
+    nodes = [node for node, times in step.folded_nodes.items() for _ in range(times)]
+    return f"{names(nodes) or step.source} ({counted(step.folded, 'step')} folded)"
 
 
 def change(key: str, old: Any, new: Any) -> str:  # values of any state

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree as Picture
 
-from interlock.cli.texts import ID_LENGTH, changes, clipped, counted, duration, names, short
+from interlock.cli.texts import ID_LENGTH, changes, clipped, counted, duration, names, ran, short
 from interlock.core.runs import Step, Tree
 
 STATUS_STYLES = {
@@ -88,10 +88,10 @@ def _row(
 
 
 def _ran(step: Step, where: str) -> Text:
-    ran = names(step.nodes) or step.source
+    told = ran(step)
     if not step.path:
-        return Text(ran)
-    return Text.assemble((f"{'  ' * len(step.path)}{where} ", "dim"), ran)
+        return Text(told)
+    return Text.assemble((f"{'  ' * len(step.path)}{where} ", "dim"), told)
 
 
 def _grow(picture: Picture, tree: Tree) -> None:

@@ -271,6 +271,9 @@ class Step:
             counted by the steps of the thread's own graph.
         inside: the checkpoint namespace of the subgraph that it is a step of; empty for the thread's own graph.
         path: the names of the nodes that lead to that subgraph, from the thread's own graph inwards.
+        folded: how many steps were folded into it when its thread was pruned; `nodes`, `changed` and `usage` tell of
+            these, too.
+        folded_nodes: how often each node ran in those.
     """
 
     number: int
@@ -287,6 +290,8 @@ class Step:
     usage: Usage = Usage()
     inside: str = ""
     path: tuple[str, ...] = ()
+    folded: int = 0
+    folded_nodes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,17 @@ class ForkStore:
         rows = await self._fetch("effects_behind", thread_id, other=other)
         return frozenset(row["key"] for row in rows)
 
+    async def foldings(self, thread_id: str) -> int:
+        """Return how often something of a thread was folded."""
+        return int((await self._fetch("foldings", thread_id))[0]["number"])
+
+    async def folded_tasks(self, thread_id: str) -> dict[str, list[str]]:
+        """Return, by checkpoint, the tasks that ran in the steps that were folded into it."""
+        found: dict[str, list[str]] = {}
+        for row in await self._fetch("folded_tasks", thread_id):
+            found.setdefault(row["checkpoint_id"], []).append(row["task_id"])
+        return found
+
     async def _fetch(self, statement: str, thread_id: str, **more: str) -> list[DictRow]:
         async with connected(self._pool) as connection:
             return await fetch(connection, SQL[statement], {"thread_id": thread_id, **more})

@@ -95,9 +95,29 @@ left join lateral (
 order by down.depth, down.created_at, down.thread_id;
 
 -- effects_behind: effects of a thread that were done before another one parted from it: what came of their step, both have
-select e.key from interlock.effects e
-where e.thread_id = %(thread_id)s and exists (
-    select from checkpoints own
+with recursive shared as (
+    select own.checkpoint_ns, own.checkpoint_id, own.parent_checkpoint_id
+    from checkpoints own
     join checkpoints other on other.checkpoint_ns = own.checkpoint_ns and other.checkpoint_id = own.checkpoint_id
-    where own.thread_id = %(thread_id)s and other.thread_id = %(other)s and own.parent_checkpoint_id = e.checkpoint_id
+    where own.thread_id = %(thread_id)s and other.thread_id = %(other)s
+), behind as (  -- of either thread some checkpoints may have been folded, so also those that lead to shared ones
+    select checkpoint_ns, parent_checkpoint_id from shared
+    union
+    select c.checkpoint_ns, c.parent_checkpoint_id
+    from behind b join checkpoints c on c.thread_id = %(thread_id)s and c.checkpoint_ns = b.checkpoint_ns
+        and c.checkpoint_id = b.parent_checkpoint_id
+)
+select e.key from interlock.effects e
+where e.thread_id = %(thread_id)s and (
+    exists (select from behind where parent_checkpoint_id = e.checkpoint_id)
+    or (  -- its step was folded
+        not exists (select from checkpoints c where c.thread_id = %(thread_id)s and c.checkpoint_id = e.checkpoint_id)
+        and e.checkpoint_id collate "C" < (select max(checkpoint_id collate "C") from shared)
+    )
 );
+
+-- foldings: how often something of a thread was folded
+select coalesce((select number from interlock.foldings where thread_id = %(thread_id)s), 0) as number;
+
+-- folded_tasks: which tasks' work the checkpoints of a thread took over
+select checkpoint_id, task_id from interlock.folded_tasks where thread_id = %(thread_id)s;
