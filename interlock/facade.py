@@ -26,9 +26,10 @@ from interlock.notify.delivery import Delivered
 from interlock.originals import OriginalsNow
 from interlock.replays import Replay
 from interlock.runtime import Runtime
+from interlock.storage import StorageNow
 
 
-class Interlock(Runtime, KillingNow, OriginalsNow):
+class Interlock(Runtime, KillingNow, OriginalsNow, StorageNow):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 
     Each method has an asynchronous twin whose name starts with `a`. The synchronous ones belong to `open()`, the

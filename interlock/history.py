@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -176,7 +177,7 @@ def _used(tasks: Sequence[str], usage: Mapping[str, Usage]) -> Usage:
 def _check_folded(steps: Sequence[Step], number: int | None) -> None:
     """Raise `NotFound` with the steps around one that was folded."""
     own = [step for step in steps if not step.inside]
-    pairs = zip(own, own[1:], strict=False)
+    pairs = pairwise(own)
     around = [pair for pair in pairs if number and pair[0].number < number < pair[1].number]
     if around and around[0][1].folded:
         before, after = (step.number for step in around[0])

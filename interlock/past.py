@@ -84,9 +84,7 @@ class Past:
             return find_step(await self.history(thread_id), at)
         graph = self._reader((await self._runs.thread(thread_id))["graph"])
         inner = found[0].namespace
-        return find_step(
-            await self.steady(thread_id, lambda: _inner(graph, thread_id, inner)), at
-        )
+        return find_step(await self.steady(thread_id, lambda: _inner(graph, thread_id, inner)), at)
 
     async def side(self, thread_id: str, other: str) -> Side:
         """Return what a comparison with another thread looks at."""

@@ -51,6 +51,7 @@ from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
 from interlock.replays import Replay
 from interlock.settings import Settings
+from interlock.storage import Storage
 
 PortsFor = Callable[[Lineage], Ports]
 """Makes the ports of a run, which may use the work that its lineage names."""
@@ -59,7 +60,7 @@ NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 
-class Runtime(Looking, Killing, Originals):
+class Runtime(Looking, Killing, Originals, Storage):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import fields, is_dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -190,6 +190,6 @@ async def _parts(source: Source) -> AsyncIterator[bytes]:
         yield part
 
 
-async def _generator(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _generator(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     async for part in parts:
         yield part

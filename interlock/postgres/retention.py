@@ -153,17 +153,6 @@ class RetentionStore:
         rows = await self._fetch(SQL["prunable_threads"], after=after, limit=limit)
         return [row["thread_id"] for row in rows]
 
-    async def foldings(self, thread_id: str) -> int:
-        """Return how often something of a thread was folded."""
-        return int((await self._fetch(SQL["foldings"], thread_id=thread_id))[0]["number"])
-
-    async def folded_tasks(self, thread_id: str) -> dict[str, list[str]]:
-        """Return, by checkpoint, the tasks that ran in the steps that were folded into it."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for row in await self._fetch(SQL["folded_tasks"], thread_id=thread_id):
-            found[row["checkpoint_id"]].append(row["task_id"])
-        return found
-
     async def tables(self) -> list[DictRow]:
         """Return what the tables take, by purpose."""
         return await self._fetch(SQL["tables"])

@@ -92,9 +92,6 @@ select %(thread_id)s, %(namespace)s, %(checkpoint_id)s, task_id from (
 where task_id in (select m.task_id from interlock.model_calls m where m.thread_id = %(thread_id)s)
 on conflict do nothing;
 
--- folded_tasks: which tasks' work the checkpoints of a thread took over
-select checkpoint_id, task_id from interlock.folded_tasks where thread_id = %(thread_id)s;
-
 -- fold: take away checkpoints of a thread, and what their tasks wrote
 with gone as (
     select * from unnest(%(namespaces)s::text[], %(checkpoints)s::text[]) as g (namespace, checkpoint_id)
@@ -123,9 +120,6 @@ delete from checkpoint_blobs b where b.ctid = any(array(
 -- count_folding: note that something of a thread was folded
 insert into interlock.foldings (thread_id) values (%(thread_id)s)
 on conflict (thread_id) do update set number = foldings.number + 1, folded_at = now();
-
--- foldings: how often something of a thread was folded
-select coalesce((select number from interlock.foldings where thread_id = %(thread_id)s), 0) as number;
 
 -- thread_size: checkpoints of a thread, and the bytes of their rows, values, writes and content; shared content counts whole
 select (select count(*)::int from checkpoints where thread_id = %(thread_id)s) as checkpoints, (
