@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import MessagesState, StateGraph
+from langgraph.graph.message import _messages_delta_reducer, add_messages
+from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 from typing_extensions import TypedDict
 
@@ -17,11 +23,17 @@ from graphs.research import build as build_research
 from graphs.research import build_researcher
 from interlock.core.context import Context
 from interlock.core.folding import tokens_of, units
-from interlock.core.manifest import Plain, begin
+from interlock.core.manifest import (
+    Plain,
+    add_messages_once,
+    add_notes_once,
+    begin,
+    keep_objective,
+)
 from interlock.core.originals import original
 from interlock.core.remembering import Condensed, Folding, Found, Joined
 from interlock.core.summarizing import summarize
-from interlock.core.sync import sync_too
+from interlock.core.sync import run_sync, sync_too
 from interlock.core.views import keys_of, undeclared
 from interlock.errors import ModelUnavailable, ObjectiveChanged, OutputInvalid, UsageError
 from interlock.testing import ScriptedModel, Turn, make_context
@@ -109,6 +121,7 @@ def test_the_objective_stands_there_also_when_its_own_id_was_borrowed() -> None:
     values = run(graph, big("a4"), big("a5"))
 
     assert (values["manifest"]["shown_as"], values["manifest"]["folds"]) == ("message:h", 2)
+    assert original(values, "message:h") == [TALK[0]]
     assert shown(values).text.startswith(f"Objective, word for word:\n{OBJECTIVE}\n")
 
 
@@ -280,19 +293,20 @@ def test_too_much_for_one_question_is_asked_in_several() -> None:
         pending=[],
         settled=[],
     )
-    model = ScriptedModel.of(first, second)
-    talk_: list[AnyMessage] = [
+    nothing = second.model_copy(update={"facts": []})
+    model = ScriptedModel.of(first, second, nothing)
+    said = [
         HumanMessage(OBJECTIVE, id="h"),
-        big("a1"),
-        big("a2"),
+        *map(big, ("a1", "a2", "a3")),
         HumanMessage("And?", id="h2"),
     ]
-    values = run(talk(threshold=1000), *talk_, context=make_context(model=model))
+    values = run(talk(threshold=1000), *said, context=make_context(model=model))
     (fact,) = values["manifest"]["facts"]
 
     model.assert_done()
     assert "(facts) Lamp 1 stands at 3 m." in model.prompts("Folding")[1]
     assert [each.id for each in original(values, fact["id"])] == ["a1", "a2"]
+    assert [each["text"] for each in values["retired"]] == ["Lamp 1 stands at 3 m."]
 
 
 def test_a_manifest_that_grew_is_condensed() -> None:
@@ -409,6 +423,89 @@ def test_messages_without_ids_are_refused() -> None:
 
     with pytest.raises(UsageError, match="add_messages"):
         graph.invoke({"messages": [HumanMessage("x")]})
+
+
+class Deltas(TypedDict):
+    messages: Annotated[list[AnyMessage], DeltaChannel(_messages_delta_reducer)]
+
+
+def test_messages_in_a_delta_channel_are_folded() -> None:
+    """LangGraph's other way to keep messages knows no way to remove all of them; each is named."""
+    values = run(compiled(state=Deltas))
+
+    assert_valid(values["messages"])
+    assert values["manifest"]["folds"] >= 3
+    assert {each.id for each in (*values["archive"], *values["messages"])} >= {"h", "a1", "end"}
+
+
+words = st.integers(0, 90).map(lambda times: f"Lamp {times} is lit. " * times)
+
+
+@st.composite
+def growing(draw: st.DrawFn) -> list[list[AnyMessage]]:
+    """What is said between passes of the node, with tool calls that are answered in parts, or never."""
+    turns = draw(
+        st.lists(st.lists(st.tuples(st.sampled_from("shact"), words), max_size=8), max_size=5)
+    )
+    numbers = itertools.count()
+    open_calls: list[str] = []
+    said: list[list[AnyMessage]] = [[HumanMessage(OBJECTIVE, id="objective")]]
+    for turn in turns:
+        said.append([_said(kind, text, f"m{next(numbers)}", open_calls) for kind, text in turn])
+    return said
+
+
+def _said(kind: str, text: str, name: str, open_calls: list[str]) -> AnyMessage:
+    if kind == "t" and open_calls:
+        return ToolMessage(text, id=name, tool_call_id=open_calls.pop())
+    if kind == "c":
+        calls = [{"name": "look", "args": {}, "id": f"{name}-{each}"} for each in range(2)]
+        open_calls += [str(each["id"]) for each in calls]
+        return AIMessage(text, id=name, tool_calls=calls)
+    if kind == "s":
+        return SystemMessage(text, id=name)
+    return HumanMessage(text, id=name) if kind == "h" else AIMessage(text, id=name)
+
+
+@settings(deadline=None, max_examples=60)
+@given(growing(), st.integers(1, 5))
+def test_whatever_is_said_is_there_in_the_end(turns: list[list[AnyMessage]], keep: int) -> None:
+    """Each fold makes the conversation smaller, parts no call, changes no objective; and it ends."""
+    node: Any = summarize(threshold=500, keep=keep)
+    state: dict[str, Any] = {"messages": [], "archive": [], "retired": [], "manifest": {}}
+    folds = 0
+    for turn in turns:
+        state = applied(state, {"messages": turn})
+        while folded := run_sync(node(state, Runtime(context=make_context()))):
+            before = tokens_of(state["messages"])
+            state = applied(state, folded)
+            folds += 1
+            assert tokens_of(state["messages"]) < before
+            assert state["manifest"]["objective"] == OBJECTIVE
+            assert not any(
+                isinstance(state["messages"][unit[0]], ToolMessage)
+                for unit in units(state["messages"])
+            )
+            assert folds < 60
+    event(f"{folds} folds")
+    there = [*state["archive"], *state["messages"]]
+
+    assert all(each in there for turn in turns for each in turn)
+    assert state["manifest"].get("folds", 0) == folds
+    for note in (*state["retired"], *state["manifest"].get("facts", [])):
+        assert original(state, note["id"])
+
+
+def applied(state: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """The state after an update, by the reducers."""
+    reducers = {
+        "messages": add_messages,
+        "archive": add_messages_once,
+        "retired": add_notes_once,
+        "manifest": keep_objective,
+    }
+    changed = {key: cast("Any", reducers[key])(state[key], value) for key, value in update.items()}
+    return {**state, **changed}
 
 
 def test_each_node_declares_its_keys() -> None:
