@@ -25,6 +25,7 @@ from interlock.postgres.aside import Aside
 from interlock.postgres.blobs import PostgresBlobs
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.corpus import PostgresCorpus
+from interlock.postgres.encryption import ring_of
 from interlock.postgres.kill_watch import KillWatch
 from interlock.postgres.kills import PostgresKills
 from interlock.postgres.ledger import PostgresLedger
@@ -128,7 +129,7 @@ def _ports(
         policy=policies,
         trust=PostgresTrust(pool, policies),
         spending=RunStore(pool, strict_serializer()),
-        recordings=PostgresRecordings(pool, aside),
+        recordings=PostgresRecordings(pool, aside, ring_of(settings.encryption_key)),
         blobs=PostgresBlobs(pool, limit=settings.blob_limit),
         kills=kills,
     )

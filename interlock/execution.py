@@ -22,20 +22,23 @@ from typing_extensions import TypedDict
 from interlock.application import Graph
 from interlock.core import gate, prompts
 from interlock.core.actions import digest as digest_of
+from interlock.core.allowance import KEY as ALLOWANCE
+from interlock.core.allowance import Allowance
 from interlock.core.context import KEY, Around, Context
 from interlock.core.doubt import doubts
 from interlock.core.kills import Kill, KillGuard
+from interlock.core.metering import Meter
 from interlock.core.replaying import RecordingGuard
 from interlock.core.runs import OpenQuestion, Run, RunStatus
 from interlock.core.stepping import LOOKED_AT, circle_of, reached
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
 from interlock.errors import AnswerRefused, InterlockError, Killed, LimitReached, ResumeRefused
-from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import Ending, RunStore, StoredRun
+from interlock.postgres.versioned import input_of
 
 DRAINED = "drained"
 LOST = "cancelled"
@@ -61,6 +64,8 @@ class Execution:
         graph: with a checkpointer.
         context: the graph's context with durable ports, or whatever another application's graph takes.
         around: what its nodes find whatever context the graph takes.
+        allowance: what the run may take.
+        meter: what holds its model calls to that; None for a replay.
         modes: the stream modes that the caller wants to see.
     """
 
@@ -71,6 +76,8 @@ class Execution:
     stored_context: Mapping[str, Any]
     runs: RunStore
     locks: ThreadLocks
+    allowance: Allowance = field(default_factory=Allowance)
+    meter: Meter | None = None
     modes: Sequence[str] = ("updates", "custom")
     control: RunControl = field(default_factory=RunControl)
     _ended: Run | None = None
@@ -170,18 +177,27 @@ class Execution:
 
     def _config(self) -> RunnableConfig:
         recorder = UsageRecorder(
-            lambda call: self.runs.add_model_call(self.run.thread_id, self.run.run_id, call)
+            lambda call: self.runs.add_model_call(self.run.thread_id, self.run.run_id, call),
+            self.around.ports.prices,
         )
+        meters = self.meter.handlers() if self.meter else []
         return {
             "configurable": {
                 "thread_id": self.run.thread_id,
                 "__pregel_strict_resume": True,
                 KEY: self.around,
+                ALLOWANCE: self.allowance,
             },
             "run_id": UUID(self.run.run_id),
             # A run goes on from its checkpoint in another process because the id is the same in each attempt.
             "metadata": {"run_id": self.run.run_id, "model": self.run.model},
-            "callbacks": [recorder, RecordingGuard(self.around), self._kill_guard()],
+            # What is charged is on the disk when the row of its call is: that one is written last.
+            "callbacks": [
+                RecordingGuard(self.around),
+                self._kill_guard(),
+                *meters,
+                recorder,
+            ],
         }
 
     def _kill_guard(self) -> KillGuard:
@@ -206,7 +222,7 @@ class Execution:
     def _given(
         self,
     ) -> Any:  # the graph's input schema, or the part of its state that a fork changes
-        return self.stored.input(strict_serializer(self.graph))
+        return input_of(self.graph, self.stored)
 
     async def _ending(self) -> Ending:
         """Say how the thread stands now; the stream's own last word leaves out branches that still wait."""
@@ -227,6 +243,7 @@ class Execution:
             status=ending.status,
             error=ending.error,
             error_kind=ending.error_kind,
+            partial=landed.reason if (landed := self.allowance.course.landed) else "",
             interrupts=ending.questions,
             output=ending.output,
             attempts=self.run.attempts + 1,

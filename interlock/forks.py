@@ -13,14 +13,16 @@ from langgraph.types import StateSnapshot
 
 from interlock.application import Graph
 from interlock.branching import Way, lineage_of, recorded_since, redone, taken, way_to
+from interlock.core.bounded import declaration_of
 from interlock.core.runs import Step
+from interlock.core.versions import MARK, version_of
 from interlock.errors import UsageError
 from interlock.inputs import check_input, check_values
 from interlock.past import Past, subgraph
-from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.forks import Change, ForkStore, Place, Prefix
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
+from interlock.postgres.versioned import input_of
 
 
 class Forks:
@@ -70,6 +72,7 @@ class Forks:
             parent=(thread_id, step.checkpoint_id),
             lineage=lineage_of(line, since, recorded_only=recorded_only),
             purpose="replay" if recorded_only else "fork",
+            schema_version=version_of(declaration_of(graph)),
         )
         await self._runs.add(await self._begun(new, graph, places, place, step, values))
         return await self._runs.stored(new.run_id)
@@ -125,7 +128,7 @@ class Forks:
     async def _input_of(
         self, graph: Graph, step: Step
     ) -> Mapping[str, Any]:  # the graph's input schema
-        return dict((await self._runs.stored(step.run_id)).input(strict_serializer(graph)))
+        return dict(input_of(graph, await self._runs.stored(step.run_id)))
 
     async def _changes(
         self, graph: Graph, new: NewRun, place: Place, step: Step, values: Mapping[str, Any]
@@ -133,7 +136,7 @@ class Forks:
         inner = _holder(graph, step)
         checked = check_values(inner, values)
         if step.source != "input":
-            return _written(inner, checked)
+            return _marked(inner, _written(inner, checked))
         config = _config(_parent(new), place.namespace, place.checkpoint_id)
         return _given(inner, checked, await _input_at(graph, config))
 
@@ -195,7 +198,7 @@ def _given(graph: Graph, values: Mapping[str, Any], given: Any) -> list[Change]:
         )
     others = {key: value for key, value in values.items() if key not in taken_in}
     start = [Change(channel=START, value={**given, **of_input})] if of_input else []
-    return start + _written(graph, others)
+    return _marked(graph, start + _written(graph, others))
 
 
 def _written(graph: Graph, values: Mapping[str, Any]) -> list[Change]:  # part of its state
@@ -203,6 +206,12 @@ def _written(graph: Graph, values: Mapping[str, Any]) -> list[Change]:  # part o
         Change(channel=key, value=value, alone=not _adds(graph, key))
         for key, value in values.items()
     ]
+
+
+def _marked(graph: Graph, changes: list[Change]) -> list[Change]:
+    """Return changes behind a mark of the schema's version: the checkpoint may be of an older one."""
+    version = version_of(declaration_of(graph))
+    return [Change(channel=MARK, value=version), *changes] if version > 1 else changes
 
 
 def _adds(graph: Graph, key: str) -> bool:

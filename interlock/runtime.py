@@ -12,10 +12,14 @@ from langgraph.runtime import RunControl
 
 from interlock.answers import Desk
 from interlock.application import Application, Graph
+from interlock.bounds import Bounding, metered
 from interlock.core import prompts
+from interlock.core.bounded import declaration_of
 from interlock.core.context import Around, Context, Ports
 from interlock.core.judging import edited_verdict
+from interlock.core.landing import meter_nodes
 from interlock.core.lineage import Lineage
+from interlock.core.renaming import with_old_names
 from interlock.core.runs import (
     AnswerForm,
     Answers,
@@ -24,6 +28,7 @@ from interlock.core.runs import (
     Swept,
 )
 from interlock.core.stepping import with_steps
+from interlock.core.versions import version_of
 from interlock.differences import changed
 from interlock.errors import InterlockError, NotFound, ReplayDiverged, UsageError
 from interlock.execution import Execution, Part, check_prompts, context_for
@@ -43,6 +48,7 @@ from interlock.past import Past
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
 from interlock.postgres.effects import EffectStore
+from interlock.postgres.encryption import ring_of
 from interlock.postgres.forks import ForkStore
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
@@ -75,7 +81,8 @@ class Runtime(Looking, Killing, Originals, Storage):
         self.settings = settings
         self.application = application
         self.url = url
-        self.store = RunStore(pool, strict_serializer())
+        self._ring = ring_of(settings.encryption_key)
+        self.store = RunStore(pool, strict_serializer(ring=self._ring))
         self.approvals = PostgresApprovals(pool)
         self.outbox = Outbox(pool)
         self.deliverer = Deliverer(self.outbox, targets_of(settings))
@@ -314,6 +321,7 @@ class Runtime(Looking, Killing, Originals, Storage):
             context=self._new_context(compiled, model, context),
             input=values,
             title=title_of(values),
+            schema_version=version_of(declaration_of(compiled)),
         )
         await self.store.add(new)
         return await self.store.stored(new.run_id)
@@ -357,7 +365,8 @@ class Runtime(Looking, Killing, Originals, Storage):
         graph = self._durable(stored.run.graph)
         self._ports.policy.current()
         check_prompts(stored)
-        around = around or self._around(stored)
+        allowance = await self._allowance(stored, graph)
+        around, meter = metered(around or self._around(stored), allowance)
         ours = self._context(stored.context, around.ports)
         execution = Execution(
             graph=graph,
@@ -367,6 +376,8 @@ class Runtime(Looking, Killing, Originals, Storage):
             stored_context=stored.context,
             runs=self.store,
             locks=self._locks,
+            allowance=allowance,
+            meter=meter,
             modes=modes,
         )
         self._controls.add(execution.control)
@@ -436,14 +447,14 @@ class Runtime(Looking, Killing, Originals, Storage):
         return await self._forks.submit(thread_id, at, values, context)
 
     def _read(self, name: str) -> Graph:
-        graph = self.graph(name)
-        return graph.copy({"checkpointer": reader_for(graph, self._pool)})
+        graph = with_old_names(self.graph(name))
+        return graph.copy({"checkpointer": reader_for(graph, self._pool, self._ring)})
 
     def _durable(self, name: str) -> Graph:
         if name not in self._graphs:
-            graph = with_steps(self.graph(name), self.settings.steps)
+            graph = with_old_names(with_steps(self.graph(name), self.settings.steps))
             self._graphs[name] = graph.copy(
-                {"checkpointer": saver_for(graph, self._pool, self._locks.check)}
+                {"checkpointer": saver_for(graph, self._pool, self._locks.check, self._ring)}
             )
         return self._graphs[name]
 

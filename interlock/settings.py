@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -89,6 +90,19 @@ def _bytes(value: str) -> int:
     return int(number) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}[unit]
 
 
+def _keys(value: str) -> tuple[bytes, ...]:
+    try:
+        keys = tuple(b64decode(each.strip(), validate=True) for each in value.split(","))
+    except ValueError:
+        keys = ()
+    if not keys or any(len(key) not in (16, 24, 32) for key in keys):
+        # The value itself is never repeated.
+        raise ValueError(
+            "each key is 16, 24 or 32 bytes in base64, as `openssl rand -base64 32` prints"
+        ) from None
+    return keys
+
+
 def _role_models(value: str) -> dict[str, str]:
     pairs = [each.partition("=") for each in value.split(",") if each.strip()]
     if any(not (role.strip() and equals and model.strip()) for role, equals, model in pairs):
@@ -130,6 +144,13 @@ class Settings:
         "The schema of Interlock's tables; with another name LangGraph's tables are in it, too.",
         _schema,
         "interlock",
+    )
+    encryption_key: tuple[bytes, ...] = _setting(
+        "ENCRYPTION_KEY",
+        "Keys for what is stored, in base64, separated by commas: the first encrypts, all decrypt.",
+        _keys,
+        (),
+        secret=True,
     )
     data_dir: Path | None = _setting(
         "DATA_DIR",

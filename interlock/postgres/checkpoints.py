@@ -21,14 +21,16 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import ERROR
 from langgraph.graph.state import CompiledStateGraph
 
 from interlock.core.blobs import named_in
 from interlock.postgres import blobs
+from interlock.postgres.encryption import KeyRing, Plain, serializer
 from interlock.postgres.plain import clean
 from interlock.postgres.pool import Pool, connected
+from interlock.postgres.versioned import Schemas, Versioned
 
 _RESUMING = "__pregel_resuming"
 """LangGraph's flag for a subgraph that goes on where it was; a test holds the name."""
@@ -37,15 +39,18 @@ Check = Callable[[str], Awaitable[None]]
 """Raises when this process has lost its hold on a thread."""
 
 
-class Saver(AsyncPostgresSaver):
+class Saver(Versioned, AsyncPostgresSaver):
     """LangGraph's checkpointer; it writes only on threads that this process holds.
 
     It also keeps text with NUL, and numbers that JSON does not know.
     """
 
-    def __init__(self, pool: Pool, serde: SerializerProtocol, check: Check) -> None:
+    def __init__(
+        self, pool: Pool, serde: SerializerProtocol, check: Check, schemas: Schemas | None = None
+    ) -> None:
         super().__init__(pool, serde=serde)
         self._check = check
+        self._note_schemas(schemas)
         self._names = pool
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -111,7 +116,7 @@ class _Beside:
     value: str | float
 
 
-class _Remembering(JsonPlusSerializer):
+class _Remembering(Plain):
     """Restores equal bytes once; who reads a history gets the same value in each step that has it."""
 
     def __init__(self, allowed: set[tuple[str, ...]]) -> None:
@@ -124,22 +129,30 @@ class _Remembering(JsonPlusSerializer):
         return self._known[data]
 
 
-def reader_for(graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool) -> Saver:
+def reader_for(
+    graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool, ring: KeyRing | None = None
+) -> Saver:
     """Return a checkpointer for reading a history once: it keeps what it restored, and writes nothing."""
-    return Saver(pool, _Remembering(_schema_types(graph)), _refuse)
+    remembering = _Remembering(_schema_types(graph))
+    serde = EncryptedSerializer(ring, remembering) if ring else remembering
+    return Saver(pool, serde, _refuse, Schemas(graph))
 
 
-def saver_for(graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool, check: Check) -> Saver:
-    """Return a checkpointer that restores only types which the graph's schemas name."""
-    return Saver(pool, strict_serializer(graph), check)
+def saver_for(
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    pool: Pool,
+    check: Check,
+    ring: KeyRing | None = None,
+) -> Saver:
+    """Return a checkpointer that restores only types which the graph's schemas name, as their present versions."""
+    return Saver(pool, strict_serializer(graph, ring), check, Schemas(graph))
 
 
 def strict_serializer(
-    graph: CompiledStateGraph[Any, Any, Any, Any] | None = None,
-) -> JsonPlusSerializer:
+    graph: CompiledStateGraph[Any, Any, Any, Any] | None = None, ring: KeyRing | None = None
+) -> SerializerProtocol:
     """Return LangGraph's serializer that restores plain data and the types of a graph's schemas, nothing else."""
-    allowed = _schema_types(graph) if graph is not None else None
-    return JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=allowed)
+    return serializer(ring, _schema_types(graph) if graph is not None else None)
 
 
 async def _refuse(thread_id: str) -> None:

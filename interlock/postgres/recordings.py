@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg.rows import DictRow
 
 from interlock.core.lineage import Lineage
@@ -20,7 +20,7 @@ from interlock.core.recordings import (
 )
 from interlock.errors import UsageError
 from interlock.postgres.aside import Aside
-from interlock.postgres.checkpoints import strict_serializer
+from interlock.postgres.encryption import KeyRing, serializer
 from interlock.postgres.plain import jsonb
 from interlock.postgres.pool import Pool, connected, execute, fetch
 from interlock.postgres.queries import load
@@ -35,11 +35,12 @@ class PostgresRecordings:
     Made on the event loop of the pool; other loops, and synchronous code, work through connections of their own.
     """
 
-    def __init__(self, pool: Pool, aside: Aside) -> None:
+    def __init__(self, pool: Pool, aside: Aside, ring: KeyRing | None = None) -> None:
         self._pool = pool
         self._aside = aside
         self._loop = asyncio.get_running_loop()
-        self._serde = strict_serializer()
+        self._ring = ring
+        self._serde = serializer(ring)
 
     async def find(self, request: ModelRequest, lineage: Lineage) -> Recorded | None:
         """Return the answer that was recorded for a request, or None when the model must be asked."""
@@ -90,7 +91,7 @@ class PostgresRecordings:
         return self._aside.wait(lambda pool: self._over(pool, work))
 
     async def _over(self, pool: Pool, work: Callable[[Recordings], Coroutine[Any, Any, T]]) -> T:
-        return await work(PostgresRecordings(pool, self._aside))
+        return await work(PostgresRecordings(pool, self._aside, self._ring))
 
     async def _taken(self, request: ModelRequest, lineage: Lineage) -> DictRow | None:
         values = _values(request) | _sources(lineage)
@@ -127,7 +128,7 @@ def _sources(lineage: Lineage) -> dict[str, list[str]]:  # SQL values
     }
 
 
-def _dumped(serde: JsonPlusSerializer, answer: Answer, request: ModelRequest) -> tuple[str, bytes]:
+def _dumped(serde: SerializerProtocol, answer: Answer, request: ModelRequest) -> tuple[str, bytes]:
     try:
         return serde.dumps_typed([dict(each) for each in answer])
     except (TypeError, ValueError) as error:
@@ -137,6 +138,6 @@ def _dumped(serde: JsonPlusSerializer, answer: Answer, request: ModelRequest) ->
         ) from error
 
 
-def _loaded(serde: JsonPlusSerializer, row: DictRow) -> Answer:
+def _loaded(serde: SerializerProtocol, row: DictRow) -> Answer:
     answer: Answer = serde.loads_typed((row["answer_type"], row["answer"]))
     return answer

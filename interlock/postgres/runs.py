@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
@@ -38,6 +39,7 @@ class NewRun:
         prefix: for a fork: what its thread begins with.
         lineage: which work of its parents a fork may use.
         purpose: of the thread: `fork`, `replay`, or empty.
+        schema_version: of the graph's schema, which the input fits.
     """
 
     run_id: str
@@ -52,6 +54,7 @@ class NewRun:
     prefix: Prefix | None = None
     lineage: Lineage = field(default_factory=Lineage)
     purpose: str = ""
+    schema_version: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class StoredRun:
         packed: the serializer's type and bytes of the input.
         lineage: which work of its parents the run's thread may use.
         chain: the runs that it goes on with because a question of theirs was answered, and the run.
+        schema_version: of the graph's schema, which the input fits.
     """
 
     run: Run
@@ -70,6 +74,7 @@ class StoredRun:
     answers: Mapping[str, Any] | None = None
     lineage: Lineage = field(default_factory=Lineage)
     chain: tuple[str, ...] = ()
+    schema_version: int = 1
 
     @property
     def subject(self) -> Subject:
@@ -118,6 +123,8 @@ class RunStore:
             UsageError: the thread belongs to another graph, or the input cannot be stored.
             Killed: a switch stands over it.
         """
+        if isinstance(self._serde, EncryptedSerializer):
+            new = replace(new, title="")  # it may be of what is encrypted
         async with connected(self._pool) as connection, connection.transaction():
             await add_run(connection, new, self._dumped(new.input))
             await _refuse_killed(connection, new.run_id, "The run was refused")
@@ -264,6 +271,7 @@ async def add_run(
         "input_type": kind,
         "input": blob,
         "answers": None if new.answers is None else exact(new.answers, "The answer"),
+        "schema_version": new.schema_version,
     }
     lineage = {
         "parent_thread_id": parent[0],
@@ -301,6 +309,7 @@ def _stored(row: DictRow) -> StoredRun:
         answers=row["answers"],
         lineage=Lineage.from_json(row["lineage"]),
         chain=tuple(row["chain"]),
+        schema_version=row["schema_version"],
     )
 
 

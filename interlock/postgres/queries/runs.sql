@@ -4,8 +4,8 @@ values (%(thread_id)s, %(graph)s, %(title)s, %(context)s, %(parent_thread_id)s, 
 on conflict (thread_id) do nothing;
 
 -- add_run: accept a run on a thread
-insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers)
-values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %(input_type)s, %(input)s, %(answers)s);
+insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers, schema_version)
+values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %(input_type)s, %(input)s, %(answers)s, %(schema_version)s);
 
 -- start_run: a process begins an attempt; no row means that the run went on since it was read, or that it is killed
 update interlock.runs

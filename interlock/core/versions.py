@@ -1,0 +1,223 @@
+"""Versions of a state's schema: bring stored values to the code's version, and say what does not fit it. Pure.
+
+A checkpoint says in its metadata of which version it is; one that says nothing is of version 1. What newer code writes
+at an older checkpoint, before there is a next one, stands behind a mark that says its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint
+from langgraph.constants import START
+from langgraph.types import Overwrite
+
+from interlock.core.bounded import Declaration, Migration
+from interlock.errors import InterlockError
+
+KEY = "schema_version"
+"""Of a checkpoint's metadata."""
+
+MARK = "__schema_version__"
+"""The channel of the mark that stands before what newer code wrote at an older checkpoint; no graph has it."""
+
+INTERNAL = ("__", "branch:", "join:")
+"""How LangGraph's own channels begin."""
+
+Values = Mapping[str, Any]  # of any state
+Write = tuple[str, str, Any]  # task, channel, value
+
+
+class NoWay(InterlockError):
+    """Stored values cannot be brought to the version of the code; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What is stored at a place of a thread.
+
+    Attributes:
+        writes: what tasks wrote since, in their order.
+        changed: channels whose values are not those that are stored: the next checkpoint stores them.
+    """
+
+    checkpoint: Checkpoint
+    writes: Sequence[Write] = ()
+    changed: frozenset[str] = frozenset()
+
+
+def version_of(declaration: Declaration | None) -> int:
+    """Return the version of the schema that a graph declares."""
+    return declaration.version if declaration else 1
+
+
+def stored_version(metadata: Mapping[str, Any] | None) -> int:  # of a checkpoint
+    """Return the version of which a checkpoint is stored."""
+    return int((metadata or {}).get(KEY, 1))
+
+
+def migrated(
+    values: Values, declaration: Declaration | None, stored: int, *, until: int | None = None
+) -> dict[str, Any]:
+    """Return values of the code's version, or of `until`, made of a copy of those of a stored one; raises `NoWay`."""
+    found: Any = dict(values)
+    for version, migration in _way(declaration, stored):
+        if until is None or version < until:
+            found = _next(migration, found, version)
+    return dict(found)
+
+
+def migrated_update(
+    values: Values, update: tuple[str, Any], declaration: Declaration | None, stored: int
+) -> dict[str, Any]:
+    """Return what a node's update of one key is for the code's version: of other keys, perhaps, or of none.
+
+    Migrations are of whole states. So the update is put into the state, and what the migration makes of it is what
+    differs then; raises `NoWay`.
+    """
+    key, value = update
+    bare, wrap = _unwrapped(value)
+    after = migrated({**values, key: bare}, declaration, stored)
+    before = migrated(values, declaration, stored) if values else {}
+    return {
+        name: wrap(each)
+        for name, each in after.items()
+        if name == key or name not in before or not _same(each, before[name])
+    }
+
+
+def brought_up(stored: Stored, declaration: Declaration | None, version: int) -> Stored:
+    """Return what is stored as the code's version has it; raises `NoWay`."""
+    checkpoint = stored.checkpoint
+    values = {key: each for key, each in checkpoint["channel_values"].items() if _is_state(key)}
+    writes = list(_migrated_writes(stored.writes, values, declaration, version))
+    if version == version_of(declaration):
+        return replace(stored, writes=writes)
+    ours = migrated(values, declaration, version) if values else {}
+    return Stored(
+        checkpoint=_replaced(checkpoint, values, ours, declaration, version),
+        writes=writes,
+        changed=frozenset(ours),
+    )
+
+
+def misfits(values: Values, known: Mapping[str, Callable[[Any], str]]) -> list[str]:
+    """Return what of a state does not fit a schema; `known` says of each key what is wrong with a value, or nothing."""
+    gone = [
+        f"the state has no key {key!r} any more"
+        for key in values
+        if _is_state(key) and key not in known
+    ]
+    wrong = [(key, known[key](values[key])) for key in values if key in known]
+    return gone + [f"the value of {key} does not fit: {why}" for key, why in wrong if why]
+
+
+def _way(declaration: Declaration | None, stored: int) -> Iterator[tuple[int, Migration]]:
+    wanted = version_of(declaration)
+    if stored > wanted:
+        raise NoWay(
+            f"it is stored in version {stored} of the state's schema, and this code has version {wanted}",
+            hint="Deploy the code that has that version, or a later one.",
+        )
+    migrations = declaration.migrations if declaration else {}
+    if missing := [str(each) for each in range(stored, wanted) if each not in migrations]:
+        raise NoWay(
+            f"it is stored in version {stored} of the state's schema, and the graph declares no migration from "
+            f"version {', '.join(missing)}",
+            hint="Declare it in the graph's `Declaration.migrations`.",
+        )
+    return ((each, migrations[each]) for each in range(stored, wanted))
+
+
+def _next(migration: Migration, values: Values, version: int) -> Values:
+    try:
+        # A copy: restored values may be shared between the steps of a history.
+        found = migration(deepcopy(dict(values)))
+    except Exception as error:  # the application's own code
+        raise NoWay(
+            f"the migration from version {version} of the state's schema raised {type(error).__name__}: {error}",
+            hint="Mend the migration, and try again; what is stored is unchanged.",
+        ) from error
+    if not isinstance(found, Mapping):
+        raise NoWay(
+            f"the migration from version {version} of the state's schema returned {type(found).__name__}, no values",
+            hint="Return the values of the next version.",
+        )
+    return found
+
+
+def _replaced(
+    checkpoint: Checkpoint,
+    old: Values,
+    new: Values,
+    declaration: Declaration | None,
+    version: int,
+) -> Checkpoint:
+    inside = {key: each for key, each in checkpoint["channel_values"].items() if key not in old}
+    if isinstance(inside.get(START), Mapping):  # the input, which no node has taken in yet
+        inside[START] = migrated(inside[START], declaration, version)
+    return {
+        **checkpoint,
+        "channel_values": {**inside, **new},
+        "channel_versions": _versions(checkpoint["channel_versions"], old, new, version),
+    }
+
+
+def _versions(versions: ChannelVersions, old: Values, new: Values, version: int) -> ChannelVersions:
+    """Return versions of channels that name each new value anew, so that the saver does not take it for one it has."""
+    kept = {key: each for key, each in versions.items() if key not in old}
+    latest = max(map(str, versions.values()), default="0").partition(".")[0]
+    return {**kept, **dict.fromkeys(new, f"{latest}.migrated-from-{version}")}
+
+
+def _migrated_writes(
+    writes: Sequence[Write], values: Values, declaration: Declaration | None, version: int
+) -> Iterator[Write]:
+    marked: dict[str, int] = {}  # task -> of which version its writes are from here on
+    for task, channel, value in writes:
+        if channel == MARK:
+            marked[task] = value
+        else:
+            its = marked.get(task, version)
+            yield from (
+                (task, *each)
+                for each in _written(channel, value, values, declaration, version, its)
+            )
+
+
+def _written(
+    channel: str,
+    value: Any,
+    values: Values,
+    declaration: Declaration | None,
+    version: int,
+    its: int,
+) -> list[tuple[str, Any]]:
+    """Return what a write of its own version, at a checkpoint of another, is for the code."""
+    if channel == START and isinstance(value, Mapping):
+        return [(channel, migrated(value, declaration, its))]
+    if its == version_of(declaration) or not _is_state(channel):
+        return [(channel, value)]
+    around = migrated(values, declaration, version, until=its) if values else {}
+    return list(migrated_update(around, (channel, value), declaration, its).items())
+
+
+def _unwrapped(value: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return what is in LangGraph's word for a value that goes past the reducer, and what puts it back there."""
+    if isinstance(value, Overwrite):
+        return value.value, Overwrite
+    return value, lambda each: each
+
+
+def _same(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # arrays and frames compare by element
+        return one is other
+
+
+def _is_state(channel: str) -> bool:
+    return not channel.startswith(INTERNAL)
