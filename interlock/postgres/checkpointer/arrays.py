@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from weakref import WeakSet
 
 from psycopg import AsyncConnection
@@ -54,16 +54,8 @@ def packed(element: int, items: Sequence[bytes | None]) -> bytes:
     """
     if not items:
         return _EMPTY.pack(0, 0, element)
-    return b"".join((_HEAD.pack(1, None in items, element, len(items), 1), *_elements(items)))
-
-
-def _elements(items: Sequence[bytes | None]) -> Iterable[bytes]:
-    for item in items:
-        if item is None:
-            yield _NULL
-        else:
-            yield len(item).to_bytes(4, "big")
-            yield item
+    elements = [_NULL if item is None else len(item).to_bytes(4, "big") + item for item in items]
+    return b"".join((_HEAD.pack(1, None in items, element, len(items), 1), *elements))
 
 
 class _Binary(Dumper):

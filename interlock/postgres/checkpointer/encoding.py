@@ -226,9 +226,8 @@ def _fits_row(value: Any, *, hidden: bool) -> bool:  # of a state key
 
 
 def _small(tokens: Sequence[Token]) -> bool:
-    return all(isinstance(token, tuple) for token in tokens) and (
-        sum(len(token[1]) for token in tokens) <= SMALL_VALUE
-    )
+    small = [token[1] for token in tokens if isinstance(token, tuple)]
+    return len(small) == len(tokens) and sum(map(len, small)) <= SMALL_VALUE
 
 
 def _json(value: Any) -> str:  # of JSON's kinds

@@ -1,8 +1,9 @@
 """A cheap sign that elements of a list are what they were, also where someone changed them in place.
 
-It is the process's own keyed hash (SipHash) of an exact image of their plain parts: `marshal` of version 2 writes type and
-value of each, follows no identity, and refuses whatever is not plain. So two different values never look the same but by a
-chance of 1 in 2**64, and what cannot be looked into has no fingerprint and is serialized each time.
+It is the process's own keyed hash (SipHash) of an exact image of their plain parts. `marshal` of version 2 writes type
+and value of each, follows no identity, and refuses whatever is not plain; only buffers all look like bytes to it, so
+what has any of those gets no sign to begin with. Two different values look the same by a chance of 1 in 2**64, then,
+and what cannot be looked into has no sign and is serialized each time.
 """
 
 from __future__ import annotations
@@ -11,18 +12,36 @@ import marshal
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from langchain_core.messages import BaseMessage
 
-_PLAIN = frozenset({str, int, float, bool, type(None), bytes, dict, list})
+_PLAIN = frozenset({str, int, float, bool, type(None), dict, list})
+_VERSION = 2
+_STRICT = (
+    orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_NON_STR_KEYS
+)
 _numbers: dict[type, int] = {}
 
 
-def fingerprint(items: Sequence[Any]) -> int | None:  # of a state key
-    """Return the sign of some elements; None where one of them cannot be looked into."""
+def signed(items: Sequence[Any]) -> int | None:  # of a state key
+    """Return the sign of some elements, to be kept; None where one of them cannot be looked into."""
     try:
-        return hash(marshal.dumps([_image(item) for item in items], 2))
-    except ValueError:
+        images = [_image(item) for item in items]
+        orjson.dumps(images, option=_STRICT)  # refuses every buffer
+        return hash(marshal.dumps(images, _VERSION))
+    except (ValueError, TypeError):
         return None
+
+
+def agree(items: Sequence[Any], sign: int) -> bool:  # of a state key
+    """Tell whether some elements have a sign that was kept."""
+    try:
+        return hash(marshal.dumps([_image(item) for item in items], _VERSION)) == sign
+    except ValueError:
+        return False
 
 
 def _image(item: Any) -> Any:

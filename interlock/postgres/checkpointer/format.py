@@ -1,8 +1,8 @@
 """How a value that refers to content is stored.
 
-A *reference* stands in the row of a channel's value or a task's write; a *node* is content that refers to more. Both are
-the number of their links (two bytes), the links (a hash of twenty bytes each), and a skeleton that says how they form a
-value. A skeleton is msgpack: a tag and its entries. SQL reads the links (`checkpoint_links`), Python the rest.
+A *reference* stands in the row of a channel's value or a task's write; a *node* is content that refers to more. Both
+are the number of their links (two bytes), the links (a hash of twenty bytes each), and a skeleton that says how they
+form a value. A skeleton is msgpack: a tag and what it says. SQL reads the links (`checkpoint_links`), Python the rest.
 """
 
 from __future__ import annotations

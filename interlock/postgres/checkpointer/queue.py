@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import psycopg
+from psycopg_pool import PoolTimeout
 
 from interlock.postgres.checkpointer.arrays import prepare
 from interlock.postgres.checkpointer.knowledge import Knowledge
@@ -49,6 +50,7 @@ class Request:
     check: Check | None = None
     patient: bool = False
     rows: Rows = field(init=False)
+    generation: int = field(init=False)
     answer: asyncio.Future[None] = field(init=False)
     since: float = field(init=False)
 
@@ -81,7 +83,7 @@ class Queue:
 
         A caller that is cancelled waits until nothing of its rows is under way any more.
         """
-        request.rows = request.encode()
+        self._encode(request)
         request.answer = self._loop.create_future()
         request.since = self._loop.time()
         self._stats.requests += 1
@@ -102,6 +104,10 @@ class Queue:
             if self._flusher is not None:
                 await asyncio.wait([self._flusher])
         await self._line.close()
+
+    def _encode(self, request: Request) -> None:
+        request.generation = self._knowledge.generation
+        request.rows = request.encode()
 
     def _enqueue(self, request: Request) -> None:
         self._waiting.append(request)
@@ -180,11 +186,12 @@ class Queue:
         """Save a batch; rows that the server refuses are found by halving, and fail their own caller only."""
         try:
             batch = await self._persist(batch)
-        except psycopg.OperationalError as error:  # no connection, no disk: parts fare no better
-            for request in batch:
-                request.give(error)
         except Exception as error:
-            await self._part(batch, error)
+            if _concerns_all(error):
+                for request in batch:
+                    request.give(error)
+            else:
+                await self._part(batch, error)
         else:
             for request in batch:
                 self._knowledge.saved(request.rows)
@@ -233,9 +240,12 @@ class Queue:
         async with self._line.connection() as connection:
             prepare(connection)
             while (present := await self._send(connection, batch)) is not None:
-                await self._catch_up(connection, batch, present)
+                await self._catch_up(connection, present)
 
     async def _send(self, connection: Connection, batch: Sequence[Request]) -> int | None:
+        for request in batch:
+            if request.generation != self._knowledge.generation:
+                self._encode(request)  # it may rely on what is deleted
         values = merged([request.rows for request in batch], self._knowledge.generation)
         self._stats.round_trips += 1
         async with _committing(connection):
@@ -256,17 +266,14 @@ class Queue:
     async def _catch_up(
         self,
         connection: Connection,
-        batch: Sequence[Request],
         present: int,
     ) -> None:
-        """Forget what other processes deleted, and encode anew what relied on it."""
+        """Forget what other processes deleted."""
         self._stats.round_trips += 1
         cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
         await cursor.execute(SQL["sweeps"], {"seen": self._knowledge.generation})
         rows = await cursor.fetchall()
         self._knowledge.catch_up([(row["generation"], row["holder"]) for row in rows], present)
-        for request in batch:
-            request.rows = request.encode()
 
 
 def _committing(connection: Connection) -> AbstractAsyncContextManager[object]:
@@ -275,7 +282,17 @@ def _committing(connection: Connection) -> AbstractAsyncContextManager[object]:
 
 def _worth_repeating(error: psycopg.Error) -> bool:
     circular = psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure
-    return isinstance(error, circular) or error.sqlstate is None or error.sqlstate[:2] in _LOST
+    return isinstance(error, circular) or _lost(error)
 
 
-_LOST = {"08", "57"}  # connection exceptions; shutdown, crash and start of the server
+def _lost(error: psycopg.Error) -> bool:
+    """Tell whether the connection is gone: by the server's word, or without one from it."""
+    return error.sqlstate is None or error.sqlstate[:2] in {"08", "57"}
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Tell whether parts of a batch would fare no better: no connection, no disk, no tables."""
+    full = psycopg.errors.DiskFull | psycopg.errors.OutOfMemory | psycopg.errors.UndefinedObject
+    if isinstance(error, full | psycopg.errors.UndefinedFunction | PoolTimeout):
+        return True
+    return isinstance(error, psycopg.OperationalError) and _lost(error)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
@@ -62,23 +63,29 @@ class Reader:
     def _single(self, tag: str, links: Sequence[bytes], says: Any) -> Any:
         return self._item(links[0]) if tag == "v" else self._joined(links, says)
 
-    def _list(self, links: Sequence[bytes], entries: Sequence[form.Entry]) -> list[Any]:
+    def _list(self, links: Sequence[bytes], entries: Sequence[Any]) -> list[Any]:
         values: list[Any] = []
-        for values_of in self._parts(links, entries):
-            values.extend(values_of)
-        return values
-
-    def _parts(
-        self, links: Sequence[bytes], entries: Sequence[form.Entry]
-    ) -> Iterator[Sequence[Any]]:
-        following = iter(links)
+        at = 0
         for entry in entries:
             if isinstance(entry, int):
-                for _ in range(entry):
-                    yield self._items(next(following))
+                values.extend(self._linked(links[at : at + entry]))
+                at += entry
             else:
                 kind, data = ("msgpack", entry) if isinstance(entry, bytes) else entry
-                yield (self._seal.loads(str(kind), bytes(data)),)  # type: ignore[arg-type]  # bytes, of msgpack
+                values.append(self._seal.loads(kind, data))
+        return values
+
+    def _linked(self, links: Sequence[bytes]) -> Iterable[Any]:
+        """Return what some links in a list stand for."""
+        if self._restored is None and (found := self._messages(links)) is not None:
+            return found
+        return chain.from_iterable(map(self._items, links))
+
+    def _messages(self, links: Sequence[bytes]) -> Sequence[Any] | None:
+        content = [self._content[link] for link in links]
+        if any(kind != form.VALUE for kind, _ in content):
+            return None
+        return self._seal.messages([body for _, body in content])
 
     def _items(self, link: bytes) -> Sequence[Any]:
         """Return the items that a link in a list stands for: those of a segment, or one."""

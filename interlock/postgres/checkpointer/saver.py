@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from copy import copy
+from functools import partial
+from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -13,22 +15,27 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    DeltaChannelHistory,
 )
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
+from interlock.postgres.checkpointer.arrays import ByteaArray, prepare
 from interlock.postgres.checkpointer.core import Core, make_tables
+from interlock.postgres.checkpointer.deltas import Deferring, resolved
 from interlock.postgres.checkpointer.encoding import Encoder, put_rows, write_rows
+from interlock.postgres.checkpointer.face import SynchronousFace, at_home, now_or_awaited
+from interlock.postgres.checkpointer.opening import Opening
 from interlock.postgres.checkpointer.queue import Request
 from interlock.postgres.checkpointer.reading import MissingContent, Reader
 from interlock.postgres.checkpointer.rows import Rows
 from interlock.postgres.checkpointer.sealing import Seal
 from interlock.postgres.checkpointer.stats import Stats
 from interlock.postgres.checkpointer.tuples import checkpoint_tuple, needs_sends, stored_values
+from interlock.postgres.checkpointer.upkeep import Upkeep
 from interlock.postgres.queries import load
 
 SQL = load("checkpoints")
@@ -39,11 +46,11 @@ READS = 5
 Pool = AsyncConnectionPool[Any]  # of any connection class
 
 
-class Checkpointer(AsyncPostgresSaver):
+class Checkpointer(SynchronousFace, Upkeep):
     """A drop-in for LangGraph's `AsyncPostgresSaver`, on the same tables and a few more.
 
     Made with a pool or a connection, as that one is, on a running event loop. Its copies, as `with_allowlist` makes
-    them, share one queue.
+    them, share one queue. Its methods can be called from other event loops and threads, too.
     """
 
     def __init__(
@@ -65,15 +72,27 @@ class Checkpointer(AsyncPostgresSaver):
         return self._core.stats
 
     @classmethod
-    @asynccontextmanager
-    async def from_conn_string(  # type: ignore[override]  # it yields this class
+    def from_conn_string(  # type: ignore[override]  # it opens this class, and for synchronous code too
         cls,
         conn_string: str,
         *,
         pipeline: bool = False,
         serde: SerializerProtocol | None = None,
-    ) -> AsyncIterator[Checkpointer]:
-        """Open a saver with connections of its own; `pipeline` is accepted and makes no difference."""
+    ) -> Opening[Self]:
+        """Open a saver with connections of its own: `async with` on this event loop, `with` for synchronous code.
+
+        Args:
+            conn_string: a Postgres.
+            pipeline: accepted as LangGraph's savers accept it; it makes no difference.
+            serde: serializes values; default: LangGraph's.
+        """
+        return Opening(cls._opened(conn_string, serde))
+
+    @classmethod
+    @asynccontextmanager
+    async def _opened(
+        cls, conn_string: str, serde: SerializerProtocol | None
+    ) -> AsyncIterator[Self]:
         kwargs = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
         async with AsyncConnectionPool(
             conn_string, min_size=1, max_size=4, open=False, kwargs=kwargs
@@ -84,16 +103,25 @@ class Checkpointer(AsyncPostgresSaver):
             finally:
                 await saver.aclose()
 
-    async def setup(self) -> None:
-        """Make LangGraph's tables and ours, where they are not there yet."""
+    def setup(self) -> Awaitable[None]:  # type: ignore[override]  # LangGraph's is a coroutine
+        """Make LangGraph's tables and ours, where they are not there yet.
+
+        Await it; in synchronous code, where nothing can be awaited, it is done when it returns.
+        """
+        return now_or_awaited(self, self._set_up)
+
+    @at_home
+    async def _set_up(self) -> None:
         await super().setup()
         async with self._cursor() as cursor:
             await make_tables(cursor)
 
+    @at_home
     async def aclose(self) -> None:
         """Save what waits; a pool or connection that was handed in stays open."""
         await self._core.close()
 
+    @at_home
     async def aput(
         self,
         config: RunnableConfig,
@@ -115,6 +143,7 @@ class Checkpointer(AsyncPostgresSaver):
             }
         }
 
+    @at_home
     async def aput_writes(
         self,
         config: RunnableConfig,
@@ -131,6 +160,7 @@ class Checkpointer(AsyncPostgresSaver):
             patient=not all(channel in WRITES_IDX_MAP for channel, _ in writes),
         )
 
+    @at_home
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that is asked for, or the latest one."""
         place = {"checkpoint_ns": "", **config["configurable"]}
@@ -168,6 +198,21 @@ class Checkpointer(AsyncPostgresSaver):
     async def _seal(self) -> Seal:
         return Seal.of(self.serde)
 
+    @at_home
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Return what `DeltaChannel`s are rebuilt from: a value, and what was written to it since."""
+        reading = copy(self)
+        reading.serde = Deferring(self.serde)
+        found = await super(Checkpointer, reading).aget_delta_channel_history(
+            config=config, channels=channels
+        )
+        async with self._cursor() as cursor:
+            reader = Reader(await self._seal(), partial(self._content, cursor), sharing=False)
+            return await resolved(found, reader)
+
+    @at_home
     async def _read(
         self,
         config: RunnableConfig | None,
@@ -184,25 +229,29 @@ class Checkpointer(AsyncPostgresSaver):
             statement, values = f"{statement} limit %s", [*values, int(limit)]
         seal = await self._seal()
         for attempt in range(1, READS + 1):
-            reader = Reader(seal, self._content, sharing=sharing)
-            rows = await self._rows(statement, values)
-            try:
-                await reader.fetch(stored_values(rows))
-            except MissingContent:
-                if attempt == READS:
-                    raise
-            else:
-                break
+            async with self._cursor() as cursor:
+                reader = Reader(seal, partial(self._content, cursor), sharing=sharing)
+                rows = await self._rows(cursor, statement, values)
+                try:
+                    await reader.fetch(stored_values(rows))
+                except MissingContent:
+                    if attempt == READS:
+                        raise
+                else:
+                    break
         return rows, reader
 
-    async def _rows(self, statement: str, values: Sequence[Any]) -> list[DictRow]:  # SQL values
-        async with self._cursor() as cursor:
-            self._core.stats.reads += 1
-            await cursor.execute(statement.encode(), values)
-            rows = await cursor.fetchall()
-            old = [row for row in rows if needs_sends(row)]
-            if old:
-                await self._add_sends(cursor, old)
+    async def _rows(
+        self,
+        cursor: AsyncCursor[DictRow],
+        statement: str,
+        values: Sequence[Any],  # SQL values
+    ) -> list[DictRow]:
+        self._core.stats.reads += 1
+        await cursor.execute(statement.encode(), values)
+        rows = await cursor.fetchall()
+        if old := [row for row in rows if needs_sends(row)]:
+            await self._add_sends(cursor, old)
         return rows
 
     async def _add_sends(self, cursor: AsyncCursor[DictRow], rows: Sequence[DictRow]) -> None:
@@ -223,12 +272,14 @@ class Checkpointer(AsyncPostgresSaver):
                     == (row["checkpoint_ns"], row["parent_checkpoint_id"])
                 ]
 
-    async def _content(self, hashes: Sequence[bytes]) -> Iterable[tuple[bytes, int, bytes]]:
-        async with self._cursor() as cursor:
-            self._core.stats.reads += 1
-            plain = cursor.connection.cursor(binary=True, row_factory=tuple_row)
-            await plain.execute(SQL["content"], {"hashes": list(hashes)})
-            return await plain.fetchall()
+    async def _content(
+        self, cursor: AsyncCursor[DictRow], hashes: Sequence[bytes]
+    ) -> Iterable[tuple[bytes, int, bytes]]:
+        self._core.stats.reads += 1
+        prepare(cursor.connection)
+        plain = cursor.connection.cursor(binary=True, row_factory=tuple_row)
+        await plain.execute(SQL["content"], {"hashes": ByteaArray(hashes)})
+        return await plain.fetchall()
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:

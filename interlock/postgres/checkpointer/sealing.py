@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 from interlock.postgres.checkpointer.format import HASH, SEALED
+from interlock.postgres.checkpointer.messages import messages, restores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,19 +23,22 @@ class Seal:
         inner: the one that makes plain bytes.
         cipher: what encrypts them; None leaves them plain.
         key: what names are made with, so that a name tells nothing of what it names; empty without a cipher.
+        quick: LangChain's messages are restored without validating them again.
     """
 
     serde: SerializerProtocol
     inner: SerializerProtocol
     cipher: CipherProtocol | None = None
     key: bytes = b""
+    quick: bool = False
 
     @classmethod
     def of(cls, serde: SerializerProtocol, key: bytes = b"") -> Seal:
         """Return the seal for a saver's serializer."""
-        if isinstance(serde, EncryptedSerializer):
-            return cls(serde=serde, inner=serde.serde, cipher=serde.cipher, key=key)
-        return cls(serde=serde, inner=serde)
+        if not isinstance(serde, EncryptedSerializer):
+            return cls(serde=serde, inner=serde, quick=restores(serde))
+        inner = serde.serde
+        return cls(serde=serde, inner=inner, cipher=serde.cipher, key=key, quick=restores(inner))
 
     def dumps(self, value: Any) -> tuple[str, bytes]:  # of a state key
         """Return type and plain bytes of a value."""
@@ -42,6 +47,10 @@ class Seal:
     def loads(self, kind: str, data: bytes) -> Any:
         """Return the value of a type and plain bytes."""
         return self.inner.loads_typed((kind, data))
+
+    def messages(self, bodies: Sequence[bytes]) -> Sequence[Any] | None:  # list items
+        """Return the values of some plain bodies where all are plain messages."""
+        return messages(bodies) if self.quick else None
 
     def name(self, *parts: bytes | memoryview) -> bytes:
         """Return the hash of some bytes."""

@@ -1,8 +1,9 @@
 """Cutting lists into immutable segments, so that a list and its successor share all but what changed.
 
-The items of a list are *tokens*: the hash of content, or something small itself. Where a segment ends is told by the tokens
-alone, so that two lists which agree over some stretch are cut alike there. Segments are again tokens of longer segments, and
-what is left over at the end of each level stands in the reference itself: it grows with the logarithm of the list.
+The items of a list are *tokens*: the hash of content, or something small itself. Where a segment ends is told by the
+tokens alone, so that two lists which agree over some stretch are cut alike there. Segments are again tokens of longer
+segments, and what is left over at the end of each level stands in the reference itself: it grows with the logarithm of
+the list.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from interlock.postgres.checkpointer.fingerprints import fingerprint
+from interlock.postgres.checkpointer.fingerprints import agree, signed
 from interlock.postgres.checkpointer.format import HASH
 
 Link = bytes
@@ -114,7 +115,7 @@ class Cutter:
             leaf.sign is not None
             and len(items) == leaf.count
             and self.stored(leaf.link)
-            and fingerprint(items) == leaf.sign
+            and agree(items, leaf.sign)
         )
 
     def _leaves(self, items: Sequence[Any]) -> tuple[list[Leaf], list[Token]]:
@@ -129,7 +130,7 @@ class Cutter:
 
     def _leaf(self, items: Sequence[Any], tokens: Sequence[Token]) -> Leaf:
         """Store the last items as a segment."""
-        sign = fingerprint(items[-len(tokens) :])
+        sign = signed(items[-len(tokens) :])
         return Leaf(sign=sign, count=len(tokens), link=self.store(tokens))
 
     def _above(self, links: Sequence[Link]) -> list[Token]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import CheckpointTuple, PendingWrite, writes_sort_key
+from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, PendingWrite, writes_sort_key
 from langgraph.checkpoint.serde.types import TASKS
 from psycopg.rows import DictRow
 
@@ -35,7 +35,7 @@ def checkpoint_tuple(row: DictRow, reader: Reader) -> CheckpointTuple:
     parent = row["parent_checkpoint_id"]
     return CheckpointTuple(
         place(row, row["checkpoint_id"]),
-        {**saved, "channel_values": values},
+        cast("Checkpoint", {**saved, "channel_values": values}),
         row["metadata"],
         place(row, parent) if parent else None,
         _writes(row, reader),

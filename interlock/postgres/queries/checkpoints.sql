@@ -44,3 +44,98 @@ select cipher, sealed from checkpoint_keys where id = 0;
 
 -- make_key: keep a secret, unless there is one
 insert into checkpoint_keys (id, cipher, sealed) values (0, %(cipher)s, %(sealed)s) on conflict do nothing;
+
+-- begin_sweep: say that a holder will lose references; writers then forget what they had stored for it
+insert into checkpoint_sweeps (holder) values (%(holder)s) returning generation;
+
+-- shut: let no one save what refers to content until the end of the transaction
+select pg_advisory_xact_lock(510546118);
+
+-- share: let no content be deleted until the end of the transaction
+select pg_advisory_xact_lock_shared(510546118);
+
+-- old_sweeps: leave out sweeps that no writer can have missed
+delete from checkpoint_sweeps where swept_at < now() - interval '1 day' and generation < %(generation)s;
+
+-- unused: let a thread go of content that none of its rows refers to; of what was saved since the sweep began, nothing
+with recursive live (hash) as (
+    select l.hash from (
+        select b.blob as body from checkpoint_blobs b where b.thread_id = %(holder)s and split_part(b.type, '+', 1) = 'segments'
+        union all
+        select w.blob from checkpoint_writes w where w.thread_id = %(holder)s and split_part(w.type, '+', 1) = 'segments'
+    ) as rows cross join lateral checkpoint_links(rows.body) as l (hash)
+    union
+    select l.hash from live
+    join checkpoint_content c on c.hash = live.hash and c.kind & 15 = 1
+    cross join lateral checkpoint_links(c.body) as l (hash)
+)
+delete from checkpoint_references r
+where r.holder = %(holder)s and r.kind = 0 and r.generation < %(generation)s
+    and not exists (select from live where live.hash = r.hash)
+returning r.hash;
+
+-- delete_thread: delete all rows of a thread; of its references, those from before the sweep began
+with checkpoint as (
+    delete from checkpoints where thread_id = %(holder)s
+), blob as (
+    delete from checkpoint_blobs where thread_id = %(holder)s
+), write as (
+    delete from checkpoint_writes where thread_id = %(holder)s
+)
+delete from checkpoint_references where holder = %(holder)s and kind = 0 and generation < %(generation)s returning hash;
+
+-- delete_content: delete content that nobody refers to; nobody may save meanwhile
+delete from checkpoint_content c
+where c.hash = any(%(hashes)s) and not exists (select from checkpoint_references r where r.hash = c.hash)
+returning octet_length(c.body) as bytes;
+
+-- stray_content: content that nobody refers to, after a hash
+select c.hash from checkpoint_content c
+where c.hash > %(after)s and not exists (select from checkpoint_references r where r.hash = c.hash)
+order by c.hash limit %(limit)s;
+
+-- stray_holders: threads that refer to content and have no rows
+select distinct r.holder from checkpoint_references r
+where r.kind = 0 and not exists (select from checkpoint_blobs b where b.thread_id = r.holder)
+    and not exists (select from checkpoint_writes w where w.thread_id = r.holder);
+
+-- delete_runs: delete the checkpoints of some runs, with what their tasks wrote; checkpoints after them have no parent then
+with gone as (
+    delete from checkpoints where metadata ->> 'run_id' = any(%(runs)s) returning thread_id, checkpoint_ns, checkpoint_id
+), written as (
+    delete from checkpoint_writes w using gone
+    where w.thread_id = gone.thread_id and w.checkpoint_ns = gone.checkpoint_ns and w.checkpoint_id = gone.checkpoint_id
+), parted as (
+    update checkpoints c set parent_checkpoint_id = null from gone
+    where c.thread_id = gone.thread_id and c.checkpoint_ns = gone.checkpoint_ns and c.parent_checkpoint_id = gone.checkpoint_id
+        and coalesce(c.metadata ->> 'run_id', '') <> all(%(runs)s)
+)
+select distinct thread_id from gone;
+
+-- delete_blobs: delete a thread's values that no checkpoint of it has
+with used as materialized (
+    select distinct c.checkpoint_ns, v.channel, v.version
+    from checkpoints c cross join lateral jsonb_each_text(c.checkpoint -> 'channel_versions') as v (channel, version)
+    where c.thread_id = %(holder)s
+)
+delete from checkpoint_blobs b
+where b.thread_id = %(holder)s and not exists (
+    select from used where used.checkpoint_ns = b.checkpoint_ns and used.channel = b.channel and used.version = b.version
+);
+
+-- copy_thread: copy all rows of a thread to another one, in one snapshot
+with checkpoint as (
+    insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
+    select %(target)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
+    from checkpoints where thread_id = %(source)s
+), blob as (
+    insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    select %(target)s, checkpoint_ns, channel, version, type, blob from checkpoint_blobs where thread_id = %(source)s
+), write as (
+    insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path)
+    select %(target)s, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path
+    from checkpoint_writes where thread_id = %(source)s
+)
+insert into checkpoint_references (holder, kind, hash, generation)
+select %(target)s, 0, hash, generation from checkpoint_references where holder = %(source)s and kind = 0
+on conflict do nothing;
