@@ -14,29 +14,12 @@ from typing_extensions import TypedDict
 
 from interlock.core import offline_memory  # noqa: F401 - registers the rules of the offline mode
 from interlock.core.context import Context, around_of, context_of
-from interlock.core.folding import Bounds, after, batches, replacing, to_fold, tokens_of
-from interlock.core.manifest import (
-    SECTIONS,
-    Manifest,
-    Memory,
-    Note,
-    Plain,
-    Section,
-    check_objective,
-    read_manifest,
-)
-from interlock.core.merging import MOST, Merged, condense, merge, shorten
-from interlock.core.remembering import (
-    Condensed,
-    CondenseRequest,
-    Folding,
-    FoldRequest,
-    listed,
-    listed_section,
-    seen,
-)
-from interlock.core.reminding import message_of, notes_size, shown_id, shows_manifest
-from interlock.core.structured import ask
+from interlock.core.folding import Bounds, after, replacing, to_fold, tokens_of
+from interlock.core.manifest import Manifest, Memory, Plain, check_objective, read_manifest
+from interlock.core.merging import Merged
+from interlock.core.notetaking import NoteTaker
+from interlock.core.remembering import FoldRequest
+from interlock.core.reminding import message_of, shown_id, shows_manifest
 from interlock.errors import ModelFailed, OutputInvalid, UsageError
 
 logger = logging.getLogger(__name__)
@@ -99,9 +82,9 @@ def summarize(
         if not folded:
             return {}
         context = _context(runtime, model)
-        folder = _Folder(bounds=bounds, runtime=runtime.override(context=context))
+        taker = NoteTaker(bounds=bounds, runtime=runtime.override(context=context))
         try:
-            merged = await folder.fold(manifest, folded)
+            merged = await taker.fold(manifest, folded)
         except (ModelFailed, OutputInvalid) as error:
             return _failed(runtime, manifest, error, over=tokens_of(messages) > bounds.limit)
         by = context.model_for(FoldRequest.role)
@@ -211,55 +194,3 @@ def _counted(manifest: Manifest, folded: Sequence[AnyMessage], by: str) -> Manif
             "fault": "",
         }
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Folder:
-    """Asks a model what to remember, in as many questions as it takes."""
-
-    bounds: Bounds
-    runtime: Runtime[Context]
-
-    async def fold(self, manifest: Manifest, messages: Sequence[AnyMessage]) -> Merged:
-        """Return the manifest with what must stay in mind of messages, small enough to gain by it."""
-        before, retired = notes_size(manifest), list[Note]()
-        for batch in batches(messages, self.bounds.threshold):
-            request = FoldRequest(
-                objective=manifest.objective, notes=listed(manifest), seen=seen(batch)
-            )
-            merged = merge(manifest, await ask(self.runtime, request, Folding), batch)
-            manifest, retired = merged.manifest, [*retired, *merged.retired]
-        room = min(self.bounds.room, before + tokens_of(messages) // 2)
-        small = await self._condensed(manifest, room)
-        return Merged(manifest=small.manifest, retired=(*retired, *small.retired))
-
-    async def _condensed(self, manifest: Manifest, room: int) -> Merged:
-        """Make a manifest fit: ask once a section for fewer sentences, then set the oldest aside."""
-        retired: list[Note] = []
-        for section in SECTIONS:
-            if _too_long(manifest, section, room):
-                merged = await self._joined(manifest, section)
-                manifest, retired = merged.manifest, [*retired, *merged.retired]
-        most = MOST
-        while most and (most == MOST or notes_size(manifest) > room):
-            cut = shorten(manifest, most)
-            manifest, retired, most = cut.manifest, [*retired, *cut.retired], most // 2
-        return Merged(manifest=manifest, retired=tuple(retired))
-
-    async def _joined(self, manifest: Manifest, section: Section) -> Merged:
-        request = CondenseRequest(
-            objective=manifest.objective,
-            section=section,
-            notes=listed_section(section, manifest.notes(section)),
-            most=max(1, len(manifest.notes(section)) // 2),
-        )
-        return condense(manifest, section, await ask(self.runtime, request, Condensed))
-
-
-_FEW = 6
-"""Notes of a section that are not worth a model call."""
-
-
-def _too_long(manifest: Manifest, section: Section, room: int) -> bool:
-    count = len(manifest.notes(section))
-    return count > MOST or (count > _FEW and notes_size(manifest) > room)
