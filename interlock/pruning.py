@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langgraph.channels import DeltaChannel
@@ -32,9 +32,9 @@ CHECKPOINTS_AT_ONCE = 1_000
 class Look:
     """A thread as one batch sees it."""
 
-    plan: Plan
     tasks: Mapping[Key, Sequence[Task]]
     folded: Mapping[Key, Folded]
+    plan: Plan = field(default_factory=lambda: Plan(kept={}, folded=(), seams=()))
 
 
 class Pruner:
@@ -89,21 +89,31 @@ class Pruner:
         stands = await still.stands()
         tasks = await still.tasks()
         await self._look_up_sent(tasks)
-        pins = await still.pins(calls=self._calls) | self._milestones(stands, tasks)
+        folded = await still.folded_before()
+        look = Look(tasks=tasks, folded=folded)
+        pins = await still.pins(calls=self._calls) | self._milestones(stands, look)
         hidden = {each for each in await still.deltas() if self._holder(each) is None}
-        found = plan(stands, pins, self._keep, whole=hidden.__contains__)
-        return Look(plan=found, tasks=tasks, folded=await still.folded_before())
+        return replace(look, plan=plan(stands, pins, self._keep, whole=hidden.__contains__))
 
-    def _milestones(
-        self, stands: Sequence[Stand], tasks: Mapping[Key, Sequence[Task]]
-    ) -> dict[Key, str]:
+    def _milestones(self, stands: Sequence[Stand], look: Look) -> dict[Key, str]:
         """Return the checkpoints that hold what a milestone brought."""
+        named = {namespace: self._named(namespace) for namespace in {s.namespace for s in stands}}
         return {
             stand.key: "milestone"
             for stand in stands
-            for task in tasks.get((stand.namespace, stand.parent_id), ())
-            if self._node(task, (stand.namespace, stand.parent_id)) in self._named(stand.namespace)
+            if named[stand.namespace]
+            and any(each in named[stand.namespace] for each in self._ran_before(look, stand))
         }
+
+    def _ran_before(self, look: Look, stand: Stand) -> Sequence[str]:
+        """Return the nodes that brought a checkpoint about."""
+        if stand.key in look.folded:
+            return look.folded[stand.key].last
+        return self._ran(look, (stand.namespace, stand.parent_id))
+
+    def _ran(self, look: Look, key: Key) -> list[str]:
+        """Return the nodes that ran from a checkpoint."""
+        return [node for task in look.tasks.get(key, ()) if (node := self._node(task, key))]
 
     def _named(self, namespace: str) -> Sequence[str]:
         holder = self._holder(namespace)
@@ -121,14 +131,15 @@ class Pruner:
         await still.sew(seam, self._folded(look, seam))
 
     def _folded(self, look: Look, seam: Seam) -> Folded:
-        namespace = seam.key[0]
-        found = Folded()
-        for each in seam.takes:
-            key = (namespace, each)
-            found = found + look.folded.get(key, Folded()) + Folded(steps=1)
-            nodes = [self._node(task, key) for task in look.tasks.get(key, ())]
-            found = found + Folded(nodes=Counter(filter(None, nodes)))
-        return found + look.folded.get(seam.key, Folded())
+        earlier = look.folded.get(seam.key, Folded())
+        if not seam.takes:
+            return earlier
+        found = earlier
+        for key in [(seam.key[0], each) for each in seam.takes]:
+            nodes = Folded(steps=1, nodes=Counter(self._ran(look, key)))
+            found = found + look.folded.get(key, Folded()) + nodes
+        last = earlier.last or self._ran(look, (seam.key[0], seam.takes[-1]))
+        return replace(found, last=last)
 
     async def _snapshot(self, key: Key) -> None:
         """Write values down whole that would be rebuilt from what is going to be folded."""

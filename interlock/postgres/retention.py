@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, LiteralString
 
 from psycopg.rows import DictRow
@@ -40,10 +40,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folded:
-    """What was folded into a checkpoint: so many steps, and how often each node ran in them."""
+    """What was folded into a checkpoint.
+
+    Attributes:
+        steps: how many.
+        nodes: how often each node ran in them.
+        last: the nodes that ran right before the checkpoint.
+    """
 
     steps: int = 0
     nodes: Mapping[str, int] = field(default_factory=dict)
+    last: Sequence[str] = ()
 
     def __add__(self, other: Folded) -> Folded:
         names = [*self.nodes, *(each for each in other.nodes if each not in self.nodes)]
@@ -95,7 +102,7 @@ class Still:
         """Make a kept checkpoint the next one after another kept one."""
         namespace, checkpoint_id = seam.key
         place = {"namespace": namespace, "checkpoint_id": checkpoint_id}
-        note = {"folded": {"steps": folded.steps, "nodes": dict(folded.nodes)}}
+        note = {"folded": asdict(folded)}
         await self._execute(SQL["keep_tasks"], **place, takes=list(seam.takes))
         await self._execute(
             SQL["sew"],
