@@ -83,8 +83,8 @@ class Guard:
             ours = name in (START, GUARD, QUESTION)
             if inner is not None and not ours and not node.is_error_handler:
                 node.node = _Watched(inner, name, self)  # what LangGraph has cached on first use
-        begin = ChannelWrite((ChannelWriteEntry(TRAIL, None),))
-        compiled.nodes[START].writers.append(begin)
+        begin, start = ChannelWrite((ChannelWriteEntry(TRAIL, None),)), compiled.nodes[START]
+        compiled.nodes[START] = start.copy({"writers": [*start.writers, begin]})
         compiled.stream_channels = [key for key in compiled.stream_channels_list if key != TRAIL]
 
     def verdict(self, trail: Trail) -> Verdict | None:
@@ -164,7 +164,7 @@ class Guard:
         graph, site = self._known(), here(config)
         way = await way_back(graph, config, found.since) or Way(goto=trail["stopped"])
         done = await ledger.done_since(site.thread_id, found.since) if found.since else []
-        tried = [*trail.get("tried", ()), _note(found, done, hint)]
+        tried = [*trail.get("tried", ()), _told_again(_note(found, done, hint), trail)]
         turned: Trail = {**_turned(trail), "tried": tried}
         if way.back:
             lost = [found.since, site.checkpoint_id]
@@ -265,6 +265,12 @@ def _turned(trail: Trail) -> Trail:
 
 def _command(way: Way, values: Mapping[str, Any], trail: Trail) -> Command[Any]:
     return Command(goto=way.goto, update={**values, TRAIL: {"becomes": trail}})
+
+
+def _told_again(note: str, trail: Trail) -> str:
+    """Return a note that differs from those before it."""
+    times = sum(each.startswith(note) for each in trail.get("tried", ()))
+    return f"{note} This was told {times} times before." if times else note
 
 
 def _note(found: Verdict, done: Sequence[Act], hint: str) -> str:

@@ -31,10 +31,9 @@ def with_steps(graph: Graph, steps: int) -> Graph:
 def keep_inner_steps(graph: Graph) -> None:
     """Let subgraphs that are nodes keep their own limits: LangGraph gives them that of the graph around them."""
     for node in graph.nodes.values():
-        inner, subgraph = node.node, node.bound
-        steps = steps_of(subgraph) if isinstance(subgraph, CompiledStateGraph) else None
-        if inner is not None and steps is not None:
-            node.node = _Limited(inner, steps)  # what LangGraph has cached on first use
+        steps = steps_of(node.bound) if isinstance(node.bound, CompiledStateGraph) else None
+        if steps is not None and node.node is not None:
+            node.node = _Limited(node.node, steps)  # what LangGraph caches on first use
 
 
 def reached(error: Exception) -> str:

@@ -223,7 +223,7 @@ def _long(value: object) -> bool:
 
 
 def _said(output: object) -> str:
-    texts = list(_texts(output))
+    texts = (each.rstrip(".") for each in _texts(output))
     return " · ".join(each for each in texts if each)
 
 
