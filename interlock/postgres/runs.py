@@ -271,7 +271,6 @@ async def add_run(
         "input_type": kind,
         "input": blob,
         "answers": None if new.answers is None else exact(new.answers, "The answer"),
-        "schema_version": new.schema_version,
     }
     lineage = {
         "parent_thread_id": parent[0],
@@ -284,6 +283,9 @@ async def add_run(
     await blobs.note(connection, new.thread_id, named_in([new.input, new.answers]))
     try:
         await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
+        if new.schema_version > 1:
+            version = {"run_id": new.run_id, "schema_version": new.schema_version}
+            await execute(connection, SQL["note_version"], version)
     except psycopg.errors.UniqueViolation as error:
         raise ThreadBusy(
             f"Thread {new.thread_id} already has a run that has not ended.",

@@ -147,6 +147,11 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_r
 """
 """What is made beside LangGraph's tables is made where those are: a role's own schema may come first in its path."""
 
+_THEIR_SCHEMA = """
+select set_config('search_path', quote_ident(n.nspname), false)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass('checkpoint_migrations')
+"""
+
 _LONGEST = """
 select pid, application_name, extract(epoch from now() - xact_start)::float from pg_stat_activity
 where datname = current_database() and xact_start is not null and pid <> pg_backend_pid()
@@ -173,11 +178,14 @@ async def _make_checkpoint_tables(connection: Connection) -> None:
     from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
     from psycopg.rows import dict_row
 
+    # Where they are already, whatever schema comes first by now: a role may have one of its own name, as ours has.
+    await connection.execute(_THEIR_SCHEMA)
     connection.row_factory = dict_row  # type: ignore[assignment]  # the saver reads its rows as mappings
     try:
         await AsyncPostgresSaver(connection).setup()  # type: ignore[arg-type]  # same
     finally:
         connection.row_factory = psycopg.rows.tuple_row
+        await connection.execute("reset search_path")
 
 
 def _check_known(applied: set[str]) -> None:

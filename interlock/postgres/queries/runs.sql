@@ -4,8 +4,11 @@ values (%(thread_id)s, %(graph)s, %(title)s, %(context)s, %(parent_thread_id)s, 
 on conflict (thread_id) do nothing;
 
 -- add_run: accept a run on a thread
-insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers, schema_version)
-values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %(input_type)s, %(input)s, %(answers)s, %(schema_version)s);
+insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers)
+values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %(input_type)s, %(input)s, %(answers)s);
+
+-- note_version: note of which version of its schema a run's input is
+insert into interlock.input_versions (run_id, schema_version) values (%(run_id)s, %(schema_version)s);
 
 -- start_run: a process begins an attempt; no row means that the run went on since it was read, or that it is killed
 update interlock.runs
@@ -38,11 +41,13 @@ where thread_id = %(prefix)s or (starts_with(thread_id, %(prefix)s) and thread_i
 order by thread_id <> %(prefix)s limit 3;
 
 -- run: one run
-select r.*, t.lineage, interlock.chain(r.run_id) as chain
+select r.*, t.lineage, interlock.chain(r.run_id) as chain,
+    coalesce((select v.schema_version from interlock.input_versions v where v.run_id = r.run_id), 1) as schema_version
 from interlock.runs r join interlock.threads t using (thread_id) where r.run_id = %(run_id)s;
 
 -- latest_run: the last run of a thread
-select r.*, t.lineage, interlock.chain(r.run_id) as chain
+select r.*, t.lineage, interlock.chain(r.run_id) as chain,
+    coalesce((select v.schema_version from interlock.input_versions v where v.run_id = r.run_id), 1) as schema_version
 from interlock.runs r join interlock.threads t using (thread_id)
 where r.thread_id = %(thread_id)s order by r.number desc limit 1;
 
