@@ -11,10 +11,12 @@ from pathlib import Path
 
 from interlock import web
 from interlock.application import Application
+from interlock.bounds import ceilings_of
 from interlock.core.context import Ports
 from interlock.core.lineage import Lineage
 from interlock.core.models import ChatModels, ModelSource
 from interlock.core.policy_file import policies_from
+from interlock.core.prices import prices_from
 from interlock.core.recorded_calls import CALLS
 from interlock.core.sync import run_sync
 from interlock.embeddings import MiniLM
@@ -23,6 +25,7 @@ from interlock.postgres import embedded
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.aside import Aside
 from interlock.postgres.blobs import PostgresBlobs
+from interlock.postgres.budgets import PostgresBudgets
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.corpus import PostgresCorpus
 from interlock.postgres.encryption import ring_of
@@ -117,10 +120,13 @@ def _ports(
         base_url=settings.base_url,
         timeout=settings.model_timeout,
         temperature=settings.temperature,
+        max_tokens=settings.max_output_tokens,
     )
     fetch = partial(web.fetch, allow_private=settings.allow_private_urls)
     embedder = MiniLM.installed() if settings.embeddings else None
     policies = policies_from(settings.policy)
+    budgets = PostgresBudgets(pool, aside, thread_locks)
+    ceilings_of(settings)  # refused now when wrong, and not at the first run
     shared = Ports(
         models=models or built,
         corpus=PostgresCorpus(pool, fetch=fetch, searcher=web.search_tool, embedder=embedder),
@@ -131,6 +137,8 @@ def _ports(
         spending=RunStore(pool, strict_serializer()),
         recordings=PostgresRecordings(pool, aside, ring_of(settings.encryption_key)),
         blobs=PostgresBlobs(pool, limit=settings.blob_limit),
+        budgets=budgets,
+        prices=prices_from(settings.prices),
         kills=kills,
     )
 

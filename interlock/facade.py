@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from typing import Any
 
 from interlock.application import Graph
+from interlock.bounds import BoundingNow
 from interlock.core.effects import Effect, Refused
 from interlock.core.runs import (
     AnswerForm,
@@ -29,7 +30,7 @@ from interlock.runtime import Runtime
 from interlock.storage import StorageNow
 
 
-class Interlock(Runtime, KillingNow, OriginalsNow, StorageNow):
+class Interlock(Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 
     Each method has an asynchronous twin whose name starts with `a`. The synchronous ones belong to `open()`, the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 from uuid import uuid4
 
@@ -66,7 +66,7 @@ NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 
-class Runtime(Looking, Killing, Originals, Storage):
+class Runtime(Looking, Killing, Bounding, Originals, Storage):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
     def __init__(
@@ -456,15 +456,14 @@ class Runtime(Looking, Killing, Originals, Storage):
             self._graphs[name] = graph.copy(
                 {"checkpointer": saver_for(graph, self._pool, self._locks.check, self._ring)}
             )
+            declared = declaration_of(graph)
+            meter_nodes(self._graphs[name], declared.land if declared else "")
         return self._graphs[name]
 
     def _new_context(
         self, graph: Graph, model: str | None, given: Mapping[str, Any] | None
     ) -> dict[str, Any]:  # JSON
-        around = {
-            "tenant": self.settings.tenant,
-            "action_budget": self.settings.action_budget,
-        }
+        around = {"tenant": self.settings.tenant}
         if given is not None:
             return around | {"given": check_context(graph, given)}
         if not takes_our_context(graph):
@@ -482,14 +481,14 @@ class Runtime(Looking, Killing, Originals, Storage):
         return name
 
     def _context(self, stored: Mapping[str, Any], ports: Ports) -> Context:
-        return Context(ports=ports, **{key: stored[key] for key in stored if key != "given"})
+        known = {each.name for each in fields(Context)}  # older versions stored others, too
+        return Context(ports=ports, **{key: stored[key] for key in stored if key in known})
 
     def _around(self, stored: StoredRun) -> Around:
         return Around(
             ports=self._ports_for(stored.lineage),
             graph=stored.run.graph,
             tenant=str(stored.context.get("tenant", "")),
-            action_budget=stored.context.get("action_budget"),
             lineage=stored.lineage,
             subject=stored.subject,
         )

@@ -60,6 +60,13 @@ def _finite(value: str) -> float:
     return number
 
 
+def _limits(value: str) -> dict[str, float]:
+    pairs = [each.partition("=") for each in value.split(",") if each.strip()]
+    if any(not (name.strip() and equals) for name, equals, _ in pairs):
+        raise ValueError("write unit=number, separated by commas: usd=0.5,tokens=20000")
+    return {name.strip(): _finite(number) for name, _, number in pairs}
+
+
 def _port(value: str) -> int:
     if not (value.isdecimal() and 0 < int(value) < 65536):
         raise ValueError("a port is a number between 1 and 65535")
@@ -173,10 +180,20 @@ class Settings:
         Path,
     )
     tenant: str = _setting("TENANT", "On whose behalf runs act; for the policy.", str, "")
-    action_budget: float | None = _setting(
-        "ACTION_BUDGET",
-        "US dollars that a thread's actions may cost by their estimates; default: no limit.",
-        _positive,
+    budget_run: Mapping[str, float] | None = _setting(
+        "BUDGET_RUN", "What a run may take at most: usd=0.5,tokens=20000,…", _limits
+    )
+    budget_thread: Mapping[str, float] | None = _setting(
+        "BUDGET_THREAD", "What a thread may take at most, over all its runs.", _limits
+    )
+    budget_graph: Mapping[str, float] | None = _setting(
+        "BUDGET_GRAPH", "What all runs of a graph together may take at most.", _limits
+    )
+    budget_tenant: Mapping[str, float] | None = _setting(
+        "BUDGET_TENANT", "What all runs of a tenant together may take at most.", _limits
+    )
+    prices: Path | None = _setting(
+        "PRICES", "A file with prices of models, added to the table of Interlock.", Path
     )
     model: str = _setting("MODEL", "The chat model, provider:name.", str, "offline:extractive")
     role_models: Mapping[str, str] = _setting(
@@ -193,6 +210,11 @@ class Settings:
     )
     temperature: float | None = _setting(
         "TEMPERATURE", "Sampling temperature; default: the provider's.", _finite
+    )
+    max_output_tokens: int | None = _setting(
+        "MAX_OUTPUT_TOKENS",
+        "Tokens that one answer of a model may have; default: the provider's.",
+        _count,
     )
     embeddings: bool = _setting(
         "EMBEDDINGS",

@@ -18,7 +18,10 @@ from pydantic import PrivateAttr
 from typing_extensions import TypedDict
 
 from interlock.core import actions
+from interlock.core.allowance import KEY, Allowance
 from interlock.core.approvals import Approvals, InProcess
+from interlock.core.budget import Budgets, Limits, Scope
+from interlock.core.budget_memory import MemoryBudgets
 from interlock.core.context import Context, Ports
 from interlock.core.ledger import Ledger
 from interlock.core.policy import Policy, PolicySource, Rule, When
@@ -59,16 +62,17 @@ def context(
     ledger: Ledger | None = None,
     policy: PolicySource | None = None,
     *,
-    budget: float | None = None,
     approvals: Approvals | None = None,
+    budgets: Budgets | None = None,
 ) -> Context:
     """Return a context in memory."""
     ports = Ports(
         ledger=ledger or RecordingLedger(),
         policy=policy or Rules(),
         approvals=approvals or InProcess(),
+        budgets=budgets or MemoryBudgets(),
     )
-    return Context(action_budget=budget, ports=ports)
+    return Context(ports=ports)
 
 
 class Purse(TypedDict, total=False):
@@ -95,11 +99,14 @@ class Thread:
     graph: Any  # a compiled graph
     context: Context = field(default_factory=context)
     name: str = "t"
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def config(self) -> RunnableConfig:
-        """LangGraph's configuration."""
-        return {"configurable": {"thread_id": self.name}}
+        """LangGraph's configuration, with a budget for the thread as the runtime gives one."""
+        thread = Scope(kind="thread", name=self.name, ceiling=self.limits)
+        allowance = Allowance(budgets=self.context.ports.budgets, scopes=(thread,))
+        return {"configurable": {"thread_id": self.name, KEY: allowance}}
 
     async def start(self, **state: Any) -> dict[str, Any]:
         """Run it from the beginning."""

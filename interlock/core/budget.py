@@ -261,6 +261,12 @@ class Budgets(Protocol):
         """Return how a budget stands; one that nobody took from is empty."""
         ...
 
+    async def accounts(
+        self, kind: ScopeKind | None = None, *, limited: bool = False, limit: int = 50
+    ) -> list[Account]:
+        """Return the budgets that something was taken from lately; `limited`: only those with a stored limit."""
+        ...
+
     async def limit(self, kind: ScopeKind, name: str, limits: Limits) -> None:
         """Store a budget's limits in place of the ones before; they hold from the next reservation on."""
         ...

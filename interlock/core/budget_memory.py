@@ -46,6 +46,8 @@ class MemoryBudgets:
         self, scopes: Sequence[Scope], amounts: Amounts, *, key: str, at_once: bool = False
     ) -> bool:
         """Hold amounts until they are settled or released; return whether this call took them."""
+        if not scopes:
+            return True
         with self._lock:
             known = self._entries.get(key)
             if known is not None and known.status != "released":
@@ -60,6 +62,8 @@ class MemoryBudgets:
         self, scopes: Sequence[Scope], amounts: Amounts, *, key: str, facts: Facts | None = None
     ) -> None:
         """Charge what was taken in full, and let the rest of what was held go; once."""
+        if not scopes:
+            return
         with self._lock:
             known = self._entries.get(key)
             if known is not None and known.status != "held":
@@ -99,6 +103,15 @@ class MemoryBudgets:
         """Return how a budget stands."""
         with self._lock:
             return self._at(kind, name)
+
+    async def accounts(
+        self, kind: ScopeKind | None = None, *, limited: bool = False, limit: int = 50
+    ) -> list[Account]:
+        """Return the budgets that something was taken from lately; `limited`: only those with a stored limit."""
+        with self._lock:
+            found = [each for each in self._accounts.values() if kind in (None, each.kind)]
+        wanted = [each for each in found if not limited or each.limits.given()]
+        return wanted[::-1][:limit]
 
     async def limit(self, kind: ScopeKind, name: str, limits: Limits) -> None:
         """Store a budget's limits in place of the ones before."""

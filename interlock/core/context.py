@@ -78,7 +78,6 @@ class Context:
         role_models: other models for some roles (`{"critic": "openai:gpt-5"}`).
         prompts: pinned prompt versions (`{"research/plan": "1.0.0"}`); what is not named uses the newest release.
         tenant: on whose behalf the run acts; for the policy.
-        action_budget: US dollars that a thread's actions may cost by their estimates; None for no limit.
         ports: hidden from schemas; set by the runtime.
     """
 
@@ -86,7 +85,6 @@ class Context:
     role_models: Mapping[str, str] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
     tenant: str = ""
-    action_budget: float | None = None
     ports: SkipJsonSchema[InstanceOf[Ports]] = field(default_factory=Ports, repr=False)
 
     def model_for(self, role: str) -> str:
@@ -107,7 +105,6 @@ class Around:
         ports: the doors to the world.
         graph: the graph's name; empty where the runtime did not start it.
         tenant: on whose behalf it runs.
-        action_budget: US dollars that a thread's actions may cost by their estimates; None for no limit.
         lineage: which recorded work it may use.
         subject: the run, by all the names under which it may be killed.
         meter: what lets its model calls be made; None where nobody counts them.
@@ -119,7 +116,6 @@ class Around:
     ports: Ports
     graph: str = ""
     tenant: str = ""
-    action_budget: float | None = None
     lineage: Lineage = field(default_factory=Lineage)
     subject: Subject = field(default_factory=Subject)
     meter: Admission | None = None
@@ -163,7 +159,7 @@ def around_of(runtime: Runtime[Any]) -> Around:
         return found
     given = runtime.context
     context = given if isinstance(given, Context) else default_context()
-    return Around(ports=context.ports, tenant=context.tenant, action_budget=context.action_budget)
+    return Around(ports=context.ports, tenant=context.tenant)
 
 
 def context_of(runtime: Runtime[Context]) -> Context:

@@ -10,6 +10,8 @@ from typing import Any, Literal, Protocol, assert_never, get_args, runtime_check
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from interlock.core.refusing import refusing
+from interlock.core.refusing import refusing
 from interlock.errors import Killed, NotFound, UsageError
 
 KillScope = Literal["run", "thread", "graph", "tenant", "all"]
@@ -169,23 +171,30 @@ class KillGuard(BaseCallbackHandler):
         self, serialized: dict[str, Any], messages: Any, **kwargs: Any
     ) -> None:  # LangChain's signature
         """Refuse a call of a chat model."""
-        refuse(self._kills, self._subject, "A model call was refused")
+        with refusing():
+            _refuse_call(self._kills, self._subject, "A model call was refused")
 
     def on_llm_start(
         self, serialized: dict[str, Any], prompts: list[str], **kwargs: Any
     ) -> None:  # LangChain's signature
         """Refuse a call of a text model."""
-        refuse(self._kills, self._subject, "A model call was refused")
+        _refuse_call(self._kills, self._subject, "A model call was refused")
 
     def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:  # LangChain's signature
         """Stop a stream, also one of synchronous code, which no cancellation reaches."""
-        refuse(self._kills, self._subject, "A model call was stopped")
+        _refuse_call(self._kills, self._subject, "A model call was stopped")
 
     def on_tool_start(
         self, serialized: dict[str, Any], input_str: str, **kwargs: Any
     ) -> None:  # LangChain's signature
         """Refuse a tool."""
-        refuse(self._kills, self._subject, "A tool was refused")
+        _refuse_call(self._kills, self._subject, "A tool was refused")
+
+
+def _refuse_call(kills: Kills, subject: Subject, what: str) -> None:
+    """Refuse what LangChain is about to do, and leave nothing of it behind."""
+    with refusing():
+        refuse(kills, subject, what)
 
 
 def refuse(kills: Kills, subject: Subject, what: str) -> None:

@@ -181,10 +181,6 @@ class Ledger(Protocol):
         """
         ...
 
-    async def spent(self, thread_id: str, *, besides: str) -> float:
-        """Return what the actions of a thread cost by their estimates, in US dollars, without one of them."""
-        ...
-
     async def times(self, intention: Intention) -> int:
         """Return how often its thread did the same with the same arguments before."""
         ...
@@ -313,16 +309,6 @@ class MemoryLedger:
         last, since = self._refusals[intention.key].number, self._permitted(agent)
         return sum(
             each.agent == agent and since < each.number <= last for each in self._refusals.values()
-        )
-
-    async def spent(self, thread_id: str, *, besides: str) -> float:
-        """Return what the actions of a thread cost by their estimates, in US dollars, without one of them."""
-        return sum(
-            each.intention.cost
-            for each in self._effects.values()
-            if each.intention.site.thread_id == thread_id
-            and each.status != "not_done"
-            and each.intention.key != besides
         )
 
     async def times(self, intention: Intention) -> int:

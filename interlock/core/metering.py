@@ -8,8 +8,6 @@ and lets synchronous ones hold up asynchronous calls.
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ from interlock.core.budget import Amounts, Budgets, Facts, Scope, Unit
 from interlock.core.context import Around
 from interlock.core.counting import tokens_in, tokens_of
 from interlock.core.prices import FREE, PriceTable, Tokens, builtin
+from interlock.core.refusing import begun_beside
 from interlock.core.replaying import unrecorded
 from interlock.core.usage import model_of, thrown_away, was_recorded
 from interlock.core.usage import tokens_of as told_tokens
@@ -43,16 +42,6 @@ CAPS = (
 
 COPIES = ("n", "best_of", "candidate_count")
 """How they call the number of answers to one prompt."""
-
-_EXPECTED = ("BudgetSpent(", "Killed(", "ReplayDiverged(")
-
-
-def _unexpected(record: logging.LogRecord) -> bool:
-    return not any(str(each).startswith(_EXPECTED) for each in record.args or ())
-
-
-# LangChain warns of whatever a handler raises; a refusal is no fault, and is told by the error itself.
-logging.getLogger("langchain_core.callbacks.manager").addFilter(_unexpected)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -308,7 +297,7 @@ class _Waiting(BaseCallbackHandler):
         try:
             self._meter.admit_now(run_id)
         except InterlockError:
-            self._meter.give_back_now(_beside(sys._getframe(1)))
+            self._meter.give_back_now(begun_beside(sys._getframe(1)))
             raise
 
 
@@ -379,7 +368,7 @@ class _Awaiting(AsyncCallbackHandler):
         try:
             await self._meter.admit(run_id)
         except InterlockError:
-            await self._meter.give_back(_beside(sys._getframe(1)))
+            await self._meter.give_back(begun_beside(sys._getframe(1)))
             raise
 
 
@@ -433,18 +422,6 @@ def _said(generation: Any) -> str:  # a generation, or a chunk of one
     calls = getattr(message, "tool_calls", None) or ""
     content = message.content if isinstance(message.content, str) else str(message.content)
     return f"{content}{calls}"
-
-
-def _beside(frame: FrameType | None) -> list[UUID]:
-    """Return the calls that LangChain begins together with one that is refused; end what it would leave unawaited."""
-    while frame is not None and "managers" not in frame.f_locals:
-        frame = frame.f_back
-    if frame is None:
-        return []
-    for task in frame.f_locals.get("inline_tasks", ()):
-        if inspect.getcoroutinestate(task) == inspect.CORO_CREATED:
-            task.close()
-    return [manager.run_id for manager in frame.f_locals["managers"]]
 
 
 def _is_synchronous(frame: FrameType) -> bool:

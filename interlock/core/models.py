@@ -73,12 +73,14 @@ class ChatModels:
         timeout: seconds that one request may take.
         max_retries: how often the provider's client repeats a request after 429 or 5xx, honouring `Retry-After`.
         temperature: sampling temperature; None leaves the provider's default.
+        max_tokens: how many tokens an answer may have; None leaves the provider's default.
     """
 
     base_url: str | None = None
     timeout: float = 120.0
     max_retries: int = 4
     temperature: float | None = None
+    max_tokens: int | None = None
     _built: dict[str, BaseChatModel] = field(default_factory=dict, repr=False, compare=False)
 
     def model(self, name: str) -> BaseChatModel:
@@ -125,6 +127,8 @@ class ChatModels:
         options: dict[str, Any] = self._patience(provider)
         if self.temperature is not None:
             options["temperature"] = self.temperature
+        if self.max_tokens is not None:
+            options["num_predict" if provider == "ollama" else "max_tokens"] = self.max_tokens
         if self.base_url is not None and _of(provider).base_url:
             options["base_url"] = self.base_url
         if provider in ("openai", "azure_openai"):

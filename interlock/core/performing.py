@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 from langgraph.runtime import Runtime
 
 from interlock.core.actions import KEY, STATE, Action, State
+from interlock.core.allowance import allowance_here
 from interlock.core.approvals import InProcess
+from interlock.core.budget import Amounts, Scope
 from interlock.core.context import Around
 from interlock.core.doubt import in_doubt, settle
 from interlock.core.gate import Decision, ask_person
@@ -21,7 +23,7 @@ from interlock.core.proposing import proposal
 from interlock.core.site import state_here
 from interlock.core.verdict import Facts, Verdict
 from interlock.core.voting import DEADLINE
-from interlock.errors import ActionRefused
+from interlock.errors import ActionRefused, BudgetSpent
 
 ResultT = TypeVar("ResultT")
 
@@ -76,6 +78,8 @@ class Performance:
         )
         if not (found.standing == "new" and found.attempt):
             self.intention, self.facts = asked, facts
+        if found.standing == "new" and not found.attempt:  # it did not happen
+            await self.around.ports.budgets.release(entry.key)
         if found.standing == "done" and found.key != asked.key:
             return await self._look()  # a parent's act, which this one must use up
         return found
@@ -86,7 +90,7 @@ class Performance:
             return fault
         if self.verdict.ruling == "deny":
             return _denied(self.declared, self.verdict)
-        return self._unmet() or await self._over_budget()
+        return self._unmet()
 
     def _unmet(self) -> ActionRefused | None:
         if self.declared.preconditions or self.declared.takes_state:
@@ -98,20 +102,27 @@ class Performance:
                 )
         return None
 
-    async def _over_budget(self) -> ActionRefused | None:
-        limit, cost = self.around.action_budget, self.intention.cost
-        if limit is None or not cost:
+    @property
+    def _takes(self) -> Amounts:
+        """What the act takes of its run's budgets: its estimate, and itself if it is more than a look."""
+        return Amounts(usd=self.intention.cost, actions=0 if self.declared.reads else 1)
+
+    async def _unaffordable(self) -> ActionRefused | None:
+        """Return why a person need not be asked: there is too little left for it now."""
+        scopes, key = self._scopes(), self.intention.key
+        if not (scopes and self._takes.taken()):
             return None
-        spent = await self.around.ports.ledger.spent(
-            self.intention.site.thread_id, besides=self.intention.key
-        )
-        if spent + cost <= limit:
-            return None
-        return ActionRefused(
-            f"{self.declared.name} costs about ${cost:,.2f}; of ${limit:,.2f} for this thread's actions "
-            f"${max(0.0, limit - spent):,.2f} are left.",
-            kind="budget",
-        )
+        budgets = self.around.ports.budgets
+        try:
+            if await budgets.reserve(scopes, self._takes, key=key, at_once=True):
+                await budgets.release(key)
+        except BudgetSpent as spent:
+            return _too_dear(self.declared, spent)
+        return None
+
+    def _scopes(self) -> tuple[Scope, ...]:
+        allowance = allowance_here()
+        return allowance.all if allowance else ()
 
     async def _begin(self) -> Entry:
         """Tell how it stands; where nothing stands against it, the same round trip writes the intention."""
@@ -124,20 +135,26 @@ class Performance:
         return await self.around.ports.ledger.begin(self.intention, permitted=False)
 
     async def _written(self, approval: str) -> Entry:
-        """Write the intention, unless something stands against it; raises `ActionRefused` when the budget does."""
-        ledger = self.around.ports.ledger
-        entry = await ledger.begin(self.intention, permitted=True, approval=approval)
-        if entry.standing != "new":
-            return entry
+        """Write the intention, unless something stands against it; raises `ActionRefused` when the budget does.
+
+        What it takes is charged before: acts side by side never take more than there is. It is given back where
+        nothing happened, and stays charged where that is not known.
+        """
+        budgets, key = self.around.ports.budgets, self.intention.key
         try:
-            fault = await self._over_budget()  # by acts side by side
-        except BaseException as error:  # nothing happened, and it must not stand as underway
-            text = f"{type(error).__name__}: {error}"
-            await asyncio.shield(ledger.release(entry.key, entry.attempt, text, happened=False))
-            raise
-        if fault is not None:
-            await ledger.release(entry.key, entry.attempt, str(fault), happened=False)
-            raise fault
+            ours = await budgets.reserve(self._scopes(), self._takes, key=key, at_once=True)
+        except BudgetSpent as spent:
+            found = await self._look()  # what was done before needs no budget
+            if found.standing not in ("new", "asked"):
+                return found
+            raise _too_dear(self.declared, spent) from None
+        entry: Entry | None = None
+        try:
+            ledger = self.around.ports.ledger
+            entry = await ledger.begin(self.intention, permitted=True, approval=approval)
+        finally:
+            if ours and (entry is None or entry.standing != "new"):
+                await asyncio.shield(budgets.release(key))
         return entry
 
     def _allowed(self) -> bool:
@@ -165,6 +182,8 @@ class Performance:
 
     async def _asked(self, done: Parallel | None) -> Entry:
         """Ask a person, and write the intention with the arguments that were agreed to."""
+        if (dear := await self._unaffordable()) is not None:
+            raise dear
         times = await self.around.ports.ledger.times(self.intention)
         asked = proposal(
             self.declared, self.intention, self.verdict, as_json(self.facts), done, times
@@ -198,7 +217,7 @@ class Performance:
         verdict = self.around.policy().decide(self.facts)
         if verdict.ruling == "deny":
             return _denied(self.declared, verdict)
-        return self._unmet() or await self._over_budget()
+        return self._unmet() or await self._unaffordable()
 
     async def _learn(self, decision: Decision) -> None:
         """Let trust move with what a person said of the agent's proposal; that nobody answered says nothing of it."""
@@ -230,6 +249,7 @@ class Performance:
             result = self.declared.result.validate_python(stored)  # the same in each attempt
         except ActionRefused as error:  # the function says that it did nothing
             await ledger.release(entry.key, entry.attempt, str(error), happened=False)
+            await self.around.ports.budgets.release(entry.key)
             raise
         except BaseException as error:  # a cancellation too: whether it happened is not known
             text = f"{type(error).__name__}: {error}"
@@ -283,6 +303,10 @@ async def _to_its_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     if not task.cancelled():
         task.exception()  # what came of it stands in the ledger
     raise cancelled
+
+
+def _too_dear(declared: Action[Any], spent: BudgetSpent) -> ActionRefused:
+    return ActionRefused(f"{declared.name} was not done. {spent.args[0]}", kind="budget")
 
 
 def _misplaced(declared: Action[Any], node: str) -> ActionRefused | None:

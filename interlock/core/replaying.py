@@ -15,6 +15,7 @@ from interlock.core import actions
 from interlock.core.context import Around, around_here
 from interlock.core.divergence import HINT
 from interlock.core.recorded_calls import CALLS
+from interlock.core.refusing import refusing
 from interlock.errors import ActionRefused, ReplayDiverged
 
 _ASKING = ("generate", "agenerate")
@@ -39,9 +40,10 @@ class RecordingGuard(BaseCallbackHandler):
     ) -> None:  # LangChain's signature
         """See that the recordings are asked; in a replay, stop a model call that would not ask them."""
         CALLS.take_place()
-        self._around.check_replay()
-        if self._replays and (reason := unrecorded(self._around)):
-            raise self._stopped("model", f"a model call that {reason}", kwargs)
+        with refusing():
+            self._around.check_replay()
+            if self._replays and (reason := unrecorded(self._around)):
+                raise self._stopped("model", f"a model call that {reason}", kwargs)
 
     def on_llm_start(
         self, serialized: dict[str, Any], prompts: list[str], **kwargs: Any

@@ -104,7 +104,8 @@ class PostgresBudgets:
 
     async def account(self, kind: ScopeKind, name: str) -> Account:
         """Return how a budget stands; one that nobody took from is empty."""
-        rows = await self._fetch("accounts", {"kinds": [kind], "names": [name]})
+        await self._name()  # known from now on, also where this loop stands still
+        rows = await self._fetch("accounts", {"kinds": [kind], "names": [clean(name)]})
         return _account(rows[0]) if rows else _none(kind, name)
 
     async def accounts(
@@ -129,12 +130,6 @@ class PostgresBudgets:
         keys = [row["key"] for row in await self._fetch("held_by_the_dead", {})]
         given = [await self._fetch("release", {"key": key, "status": "lost"}) for key in keys]
         return sum(bool(rows[0]["released"]) for rows in given)
-
-    async def first_run(self, thread_id: str, run_id: str) -> str:
-        """Return the request that a run belongs to: itself, or the one that it goes on with after an answer."""
-        await self._name()  # known from now on, also where this loop stands still
-        rows = await self._fetch("first_run", {"thread_id": thread_id, "run_id": run_id})
-        return str(rows[0]["run_id"]) if rows else run_id
 
     async def run(self, work: Callable[[Budgets], Coroutine[Any, Any, T]]) -> T:
         """Do some work on the budgets, on whatever event loop this is called."""

@@ -138,11 +138,6 @@ class PostgresLedger:
         await self._fetch("note_row", {"key": intention.key, "in_a_row": in_a_row})
         return in_a_row
 
-    async def spent(self, thread_id: str, *, besides: str) -> float:
-        """Return what the actions of a thread cost by their estimates, in US dollars, without one of them."""
-        values = {"thread_id": thread_id, "besides": besides}
-        return float((await self._fetch("spent", values))[0]["cost"])
-
     async def times(self, intention: Intention) -> int:
         """Return how often its thread did the same with the same arguments before."""
         return int((await self._fetch("times", _values(intention)))[0]["count"])

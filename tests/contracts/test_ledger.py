@@ -65,7 +65,6 @@ async def test_what_is_not_permitted_is_not_written(ledger: Ledger) -> None:
     looks = [await ledger.begin(intention(), permitted=False) for _ in range(2)]
 
     assert [(each.standing, each.attempt) for each in looks] == [("new", 0)] * 2
-    assert await ledger.spent("t", besides="") == 0
 
 
 async def test_intention_is_written_once(ledger: Ledger) -> None:
@@ -393,19 +392,6 @@ async def test_what_did_nothing_does_not_break_the_row(ledger: Ledger) -> None:
     assert counted == [1, 2]
 
 
-async def test_costs_are_those_of_what_was_begun_on_the_thread(ledger: Ledger) -> None:
-    """What turned out not to have happened costs nothing; one's own cost can be left out."""
-    for key, cost in (("a", 0.5), ("b", 0.25), ("c", 4.0), ("d", 1.0)):
-        place = site("u") if key == "d" else site()
-        await written(ledger, intention(key, place, cost=cost))
-    await ledger.finish("a", 1, None)
-    await ledger.release("c", 1, "closed", happened=False)
-
-    assert await ledger.spent("t", besides="") == 0.75
-    assert await ledger.spent("t", besides="a") == 0.25
-    assert await ledger.spent("u", besides="") == 1.0
-
-
 # --- a process that dies, in Postgres ---
 
 
@@ -522,7 +508,6 @@ async def test_fork_uses_what_its_parent_did_after_it_once_each(durable: World) 
 
     assert [each.standing for each in found] == ["done", "done", "new", "done"]
     assert [each.result for each in found] == ["one", "two", None, "one"]
-    assert await fork.spent("fork", besides="") == 0
 
 
 async def test_branches_of_a_fork_use_different_acts(durable: World) -> None:

@@ -27,7 +27,6 @@ def test_context_schema_hides_the_ports() -> None:
     schema = graph.get_context_jsonschema()
     assert schema is not None
     assert sorted(schema["properties"]) == [
-        "action_budget",
         "model",
         "prompts",
         "role_models",

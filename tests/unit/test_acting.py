@@ -19,6 +19,8 @@ from pydantic import ValidationError
 
 from interlock.core.acting import act, told
 from interlock.core.actions import Action, action
+from interlock.core.budget import Amounts, Limits
+from interlock.core.budget_memory import MemoryBudgets
 from interlock.core.context import Context
 from interlock.core.doubt import doubts
 from interlock.core.escalating import after_tools, escalate_to
@@ -248,9 +250,9 @@ async def test_a_given_state_is_the_one_that_counts() -> None:
         (
             {"cost": 2.0},
             {"amount": 1},
-            {"budget": 1.5},
+            {"limits": Limits(usd=1.5)},
             "budget",
-            r"costs about \$2.00; of \$1.50 for this thread's actions \$1.50 are left",
+            r"\$2.0000 may be needed, and of \$1.5000 \$1.5000 are left",
         ),
         ({}, {"amount": 1}, {"policy": Rules("deny")}, "policy", "So it is"),
     ],
@@ -261,7 +263,9 @@ async def test_refusal_says_why_and_nothing_is_written(
 ) -> None:
     """Neither the world nor the ledger knows of it; the agent reads a word and a sentence."""
     pays, ledger = Pays(**declared), RecordingLedger()
-    thread = Thread(graph=one_node(paying(pays, **arguments)), context=context(ledger, **how))
+    limits = how.pop("limits", Limits())
+    world = context(ledger, **how)
+    thread = Thread(graph=one_node(paying(pays, **arguments)), context=world, limits=limits)
     with pytest.raises(ActionRefused, match=said) as refused:
         await thread.start(balance=10)
 
@@ -302,17 +306,98 @@ async def test_policy_judges_amount_and_confidence() -> None:
 
 async def test_acts_side_by_side_do_not_overdraw_the_budget() -> None:
     """Each would fit alone; together they never cost more than there is."""
-    pays, ledger = Pays(cost=0.6, max_refusals=9), RecordingLedger()
+    pays, budgets = Pays(cost=0.6, max_refusals=9), MemoryBudgets()
 
     async def step(state: Purse, runtime: Runtime[Context]) -> Purse:
         both = (act(runtime, pays.action, amount=each) for each in (1, 2))
         said = await asyncio.gather(*both, return_exceptions=True)
         return {"said": [type(each).__name__ for each in said]}
 
-    await Thread(graph=one_node(step), context=context(ledger, budget=1.0)).start()
+    world = context(budgets=budgets)
+    await Thread(graph=one_node(step), context=world, limits=Limits(usd=1.0)).start()
 
-    assert len(pays.paid) <= 1
-    assert await ledger.spent("t", besides="") <= 1.0
+    assert len(pays.paid) == 1
+    assert (await budgets.account("thread", "t")).spent == Amounts(usd=0.6, actions=1, steps=0)
+
+
+async def test_what_did_nothing_is_given_back_to_the_budget() -> None:
+    """The function refused, so the next attempt finds the budget whole; what is in doubt stays charged."""
+    pays, budgets = (
+        Pays(ActionRefused("Closed."), ConnectionError("cut"), cost=0.6),
+        MemoryBudgets(),
+    )
+    thread = Thread(
+        graph=one_node(paying(pays, amount=1)),
+        context=context(budgets=budgets),
+        limits=Limits(usd=1.0, actions=1),
+    )
+    with pytest.raises(ActionRefused, match="Closed"):
+        await thread.start()
+    assert (await budgets.account("thread", "t")).spent.actions == 0
+    with pytest.raises(ConnectionError):
+        await thread.again()
+
+    assert (await budgets.account("thread", "t")).spent == Amounts(usd=0.6, actions=1)
+
+
+async def test_what_a_person_says_did_not_happen_is_given_back() -> None:
+    """And charged anew when it is done after all."""
+    budgets, failures, sent = MemoryBudgets(), [ConnectionError("cut")], []
+
+    @action(name="unit_send", touches="the post", reversible=True, cost=0.6)
+    async def send() -> None:
+        if failures:
+            raise failures.pop()
+        sent.append("a letter")
+
+    async def step(state: Purse, runtime: Runtime[Context]) -> Purse:
+        return {"said": await act(runtime, send)}
+
+    world = context(budgets=budgets)
+    thread = Thread(graph=one_node(step), context=world, limits=Limits(actions=1))
+    with pytest.raises(ConnectionError):
+        await thread.start()
+    await thread.again()
+    await thread.answer({"type": "reject", "message": "no"})
+
+    assert sent == ["a letter"]
+    assert (await budgets.account("thread", "t")).spent == Amounts(usd=0.6, actions=1)
+
+
+async def test_looking_is_no_action() -> None:
+    """What only reads is not counted as one, but may cost something."""
+    budgets = MemoryBudgets()
+
+    @action(name="unit_look", touches="nothing", reads=True, cost=0.1)
+    async def look() -> int:
+        return 1
+
+    async def step(state: Purse, runtime: Runtime[Context]) -> Purse:
+        return {"said": await act(runtime, look)}
+
+    world = context(budgets=budgets)
+    await Thread(graph=one_node(step), context=world, limits=Limits(actions=0)).start()
+
+    assert (await budgets.account("thread", "t")).spent == Amounts(usd=0.1)
+
+
+async def test_recorded_act_needs_no_budget() -> None:
+    """A node that runs again is given what it did before, whatever is left."""
+    pays, failures = Pays(cost=0.6), [RuntimeError("later")]
+
+    async def step(state: Purse, runtime: Runtime[Context]) -> Purse:
+        await act(runtime, pays.action, amount=1)
+        if failures:
+            raise failures.pop()
+        return {"said": "done"}
+
+    world = context(budgets=MemoryBudgets())
+    thread = Thread(graph=one_node(step), context=world, limits=Limits(usd=0.6))
+    with pytest.raises(RuntimeError, match="later"):
+        await thread.start()
+    assert (await thread.again())["said"] == "done"
+
+    assert pays.paid == [(1, "Ada")]
 
 
 async def test_a_function_that_refuses_did_nothing() -> None:
@@ -604,7 +689,7 @@ async def test_nothing_is_repeated_that_the_policy_denies_by_now(ruling: Ruling)
 async def test_own_cost_does_not_stand_against_a_repetition() -> None:
     """What an act in doubt costs is in the budget already: it is not counted twice."""
     pays = Pays(ConnectionError("cut"), cost=0.6)
-    thread = Thread(graph=one_node(paying(pays, amount=1)), context=context(budget=1.0))
+    thread = Thread(graph=one_node(paying(pays, amount=1)), limits=Limits(usd=1.0))
     with pytest.raises(ConnectionError):
         await thread.start()
     await thread.again()
@@ -629,27 +714,27 @@ async def test_without_a_ledger_nothing_is_done() -> None:
     assert pays.keys == []
 
 
-class Uncounted(RecordingLedger):
-    """A ledger that loses its database behind the intention, once."""
+class Lost(MemoryBudgets):
+    """Budgets whose database is gone, once."""
 
     lost = False
 
-    async def spent(self, thread_id: str, *, besides: str) -> float:
-        """Return what was spent; fail when an intention was just written."""
-        if self.begun and not self.lost:
+    async def reserve(self, *args: Any, **kwargs: Any) -> bool:
+        """Fail the first time."""
+        if not self.lost:
             self.lost = True
-            raise ConnectionError("no ledger")
-        return await super().spent(thread_id, besides=besides)
+            raise ConnectionError("no budgets")
+        return await super().reserve(*args, **kwargs)
 
 
-async def test_intention_whose_budget_cannot_be_read_is_given_back() -> None:
+async def test_act_whose_budget_cannot_be_asked_is_not_begun() -> None:
     """Nothing happened: it neither stands as underway nor as in doubt, and the next attempt acts."""
-    pays = Pays(cost=0.6)
-    ledger = Uncounted()
-    thread = Thread(graph=one_node(paying(pays, amount=1)), context=context(ledger, budget=1.0))
-    with pytest.raises(ConnectionError, match="no ledger"):
+    pays, ledger = Pays(cost=0.6), RecordingLedger()
+    world = context(ledger, budgets=Lost())
+    thread = Thread(graph=one_node(paying(pays, amount=1)), context=world, limits=Limits(usd=1.0))
+    with pytest.raises(ConnectionError, match="no budgets"):
         await thread.start()
-    assert pays.paid == []
+    assert (pays.paid, ledger.begun) == ([], [])
     await asyncio.wait_for(thread.again(), 10)
 
     assert pays.paid == [(1, "Ada")]

@@ -40,8 +40,3 @@ where status = 'held' and owner in (
     where not interlock.lives(owner)
 )
 order by key;
-
--- first_run: the request that a run belongs to: itself, or the one whose question's answer it goes on with
-select run_id from interlock.runs
-where thread_id = %(thread_id)s and kind <> 'resume' and number <= (select number from interlock.runs where run_id = %(run_id)s)
-order by number desc limit 1;

@@ -160,10 +160,6 @@ where r.thread_id = %(thread_id)s and r.agent = %(agent)s
 select count(*)::int as count from interlock.effects
 where thread_id = %(thread_id)s and request = %(request)s and status = 'done' and key <> %(key)s;
 
--- spent: what the acts of a thread cost by their estimates
-select coalesce(sum(cost), 0) as cost from interlock.effects
-where thread_id = %(thread_id)s and status <> 'not_done' and key <> %(besides)s;
-
 -- effects: what was done to the world, or was about to be, newest first
 select e.*, e.status = 'intended' and e.owner <> '' and interlock.lives(e.owner) as underway
 from interlock.effects e

@@ -1,0 +1,185 @@
+"""Budgets, as the runtime offers them: who has one, what is left of it, and what a run may take."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from interlock.application import Graph
+from interlock.core.allowance import Allowance, Course
+from interlock.core.bounded import declaration_of
+from interlock.core.budget import (
+    ONE_STEP,
+    UNITS,
+    Account,
+    Limits,
+    Scope,
+    ScopeKind,
+    limits_of,
+)
+from interlock.core.context import Around, Ports
+from interlock.core.metering import Meter
+from interlock.core.sync import run_sync
+from interlock.errors import UsageError
+from interlock.postgres.runs import RunStore, StoredRun
+from interlock.settings import Settings
+
+KINDS: tuple[ScopeKind, ...] = ("run", "thread", "graph", "tenant")
+
+
+class Bounding(ABC):
+    """The part of the runtime that keeps budgets."""
+
+    settings: Settings
+    store: RunStore
+    _ports: Ports
+
+    async def abudget(self, kind: ScopeKind, name: str) -> Account:
+        """Return how a budget stands; raises `NotFound` for a thread or a run that does not exist.
+
+        Args:
+            kind: `run`, `thread`, `graph` or `tenant`.
+            name: of a run its thread's id will do, for the run that it is at.
+        """
+        return await self._ports.budgets.account(kind, await self._budget_name(kind, name))
+
+    async def abudgets(
+        self, kind: ScopeKind | None = None, *, limited: bool = False, limit: int = 50
+    ) -> Sequence[Account]:
+        """Return the budgets that something was taken from lately; `limited`: only those with a stored limit."""
+        return await self._ports.budgets.accounts(kind, limited=limited, limit=limit)
+
+    async def aset_budget(self, kind: ScopeKind, name: str, limits: Limits) -> Account:
+        """Store limits, those that are given over the ones before; they hold from the next call on.
+
+        Raises as `abudget`.
+        """
+        budgets, full = self._ports.budgets, await self._budget_name(kind, name)
+        before = (await budgets.account(kind, full)).limits
+        await budgets.limit(kind, full, limits.else_(before))
+        return await budgets.account(kind, full)
+
+    async def aremove_budget(self, kind: ScopeKind, name: str) -> Account:
+        """Remove the stored limits; declared ones and those of the settings hold on. Raises as `abudget`."""
+        full = await self._budget_name(kind, name)
+        await self._ports.budgets.limit(kind, full, Limits())
+        return await self._ports.budgets.account(kind, full)
+
+    async def _budget_name(self, kind: ScopeKind, name: str) -> str:
+        if kind not in KINDS:
+            raise UsageError(
+                f"There is no budget of a {kind!r}.", hint=f"It is one of {', '.join(KINDS)}."
+            )
+        if kind == "thread":
+            return await self.store.full_thread_id(name)
+        return await self._run_name(name) if kind == "run" else name
+
+    async def _run_name(self, name: str) -> str:
+        known = await self._ports.budgets.account("run", name)
+        if known.updated_at is not None:
+            return name
+        return (await self.store.latest(await self.store.full_thread_id(name))).chain[0]
+
+    async def _allowance(self, stored: StoredRun, graph: Graph) -> Allowance:
+        """Return what a run may take: nothing is taken by a replay, which pays for nothing."""
+        budgets = self._ports.budgets
+        if stored.lineage.recorded_only:
+            return Allowance(budgets=budgets)
+        account = await budgets.account("run", stored.chain[0])
+        declaration = declaration_of(graph)
+        land = declaration.land if declaration else ""
+        declared = declaration.limits if declaration else Limits()
+        keep = (account.limits.landing or declared.landing or ONE_STEP) if land else 0.0
+        return Allowance(
+            budgets=budgets,
+            scopes=tuple(replace(each, keep=keep) for each in self._scopes(stored, declared)),
+            land=land,
+            course=Course(landed=account.landed),
+        )
+
+    def _scopes(self, stored: StoredRun, declared: Limits) -> list[Scope]:
+        names = {
+            "run": stored.chain[0],
+            "thread": stored.run.thread_id,
+            "graph": stored.run.graph,
+            "tenant": str(stored.context.get("tenant", "")),
+        }
+        ceilings = ceilings_of(self.settings)
+        default = {"run": declared}
+        return [
+            Scope(
+                kind=kind,
+                name=names[kind],
+                default=default.get(kind, Limits()),
+                ceiling=ceilings[kind],
+            )
+            for kind in KINDS
+            if names[kind]
+        ]
+
+
+class BoundingNow(Bounding):
+    """The synchronous twins."""
+
+    def budget(self, kind: ScopeKind, name: str) -> Account:
+        """Return how a budget stands; see `abudget`."""
+        return run_sync(self.abudget(kind, name))
+
+    def budgets(
+        self, kind: ScopeKind | None = None, *, limited: bool = False, limit: int = 50
+    ) -> Sequence[Account]:
+        """Return the budgets that something was taken from lately; see `abudgets`."""
+        return run_sync(self.abudgets(kind, limited=limited, limit=limit))
+
+    def set_budget(self, kind: ScopeKind, name: str, limits: Limits) -> Account:
+        """Store limits; see `aset_budget`."""
+        return run_sync(self.aset_budget(kind, name, limits))
+
+    def remove_budget(self, kind: ScopeKind, name: str) -> Account:
+        """Remove the stored limits; see `aremove_budget`."""
+        return run_sync(self.aremove_budget(kind, name))
+
+
+def metered(around: Around, allowance: Allowance) -> tuple[Around, Meter | None]:
+    """Return a run's surroundings with what counts its model calls; nobody counts a replay's."""
+    if not allowance.scopes:
+        return around, None
+    meter = Meter(allowance=allowance, prices=around.ports.prices)
+    meter.around = replace(around, meter=meter)
+    return meter.around, meter
+
+
+def ceilings_of(settings: Settings) -> dict[ScopeKind, Limits]:
+    """Return the limits that the settings name, by what they are for; raises `UsageError` for a unit that is none."""
+    given: dict[ScopeKind, Mapping[str, float] | None] = {
+        "run": settings.budget_run,
+        "thread": settings.budget_thread,
+        "graph": settings.budget_graph,
+        "tenant": settings.budget_tenant,
+    }
+    return {
+        kind: read_limits(values or {}, f"INTERLOCK_BUDGET_{kind.upper()}")
+        for kind, values in given.items()
+    }
+
+
+def read_limits(values: Mapping[str, float], what: str) -> Limits:
+    """Return limits by unit, and the share for landing; raises `UsageError` that says what is wrong with them."""
+    for name, value in values.items():
+        _check(name, value, what)
+    units = {unit: values[unit] for unit in UNITS if unit in values}
+    return limits_of(units, landing=values.get("landing", 0.0))
+
+
+def _check(name: str, value: float, what: str) -> None:
+    if name not in (*UNITS, "landing"):
+        raise UsageError(
+            f"{what} limits {name!r}, which nothing is counted in.",
+            hint=f"The units are {', '.join(UNITS)}; landing is the share that is kept back.",
+        )
+    if value < 0 or (name == "landing" and value >= 1):
+        most = " and less than 1" if name == "landing" else ""
+        raise UsageError(f"{what}: {name}={value:g} is no limit.", hint=f"Write 0 or more{most}.")
+    if name not in ("usd", "seconds", "landing") and value != int(value):
+        raise UsageError(f"{what}: {name}={value:g} is no whole number.")
