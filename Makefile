@@ -36,7 +36,7 @@ check: setup-dev ## Format, lint, types, who imports whom, and prompts
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m interlock.core.prompts nodes/research/prompts
+	@$(BIN)/python -m interlock.core.prompts nodes/research/prompts interlock/core/memory_prompts
 
 format: setup-dev ## Format the code and sort its imports
 	@$(BIN)/ruff check --quiet --select I --fix $(CODE)

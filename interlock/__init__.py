@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from interlock.app import aopen, open  # noqa: A004  # `interlock.open()`
     from interlock.core.acting import act
     from interlock.core.actions import Action, Happened, action
+    from interlock.core.bounded import Declaration, bounded
+    from interlock.core.budget import Limits
     from interlock.core.context import Context, Ports
     from interlock.core.effects import Effect
     from interlock.core.escalating import after_tools, escalate_to
     from interlock.core.gate import Decision, Question, ask_person
+    from interlock.core.loops import Loops
+    from interlock.core.manifest import Manifest
     from interlock.core.runs import (
         Approve,
         Edit,
@@ -32,8 +36,9 @@ if TYPE_CHECKING:
         Tree,
         Usage,
     )
+    from interlock.core.summarizing import summarize
     from interlock.core.sync import sync_too
-    from interlock.errors import ActionRefused, InterlockError, ReplayDiverged
+    from interlock.errors import ActionRefused, BudgetSpent, InterlockError, Killed, ReplayDiverged
     from interlock.facade import Interlock
     from interlock.replays import Replay
     from interlock.settings import Settings
@@ -44,10 +49,14 @@ _HOMES = {
     "interlock.app": ("aopen", "open"),
     "interlock.core.acting": ("act",),
     "interlock.core.actions": ("Action", "Happened", "action"),
+    "interlock.core.bounded": ("Declaration", "bounded"),
+    "interlock.core.budget": ("Limits",),
     "interlock.core.context": ("Context", "Ports"),
     "interlock.core.effects": ("Effect",),
     "interlock.core.escalating": ("after_tools", "escalate_to"),
     "interlock.core.gate": ("Decision", "Question", "ask_person"),
+    "interlock.core.loops": ("Loops",),
+    "interlock.core.manifest": ("Manifest",),
     "interlock.core.runs": (
         "Approve",
         "Edit",
@@ -63,8 +72,15 @@ _HOMES = {
         "Tree",
         "Usage",
     ),
+    "interlock.core.summarizing": ("summarize",),
     "interlock.core.sync": ("sync_too",),
-    "interlock.errors": ("ActionRefused", "InterlockError", "ReplayDiverged"),
+    "interlock.errors": (
+        "ActionRefused",
+        "BudgetSpent",
+        "InterlockError",
+        "Killed",
+        "ReplayDiverged",
+    ),
     "interlock.facade": ("Interlock",),
     "interlock.replays": ("Replay",),
     "interlock.settings": ("Settings",),
@@ -75,13 +91,19 @@ __all__ = [
     "Action",
     "ActionRefused",
     "Approve",
+    "BudgetSpent",
     "Context",
     "Decision",
+    "Declaration",
     "Edit",
     "Effect",
     "Happened",
     "Interlock",
     "InterlockError",
+    "Killed",
+    "Limits",
+    "Loops",
+    "Manifest",
     "OpenQuestion",
     "Ports",
     "Question",
@@ -103,8 +125,10 @@ __all__ = [
     "after_tools",
     "aopen",
     "ask_person",
+    "bounded",
     "escalate_to",
     "open",
+    "summarize",
     "sync_too",
 ]
 

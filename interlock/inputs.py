@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints
 
+from langchain_core.messages import convert_to_messages
+from langgraph.graph.message import add_messages
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
 from interlock.application import Graph
@@ -31,7 +33,8 @@ def check_input(
         return dict(values)
     known = get_type_hints(graph.builder.input_schema, include_extras=True)
     _refuse_unknown(values, known, "input")
-    checked = _validate(TypeAdapter(graph.builder.input_schema), dict(values), "The input")
+    given = {key: _as_messages(value, known[key]) for key, value in values.items()}
+    checked = _validate(TypeAdapter(graph.builder.input_schema), given, "The input")
     paths = {key for key, each in input_properties(graph).items() if each.get("format") == "path"}
     return {key: absolute(value) if key in paths else value for key, value in checked.items()}
 
@@ -97,6 +100,18 @@ def absolute(value: Any) -> Any:  # a source, or a list of them
     if "://" in source or is_tool(source):
         return value
     return str(Path(source).expanduser().absolute())
+
+
+def _as_messages(value: Any, hint: Any) -> Any:  # one state key
+    """Return what LangGraph takes for messages (`("user", "…")`, dicts, one alone) as messages; else the value."""
+    while get_origin(hint) in (Required, NotRequired):
+        hint = get_args(hint)[0]
+    if add_messages not in getattr(hint, "__metadata__", ()):
+        return value
+    try:
+        return convert_to_messages(value if isinstance(value, list) else [value])
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise UsageError(f"The input holds what is no message: {error}.") from error
 
 
 def _check_value(key: str, value: Any, hint: Any) -> Any:  # one state key

@@ -1,9 +1,27 @@
 from pathlib import Path
+from typing import Annotated, NotRequired
 
 import pytest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langgraph.graph import START, StateGraph
+from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict
 
 from graphs.research import graph
+from interlock.core.context import Context
+from interlock.errors import UsageError
 from interlock.inputs import absolute, check_input
+
+
+class Talk(TypedDict):
+    messages: NotRequired[Annotated[list[AnyMessage], add_messages]]
+
+
+async def listen(state: Talk) -> Talk:
+    return {}
+
+
+TALK = StateGraph(Talk, Context).add_node(listen).add_edge(START, "listen").compile()
 
 
 def test_paths_are_made_absolute_and_all_other_sources_stay(
@@ -25,3 +43,27 @@ def test_a_file_may_be_called_like_a_search_tool(
     monkeypatch.chdir(tmp_path)
 
     assert absolute("./search:notes") == str(tmp_path / "search:notes")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [("user", "Hello"), ("ai", "Good day")],
+        [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day"}],
+        [HumanMessage("Hello"), AIMessage("Good day")],
+    ],
+)
+def test_messages_may_have_each_form_that_langgraph_takes(given: list[object]) -> None:
+    """They are stored as messages."""
+    checked = check_input(TALK, {"messages": given})
+
+    assert [(each.type, each.text) for each in checked["messages"]] == [
+        ("human", "Hello"),
+        ("ai", "Good day"),
+    ]
+
+
+def test_what_is_no_message_is_refused() -> None:
+    """Before anything is saved."""
+    with pytest.raises(UsageError, match="what is no message"):
+        check_input(TALK, {"messages": [17]})
