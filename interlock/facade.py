@@ -7,6 +7,7 @@ from typing import Any
 
 from interlock.application import Graph
 from interlock.bounds import BoundingNow
+from interlock.core.budget import Limits
 from interlock.core.effects import Effect, Refused
 from interlock.core.runs import (
     AnswerForm,
@@ -45,10 +46,13 @@ class Interlock(Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow):
         thread_id: str | None = None,
         model: str | None = None,
         context: Mapping[str, Any] | None = None,  # JSON
+        limits: Limits | None = None,
     ) -> Run:
         """Accept a run without working on it; see `asubmit`."""
         return run_sync(
-            self.asubmit(graph, input, thread_id=thread_id, model=model, context=context)
+            self.asubmit(
+                graph, input, thread_id=thread_id, model=model, context=context, limits=limits
+            )
         )
 
     def invoke(
@@ -59,10 +63,13 @@ class Interlock(Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow):
         thread_id: str | None = None,
         model: str | None = None,
         context: Mapping[str, Any] | None = None,  # JSON
+        limits: Limits | None = None,
     ) -> Run:
         """Run a graph until it ends or asks a person; see `ainvoke`."""
         return run_sync(
-            self.ainvoke(graph, input, thread_id=thread_id, model=model, context=context)
+            self.ainvoke(
+                graph, input, thread_id=thread_id, model=model, context=context, limits=limits
+            )
         )
 
     def stream(
@@ -73,6 +80,7 @@ class Interlock(Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow):
         thread_id: str | None = None,
         model: str | None = None,
         context: Mapping[str, Any] | None = None,  # JSON
+        limits: Limits | None = None,
         stream_mode: Sequence[str] = ("updates", "custom"),
     ) -> Generator[Part]:
         """Run a graph and yield what happens; see `astream`."""
@@ -83,15 +91,21 @@ class Interlock(Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow):
                 thread_id=thread_id,
                 model=model,
                 context=context,
+                limits=limits,
                 stream_mode=stream_mode,
             )
         )
 
     def resume(
-        self, thread_id: str, answer: Answers | None = None, *, model: str | None = None
+        self,
+        thread_id: str,
+        answer: Answers | None = None,
+        *,
+        model: str | None = None,
+        limits: Limits | None = None,
     ) -> Run:
         """Go on with a thread; see `aresume`."""
-        return run_sync(self.aresume(thread_id, answer, model=model))
+        return run_sync(self.aresume(thread_id, answer, model=model, limits=limits))
 
     def resume_stream(
         self,
@@ -99,11 +113,14 @@ class Interlock(Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow):
         answer: Answers | None = None,
         *,
         model: str | None = None,
+        limits: Limits | None = None,
         stream_mode: Sequence[str] = ("updates", "custom"),
     ) -> Generator[Part]:
         """Go on with a thread and yield what happens; see `aresume_stream`."""
         return _iterate(
-            self.aresume_stream(thread_id, answer, model=model, stream_mode=stream_mode)
+            self.aresume_stream(
+                thread_id, answer, model=model, limits=limits, stream_mode=stream_mode
+            )
         )
 
     def submit_answer(self, thread_id: str, answer: AnswerForm) -> Run:

@@ -61,7 +61,9 @@ class Looking(ABC):
         stored = await self.store.latest(thread_id)
         questions = tuple(await self.approvals.open_questions(thread_id))
         alive = bool(await locks.held(self._pool, [thread_id]))
-        run = replace(stored.run, interrupts=questions, alive=alive)
+        landed = (await self._ports.budgets.account("run", stored.chain[0])).landed
+        partial = landed.reason if landed else ""
+        run = replace(stored.run, interrupts=questions, alive=alive, partial=partial)
         if run.status != "succeeded":
             return run
         compiled = self._durable(run.graph)
@@ -177,6 +179,8 @@ class Looking(ABC):
             answer = answer_to(question.id, happened=happened, result=stored, by=who)
             await self.asubmit_answer(effect.thread_id, answer)
         await self.effects_store.settle(effect, happened=happened, result=stored, by=who)
+        if not happened:
+            await self._ports.budgets.release(effect.key)
         return await self.effects_store.effect(effect.key)
 
     async def _asking(self, effect: Effect) -> OpenQuestion | None:

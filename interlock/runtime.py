@@ -15,6 +15,7 @@ from interlock.application import Application, Graph
 from interlock.bounds import Bounding, metered
 from interlock.core import prompts
 from interlock.core.bounded import declaration_of
+from interlock.core.budget import Limits
 from interlock.core.context import Around, Context, Ports
 from interlock.core.judging import edited_verdict
 from interlock.core.landing import meter_nodes
@@ -107,6 +108,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
         thread_id: str | None = None,
         model: str | None = None,
         context: Mapping[str, Any] | None = None,  # JSON
+        limits: Limits | None = None,
     ) -> Run:
         """Accept a run without working on it; `resume` does that, in any process.
 
@@ -116,6 +118,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
             thread_id: the thread to go on with; a new one unless given.
             model: for a graph that takes Interlock's `Context`.
             context: for a graph with a context schema of its own; it is saved, and used again by each resume.
+            limits: what the run may take, in place of what its graph declares; settings and stored limits hold too.
 
         Raises:
             NotFound: no such graph.
@@ -123,7 +126,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
             ModelUnavailable: the model cannot be built.
             ThreadBusy: the thread has a run that has not ended, or waits for an answer.
         """
-        return (await self._submitted(graph, input, thread_id, model, context)).run
+        return (await self._submitted(graph, input, thread_id, model, context, limits)).run
 
     async def ainvoke(
         self,
@@ -133,10 +136,11 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
         thread_id: str | None = None,
         model: str | None = None,
         context: Mapping[str, Any] | None = None,  # JSON
+        limits: Limits | None = None,
     ) -> Run:
         """Run a graph until it ends or asks a person; raises as `asubmit`, and what a node raised."""
         return await _last(
-            self._execute(await self._submitted(graph, input, thread_id, model, context))
+            self._execute(await self._submitted(graph, input, thread_id, model, context, limits))
         )
 
     async def astream(
@@ -147,20 +151,27 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
         thread_id: str | None = None,
         model: str | None = None,
         context: Mapping[str, Any] | None = None,  # JSON
+        limits: Limits | None = None,
         stream_mode: Sequence[str] = ("updates", "custom"),
     ) -> AsyncIterator[Part]:
         """Run a graph and yield what happens; the last part is of type `end` and carries the `Run`."""
-        stored = await self._submitted(graph, input, thread_id, model, context)
+        stored = await self._submitted(graph, input, thread_id, model, context, limits)
         async with aclosing(self._execute(stored, stream_mode)) as parts:
             async for part in parts:
                 yield part
 
     async def aresume(
-        self, thread_id: str, answer: Answers | None = None, *, model: str | None = None
+        self,
+        thread_id: str,
+        answer: Answers | None = None,
+        *,
+        model: str | None = None,
+        limits: Limits | None = None,
     ) -> Run:
         """Go on with a thread: with an answer to its question, or after a crash, a stop or a failure.
 
         Several answers are taken together or not at all. While more people must agree, the run is returned as it waits.
+        `limits` take the place of those that the run was begun with, as far as they say something.
 
         Raises:
             NotFound: no such thread or question.
@@ -168,7 +179,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
             ResumeRefused: this code cannot go on with the stored state; nothing was changed.
             ThreadBusy: another process runs this thread.
         """
-        return await _last(self.aresume_stream(thread_id, answer, model=model))
+        return await _last(self.aresume_stream(thread_id, answer, model=model, limits=limits))
 
     async def aresume_stream(
         self,
@@ -176,6 +187,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
         answer: Answers | None = None,
         *,
         model: str | None = None,
+        limits: Limits | None = None,
         stream_mode: Sequence[str] = ("updates", "custom"),
     ) -> AsyncIterator[Part]:
         """Go on with a thread and yield what happens, as `astream`."""
@@ -183,6 +195,8 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
         stored = await self.store.latest(thread_id)
         if model is not None:  # before an answer is taken
             self._checked_model(model)
+        if limits is not None:
+            await self.aset_budget("run", stored.chain[0], limits)
         if answer is None:
             await self._check_can_continue(stored)
         elif (run_id := await self._answered(stored, answer)) is None:
@@ -309,6 +323,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
         thread_id: str | None,
         model: str | None,
         context: Mapping[str, Any] | None,  # JSON
+        limits: Limits | None = None,
     ) -> StoredRun:
         self._ports.policy.current()  # a run that would stop at its first act is not accepted
         compiled = self.graph(graph)
@@ -323,6 +338,8 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
             title=title_of(values),
             schema_version=version_of(declaration_of(compiled)),
         )
+        if limits is not None:  # before anybody can take the run on
+            await self._ports.budgets.limit("run", new.run_id, limits)
         await self.store.add(new)
         return await self.store.stored(new.run_id)
 
