@@ -18,7 +18,8 @@ from interlock.application import Graph
 from interlock.core.bounded import declaration_of
 from interlock.core.retention import Keep, Key, Plan, Seam, Stand, plan
 from interlock.past import subgraph
-from interlock.postgres.pool import Pool, translated
+from interlock.postgres.checkpointer.collecting import collect
+from interlock.postgres.pool import Pool, connected, translated
 from interlock.postgres.retention import Folded, Size, Still, Task, held_still
 
 SEAMS_AT_ONCE = 50
@@ -79,6 +80,11 @@ class Pruner:
             if look.plan.seams:
                 await still.count()
         return look.plan
+
+    async def collect(self) -> None:
+        """Delete content that only what was folded referred to."""
+        async with connected(self._pool) as connection:
+            await collect(connection, self._thread_id)
 
     async def size(self) -> Size:
         """Return what the thread takes."""

@@ -253,6 +253,7 @@ async def _pruned(thread_id: str, pruner: Pruner) -> Pruned:
         before = await pruner.size()
         while (plan := await pruner.batch()).folded or plan.seams:
             pass
+        await pruner.collect()
         after = await pruner.size()
     except ThreadBusy:
         return Pruned(thread_id=thread_id, skipped="being run")

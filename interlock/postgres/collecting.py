@@ -18,6 +18,9 @@ from interlock.postgres.pool import Connection, Pool, connected, execute, fetch,
 
 AT_ONCE = 100
 
+UPLOAD_GRACE = timedelta(hours=1)
+"""How long a source may give nothing before its upload is taken for abandoned."""
+
 Reader = Callable[[str], Awaitable[CompiledStateGraph[Any, Any, Any, Any] | None]]
 """Returns the graph of a thread with a checkpointer; None where it is not known."""
 
@@ -125,7 +128,7 @@ class Collector:
 
     async def _abandoned(self) -> int:
         async with connected(self._pool) as connection, connection.transaction():
-            values = {"grace": self._grace, "limit": AT_ONCE}
+            values = {"grace": UPLOAD_GRACE, "limit": AT_ONCE}
             rows = await fetch(connection, SQL["abandoned"], values)
             uploads = [row["upload"] for row in rows]
             await execute(connection, SQL["drop_pieces"], {"uploads": uploads})

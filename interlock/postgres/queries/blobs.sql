@@ -35,10 +35,10 @@ select digest, %(thread_id)s from (
 ) as there
 on conflict (digest, thread_id) do update set doubtful = false, noted_at = clock_timestamp();
 
--- inherit_names: a fork's thread names what its parent named
+-- inherit_names: a fork's thread may name what its parent named: which of it, a collection finds out
 insert into interlock.blob_names (digest, thread_id, doubtful)
-select digest, %(to_thread_id)s, doubtful from (
-    select b.digest, n.doubtful from interlock.blob_names n join interlock.blobs b using (digest)
+select digest, %(to_thread_id)s, true from (
+    select b.digest from interlock.blob_names n join interlock.blobs b using (digest)
     where n.thread_id = %(thread_id)s order by b.digest for key share of b
 ) as there
 on conflict do nothing;
