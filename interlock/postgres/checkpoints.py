@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -19,16 +17,14 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
 )
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import ERROR
 from langgraph.graph.state import CompiledStateGraph
 
 from interlock.core.blobs import named_in
 from interlock.postgres import blobs
-from interlock.postgres.encryption import KeyRing, Plain, serializer
-from interlock.postgres.plain import clean
+from interlock.postgres.checkpointer import Checkpointer, Core
+from interlock.postgres.encryption import KeyRing, serializer
 from interlock.postgres.pool import Pool, connected
 from interlock.postgres.versioned import Schemas, Versioned
 
@@ -39,16 +35,18 @@ Check = Callable[[str], Awaitable[None]]
 """Raises when this process has lost its hold on a thread."""
 
 
-class Saver(Versioned, AsyncPostgresSaver):
-    """LangGraph's checkpointer; it writes only on threads that this process holds.
-
-    It also keeps text with NUL, and numbers that JSON does not know.
-    """
+class Saver(Versioned, Checkpointer):
+    """Our checkpointer; it writes only on threads that this process holds."""
 
     def __init__(
-        self, pool: Pool, serde: SerializerProtocol, check: Check, schemas: Schemas | None = None
+        self,
+        pool: Pool,
+        serde: SerializerProtocol,
+        check: Check,
+        schemas: Schemas | None = None,
+        core: Core | None = None,
     ) -> None:
-        super().__init__(pool, serde=serde)
+        super().__init__(pool, serde=serde, core=core)
         self._check = check
         self._note_schemas(schemas)
         self._names = pool
@@ -72,14 +70,12 @@ class Saver(Versioned, AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Save a checkpoint; a plain value that jsonb refuses goes where lists and objects go."""
+        """Save a checkpoint."""
         await self._check(config["configurable"]["thread_id"])
         if metadata.get("source") != "loop":  # else what is new stands among the tasks' writes
             given = checkpoint["channel_values"]
             await self._note(config, [given[key] for key in new_versions if key in given])
-        values = {key: _storable(value) for key, value in checkpoint["channel_values"].items()}
-        kept: Checkpoint = {**checkpoint, "channel_values": values}
-        return await super().aput(config, kept, metadata, new_versions)
+        return await super().aput(config, checkpoint, metadata, new_versions)
 
     async def aput_writes(
         self,
@@ -99,43 +95,18 @@ class Saver(Versioned, AsyncPostgresSaver):
             async with connected(self._names) as connection:
                 await blobs.note(connection, config["configurable"]["thread_id"], names)
 
-    def _dump_blobs(
-        self, thread_id: str, checkpoint_ns: str, values: dict[str, Any], versions: ChannelVersions
-    ) -> list[tuple[str, str, str, str, str, bytes | None]]:
-        bare = {
-            key: each.value if isinstance(each, _Beside) else each for key, each in values.items()
-        }
-        rows: Sequence[Any] = super()._dump_blobs(thread_id, checkpoint_ns, bare, versions)
-        return list(rows)
-
-
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """A plain value that is stored beside its checkpoint's row instead of in it."""
-
-    value: str | float
-
-
-class _Remembering(Plain):
-    """Restores equal bytes once; who reads a history gets the same value in each step that has it."""
-
-    def __init__(self, allowed: set[tuple[str, ...]]) -> None:
-        super().__init__(pickle_fallback=False, allowed_msgpack_modules=allowed)
-        self._known: dict[tuple[str, bytes], Any] = {}
-
-    def loads_typed(self, data: tuple[str, bytes]) -> Any:  # a channel's value
-        if data not in self._known:
-            self._known[data] = super().loads_typed(data)
-        return self._known[data]
+    async def _allowed(self, thread_id: str) -> None:
+        await self._check(thread_id)
 
 
 def reader_for(
-    graph: CompiledStateGraph[Any, Any, Any, Any], pool: Pool, ring: KeyRing | None = None
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    pool: Pool,
+    ring: KeyRing | None = None,
+    core: Core | None = None,
 ) -> Saver:
-    """Return a checkpointer for reading a history once: it keeps what it restored, and writes nothing."""
-    remembering = _Remembering(_schema_types(graph))
-    serde = EncryptedSerializer(ring, remembering) if ring else remembering
-    return Saver(pool, serde, _refuse, Schemas(graph))
+    """Return a checkpointer for reading, which writes nothing."""
+    return Saver(pool, strict_serializer(graph, ring), _refuse, Schemas(graph), core)
 
 
 def saver_for(
@@ -143,9 +114,18 @@ def saver_for(
     pool: Pool,
     check: Check,
     ring: KeyRing | None = None,
+    core: Core | None = None,
 ) -> Saver:
-    """Return a checkpointer that restores only types which the graph's schemas name, as their present versions."""
-    return Saver(pool, strict_serializer(graph, ring), check, Schemas(graph))
+    """Return a checkpointer that restores only types which the graph's schemas name, as their present versions.
+
+    Args:
+        graph: whose types are restored.
+        pool: reads from it.
+        check: raises when this process has lost its hold on a thread.
+        ring: keys; None leaves what is stored plain.
+        core: the queue on which it saves; default: one of its own.
+    """
+    return Saver(pool, strict_serializer(graph, ring), check, Schemas(graph), core)
 
 
 def strict_serializer(
@@ -180,13 +160,6 @@ def _whole(writes: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:  # c
     ):  # the latter: an error handler goes on with it
         return writes
     return [write for write in writes if write[0] in WRITES_IDX_MAP]
-
-
-def _storable(value: Any) -> Any:  # a channel's value
-    refused = (isinstance(value, str) and clean(value) != value) or (
-        isinstance(value, float) and not math.isfinite(value)
-    )
-    return _Beside(value) if refused else value
 
 
 def _schema_types(graph: CompiledStateGraph[Any, Any, Any, Any]) -> set[tuple[str, ...]]:

@@ -148,8 +148,8 @@ async def copy(
         "extents": [extent for _, _, extent in prefix.taken],
         "redone": list(prefix.redone),
     }
-    for name in ("copy_checkpoints", "copy_blobs", "copy_writes"):
-        await execute(connection, SQL[name], values)
+    await fetch(connection, SQL["share_content"], {})
+    await execute(connection, SQL["copy"], values)
     for idx, (channel, kind, blob) in enumerate(changes):
         written = {"idx": idx, "channel": channel, "type": kind, "blob": blob}
         await execute(connection, SQL["change"], _head(prefix, to_thread_id) | written)

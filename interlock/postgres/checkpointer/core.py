@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from importlib import resources
 from typing import Any
 
+from langgraph.checkpoint.serde.base import CipherProtocol
 from psycopg import AsyncConnection, AsyncCursor
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from interlock.postgres.checkpointer.knowledge import Knowledge
-from interlock.postgres.checkpointer.lines import Borrowed, Line, Shared
+from interlock.postgres.checkpointer.lines import Borrowed, Line, Own, Shared
 from interlock.postgres.checkpointer.queue import Queue
 from interlock.postgres.checkpointer.stats import Stats
 
@@ -24,6 +26,7 @@ class Core:
     def __init__(self, line: Line) -> None:
         self.stats = Stats()
         self.knowledge = Knowledge()
+        self.secrets: dict[CipherProtocol, bytes] = {}
         self.queue = Queue(line, self.knowledge, self.stats)
 
     @classmethod
@@ -37,9 +40,20 @@ class Core:
             return cls(Borrowed(conn))
         return cls(Shared(conn, lock))
 
+    @classmethod
+    def at(cls, url: str) -> Core:
+        """Return a core that writes on a connection of its own, made on first use."""
+        return cls(Own(partial(_connected, url)))
+
     async def close(self) -> None:
         """Save what waits, and let go of the connection."""
         await self.queue.close()
+
+
+async def _connected(url: str) -> AsyncConnection[DictRow]:
+    return await AsyncConnection.connect(
+        url, autocommit=True, prepare_threshold=0, row_factory=dict_row, connect_timeout=10
+    )
 
 
 async def make_tables(cursor: AsyncCursor[DictRow]) -> None:

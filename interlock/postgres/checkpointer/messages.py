@@ -14,6 +14,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import EXT_PYDANTIC_V2, JsonPlusSerializer
 
+from interlock.postgres.encryption import Plain
+
 _CLASSES: dict[tuple[str, str], tuple[type[BaseMessage], tuple[str, ...]]] = {
     (kind.__module__, kind.__name__): (kind, tuple(kind.model_fields))
     for kind in (AIMessage, HumanMessage, SystemMessage, ToolMessage)
@@ -22,12 +24,13 @@ _START = b"msgpack\0"
 _EXTENSIONS = {0xC7: len(_START) + 3, 0xC8: len(_START) + 4, 0xC9: len(_START) + 6}
 """Where the data of an extension begins, by how its length is written (msgpack's ext 8, 16 and 32)."""
 
+_KNOWN = (JsonPlusSerializer, Plain)
 _set = object.__setattr__
 
 
 def restores(serde: SerializerProtocol) -> bool:
     """Tell whether a serializer is LangGraph's own, and restores these classes as they are."""
-    return type(serde) is JsonPlusSerializer and not getattr(serde, "_custom_unpack_ext_hook", True)
+    return type(serde) in _KNOWN and not getattr(serde, "_custom_unpack_ext_hook", True)
 
 
 def messages(bodies: Sequence[bytes]) -> list[BaseMessage] | None:

@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import TASKS
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.rows import DictRow, dict_row, tuple_row
@@ -32,7 +33,7 @@ from interlock.postgres.checkpointer.opening import Opening
 from interlock.postgres.checkpointer.queue import Request
 from interlock.postgres.checkpointer.reading import MissingContent, Reader
 from interlock.postgres.checkpointer.rows import Rows
-from interlock.postgres.checkpointer.sealing import Seal
+from interlock.postgres.checkpointer.sealing import Seal, secret
 from interlock.postgres.checkpointer.stats import Stats
 from interlock.postgres.checkpointer.tuples import checkpoint_tuple, needs_sends, stored_values
 from interlock.postgres.checkpointer.upkeep import Upkeep
@@ -186,17 +187,30 @@ class Checkpointer(SynchronousFace, Upkeep):
     async def _save(
         self, thread: str, fill: Callable[[Encoder], None], *, patient: bool = False
     ) -> None:
-        seal = await self._seal()
+        seal = await self._naming_seal()
 
         def encode() -> Rows:
             rows = Rows(thread)
             fill(Encoder(seal=seal, known=self._core.knowledge.of(thread), rows=rows))
             return rows
 
-        await self._core.queue.save(Request(thread=thread, encode=encode, patient=patient))
+        allowed = partial(self._allowed, thread)
+        await self._core.queue.save(
+            Request(thread=thread, encode=encode, check=allowed, patient=patient)
+        )
 
-    async def _seal(self) -> Seal:
-        return Seal.of(self.serde)
+    async def _allowed(self, thread_id: str) -> None:
+        """Raise when this saver must not write on a thread any more; asked before rows are sent a second time."""
+
+    async def _naming_seal(self) -> Seal:
+        """Return the seal for writing; where values are encrypted, names are made with a secret."""
+        if not isinstance(self.serde, EncryptedSerializer):
+            return Seal.of(self.serde)
+        cipher = self.serde.cipher
+        if cipher not in self._core.secrets:
+            async with self._cursor() as cursor:
+                self._core.secrets[cipher] = await secret(cursor.connection, cipher)
+        return Seal.of(self.serde, self._core.secrets[cipher])
 
     @at_home
     async def aget_delta_channel_history(
@@ -209,7 +223,7 @@ class Checkpointer(SynchronousFace, Upkeep):
             config=config, channels=channels
         )
         async with self._cursor() as cursor:
-            reader = Reader(await self._seal(), partial(self._content, cursor), sharing=False)
+            reader = Reader(Seal.of(self.serde), partial(self._content, cursor), sharing=False)
             return await resolved(found, reader)
 
     @at_home
@@ -227,7 +241,7 @@ class Checkpointer(SynchronousFace, Upkeep):
         statement = f"{SQL['tuples']} {where} order by checkpoint_id desc"
         if limit is not None:
             statement, values = f"{statement} limit %s", [*values, int(limit)]
-        seal = await self._seal()
+        seal = Seal.of(self.serde)
         for attempt in range(1, READS + 1):
             async with self._cursor() as cursor:
                 reader = Reader(seal, partial(self._content, cursor), sharing=sharing)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from langgraph.checkpoint.serde.base import CipherProtocol, SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
 
+from interlock.postgres.checkpointer.collecting import fetched, run
 from interlock.postgres.checkpointer.format import HASH, SEALED
 from interlock.postgres.checkpointer.messages import messages, restores
+from interlock.postgres.encryption import missing
+
+SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +70,15 @@ class Seal:
         """Return a kind of content and its body as they are stored."""
         if self.cipher is None:
             return kind, body
-        return kind | SEALED, self._encrypted(body)
+        name, hidden = self.cipher.encrypt(body)
+        return kind | SEALED, name.encode() + b"\0" + hidden
 
     def open(self, kind: int, body: bytes) -> bytes:
         """Return the plain body of stored content."""
         if not kind & SEALED:
             return body
         name, _, hidden = body.partition(b"\0")
-        return self._cipher().decrypt(name.decode(), hidden)
+        return self._cipher(name.decode()).decrypt(name.decode(), hidden)
 
     def row(self, kind: str, data: bytes) -> tuple[str, bytes]:
         """Return type and bytes for a row of LangGraph's tables; the serializer itself reads it."""
@@ -82,15 +90,24 @@ class Seal:
     def opened(self, kind: str, data: bytes) -> bytes:
         """Return the plain bytes of a row's type and bytes."""
         _, _, name = kind.partition("+")
-        return self._cipher().decrypt(name, data) if name else data
+        return self._cipher(name).decrypt(name, data) if name else data
 
-    def _encrypted(self, body: bytes) -> bytes:
-        name, hidden = self._cipher().encrypt(body)
-        return name.encode() + b"\0" + hidden
-
-    def _cipher(self) -> CipherProtocol:
+    def _cipher(self, name: str) -> CipherProtocol:
         if self.cipher is None:
-            raise ValueError(
-                "this value was stored encrypted: give the saver the EncryptedSerializer with its key"
-            )
+            raise missing(name)
         return self.cipher
+
+
+async def secret(connection: AsyncConnection[DictRow], cipher: CipherProtocol) -> bytes:
+    """Return the database's secret for naming content, made on first use and kept encrypted.
+
+    Where an older key had encrypted it, it is encrypted anew with the present one.
+    """
+    name, sealed = cipher.encrypt(os.urandom(SECRET_BYTES))
+    await run(connection, "make_key", {"cipher": name, "sealed": sealed})
+    row = (await fetched(connection, "key", {}))[0]
+    found = cipher.decrypt(row["cipher"], row["sealed"])
+    if row["cipher"] != name:
+        name, sealed = cipher.encrypt(found)
+        await run(connection, "renew_key", {"cipher": name, "sealed": sealed})
+    return found

@@ -36,14 +36,14 @@ cross join lateral (
 select checkpoint_ns, checkpoint_id, task_path, task_id, idx, type, blob from checkpoint_writes
 where thread_id = %(thread_id)s and checkpoint_id = any(%(parents)s) and channel = %(channel)s;
 
--- generation: the latest sweep
-select coalesce(max(generation), 0) as generation from checkpoint_sweeps;
-
 -- key: the secret with which content is named where values are encrypted
 select cipher, sealed from checkpoint_keys where id = 0;
 
 -- make_key: keep a secret, unless there is one
 insert into checkpoint_keys (id, cipher, sealed) values (0, %(cipher)s, %(sealed)s) on conflict do nothing;
+
+-- renew_key: keep the secret as the present key encrypts it
+update checkpoint_keys set cipher = %(cipher)s, sealed = %(sealed)s where id = 0;
 
 -- begin_sweep: say that a holder will lose references; writers then forget what they had stored for it
 insert into checkpoint_sweeps (holder) values (%(holder)s) returning generation;

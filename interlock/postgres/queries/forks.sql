@@ -3,35 +3,40 @@ select checkpoint_ns as namespace, checkpoint_id, coalesce(parent_checkpoint_id,
     coalesce(metadata -> 'parents', '{}') as parents
 from checkpoints where thread_id = %(thread_id)s;
 
--- copy_checkpoints: copy some checkpoints to another thread
-insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
-select %(to_thread_id)s, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.type, c.checkpoint, c.metadata
-from checkpoints c
-join unnest(%(namespaces)s::text[], %(checkpoints)s::text[]) as taken (namespace, checkpoint_id)
-    on c.checkpoint_ns = taken.namespace and c.checkpoint_id = taken.checkpoint_id
-where c.thread_id = %(thread_id)s;
+-- share_content: let no content be deleted until the end of the transaction
+select pg_advisory_xact_lock_shared(510546118);
 
--- copy_blobs: copy the values that the copied checkpoints of a thread refer to
-insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
-select %(to_thread_id)s, b.checkpoint_ns, b.channel, b.version, b.type, b.blob
-from (
-    select distinct c.checkpoint_ns, v.channel, v.version
-    from checkpoints c cross join lateral jsonb_each_text(c.checkpoint -> 'channel_versions') as v (channel, version)
-    where c.thread_id = %(to_thread_id)s
-) as used
-join checkpoint_blobs b
-    on b.thread_id = %(thread_id)s and b.checkpoint_ns = used.checkpoint_ns and b.channel = used.channel and b.version = used.version
+-- copy: copy some checkpoints to another thread, in one snapshot: their values, and what tasks wrote after them; where tasks are still to run, neither questions nor answers
+with taken as (
+    select * from unnest(%(namespaces)s::text[], %(checkpoints)s::text[], %(extents)s::text[]) as t (namespace, checkpoint_id, extent)
+), own as (
+    select c.* from checkpoints c
+    join taken on c.checkpoint_ns = taken.namespace and c.checkpoint_id = taken.checkpoint_id
+    where c.thread_id = %(thread_id)s
+), checkpoint as (
+    insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
+    select %(to_thread_id)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata from own
+), used as (
+    select distinct own.checkpoint_ns, v.channel, v.version
+    from own cross join lateral jsonb_each_text(own.checkpoint -> 'channel_versions') as v (channel, version)
+), value as (
+    insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    select %(to_thread_id)s, b.checkpoint_ns, b.channel, b.version, b.type, b.blob
+    from used join checkpoint_blobs b
+        on b.thread_id = %(thread_id)s and b.checkpoint_ns = used.checkpoint_ns and b.channel = used.channel and b.version = used.version
+    on conflict do nothing
+), write as (
+    insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path)
+    select %(to_thread_id)s, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx, w.channel, w.type, w.blob, w.task_path
+    from checkpoint_writes w
+    join taken on w.checkpoint_ns = taken.namespace and w.checkpoint_id = taken.checkpoint_id
+    where w.thread_id = %(thread_id)s and (taken.extent = 'whole' or (
+        taken.extent = 'open' and w.channel not in ('__interrupt__', '__resume__') and w.task_id <> all(%(redone)s)
+    ))
+)
+insert into checkpoint_references (holder, kind, hash, generation)
+select %(to_thread_id)s, 0, hash, generation from checkpoint_references where holder = %(thread_id)s and kind = 0
 on conflict do nothing;
-
--- copy_writes: copy what tasks wrote after the copied checkpoints; where tasks are still to run, neither questions nor answers
-insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path)
-select %(to_thread_id)s, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx, w.channel, w.type, w.blob, w.task_path
-from checkpoint_writes w
-join unnest(%(namespaces)s::text[], %(checkpoints)s::text[], %(extents)s::text[]) as taken (namespace, checkpoint_id, extent)
-    on w.checkpoint_ns = taken.namespace and w.checkpoint_id = taken.checkpoint_id
-where w.thread_id = %(thread_id)s and (taken.extent = 'whole' or (
-    taken.extent = 'open' and w.channel not in ('__interrupt__', '__resume__') and w.task_id <> all(%(redone)s)
-));
 
 -- changes: what a fork had changed at a checkpoint before its tasks ran
 select channel, type, blob from checkpoint_writes
