@@ -12,13 +12,13 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 
 from interlock.core.budget import Limits
-from interlock.core.budgeted import BudgetedGraph
+from interlock.core.declared import DeclaredGraph
 from interlock.core.guarding import guard_nodes
 from interlock.core.landing import meter_nodes
 from interlock.core.looping import Guard
 from interlock.core.loops import Loops
-from interlock.core.stepping import keep_inner_steps
 from interlock.core.sync import sync_too
+from interlock.core.trails import GUARD
 
 Migration = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Takes the values of a state of one version, and returns those of the next."""
@@ -64,14 +64,13 @@ def bounded(
         if declaration.loops
         else None
     )
-    if guard:
+    if guard and GUARD not in builder.nodes:
         guard.join(builder)
     compiled = sync_too(builder).compile(name=name)
-    keep_inner_steps(compiled)
     if guard:
         guard.watch(compiled)
     meter_nodes(compiled, declaration.land)
-    budgeted: BudgetedGraph[StateT, ContextT, InputT, OutputT] = BudgetedGraph(
+    budgeted: DeclaredGraph[StateT, ContextT, InputT, OutputT] = DeclaredGraph(
         limits=declaration.limits, land=declaration.land, **_parts_of(compiled)
     )
     return budgeted.with_config(recursion_limit=declaration.steps)

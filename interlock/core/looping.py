@@ -34,12 +34,19 @@ from interlock.core.ledger import Act, Ledger
 from interlock.core.loops import Loops, Verdict, judge
 from interlock.core.reading import checkpointer_here, read_here, telling
 from interlock.core.site import here, state_here
-from interlock.core.trails import TRAIL, Place, Trail, Update, entry_of, extend, polled
+from interlock.core.trails import (
+    GUARD,
+    OWN_NODES,
+    QUESTION,
+    TRAIL,
+    Place,
+    Trail,
+    Update,
+    entry_of,
+    extend,
+    polled,
+)
 from interlock.errors import LimitReached
-
-GUARD = "loop_guard"
-QUESTION = "loop_question"
-"""The guard's own nodes. Their names are stored in checkpoints: renaming one is a migration."""
 
 ABANDONED = 8
 """How many of the ways that were taken back are remembered."""
@@ -80,7 +87,7 @@ class Guard:
         self._compiled = compiled
         for name, node in compiled.nodes.items():
             inner = node.node
-            ours = name in (START, GUARD, QUESTION)
+            ours = name == START or name in OWN_NODES
             if inner is not None and not ours and not node.is_error_handler:
                 node.node = _Watched(inner, name, self)  # what LangGraph has cached on first use
         begin, start = ChannelWrite((ChannelWriteEntry(TRAIL, None),)), compiled.nodes[START]

@@ -1,4 +1,4 @@
-"""Limits on supersteps: a graph's own, also where it runs inside another one; and which nodes used them up."""
+"""Limits on supersteps: which a graph carries, and which nodes used them up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's
@@ -28,14 +27,6 @@ def with_steps(graph: Graph, steps: int) -> Graph:
     return graph if steps_of(graph) is not None else graph.with_config(recursion_limit=steps)
 
 
-def keep_inner_steps(graph: Graph) -> None:
-    """Let subgraphs that are nodes keep their own limits: LangGraph gives them that of the graph around them."""
-    for node in graph.nodes.values():
-        steps = steps_of(node.bound) if isinstance(node.bound, CompiledStateGraph) else None
-        if steps is not None and node.node is not None:
-            node.node = _Limited(node.node, steps)  # what LangGraph caches on first use
-
-
 def reached(error: Exception) -> str:
     """Return the limit that LangGraph's error tells of."""
     found = _REACHED.search(str(error))
@@ -52,22 +43,3 @@ def circle_of(ran: Sequence[Sequence[str]]) -> str:
         if names[-period:] == names[-2 * period : -period]:
             return " → ".join(names[-period:])
     return ", ".join(name for name, times in Counter(names).most_common(3) if times > 1)
-
-
-class _Limited(Runnable[Any, Any]):
-    """A node that runs a subgraph under the subgraph's own limit."""
-
-    def __init__(self, inner: Runnable[Any, Any], steps: int) -> None:
-        self._inner = inner
-        self._steps = steps
-
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """Run it."""
-        return self._inner.invoke(input, self._limited(config), **kwargs)
-
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """Run it."""
-        return await self._inner.ainvoke(input, self._limited(config), **kwargs)
-
-    def _limited(self, config: RunnableConfig | None) -> RunnableConfig:
-        return {**(config or {}), "recursion_limit": self._steps}

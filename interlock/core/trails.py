@@ -21,6 +21,11 @@ from interlock.core.fingerprints import BITS, digest, fingerprint, identity, ske
 TRAIL: Final = "__interlock_trail"
 """The channel's name. It is stored in checkpoints: renaming it is a migration."""
 
+GUARD = "loop_guard"
+QUESTION = "loop_question"
+OWN_NODES = (GUARD, QUESTION)
+"""The guard's own nodes. Their names are stored in checkpoints: renaming one is a migration."""
+
 SAID = 60
 """How much of an output is kept to be read by people."""
 SUBSTANCE = 40

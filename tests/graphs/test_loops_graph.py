@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -559,6 +560,54 @@ def test_a_subgraph_keeps_its_own_step_limit() -> None:
 
     with pytest.raises(GraphRecursionError, match="limit of 4"):
         graph.invoke(ASKED)
+
+
+async def test_a_subgraph_that_is_called_with_its_callers_configuration_keeps_its_limit() -> None:
+    """Also where a node calls it, and hands on what it was given."""
+    inner: Graph = bounded(circling.build(), Declaration(steps=4), name="inner")
+
+    async def call(state: circling.Circling, config: RunnableConfig) -> State:
+        found: State = await inner.ainvoke(state, config)
+        return found
+
+    outer: Builder = StateGraph(circling.Circling, context_schema=Context)
+    outer.add_node("call", call)
+    outer.add_edge(START, "call")
+
+    with pytest.raises(GraphRecursionError, match="limit of 4"):
+        await bounded(outer, Declaration(steps=50), name="outer").ainvoke(ASKED)
+
+
+def test_a_graph_is_drawn_as_its_author_made_it() -> None:
+    """Each node has a way to the guard: the picture leaves it out, inside a subgraph too."""
+    outer: Builder = StateGraph(Log)
+    outer.add_node("inner", log_graph(Loops()))
+    outer.add_edge(START, "inner")
+    around = bounded(outer, Declaration(steps=9, loops=Loops()), name="around")
+
+    assert sorted(circling.graph.get_graph().nodes) == [
+        "__end__",
+        "__start__",
+        "agent",
+        "land",
+        "tools",
+    ]
+    assert sorted(around.get_graph(xray=True).nodes) == [
+        "__end__",
+        "__start__",
+        "inner:again",
+        "inner:first",
+    ]
+
+
+def test_a_builder_can_be_compiled_twice() -> None:
+    """The guard joins it once."""
+    builder = circling.build()
+
+    bounded(builder, circling.DECLARED, name="one")
+    two: Graph = bounded(builder, circling.DECLARED, name="two")
+
+    assert two.invoke(ASKED)["answer"] == "not known"
 
 
 async def test_the_guard_of_one_graph_serves_many_threads_at_once() -> None:
