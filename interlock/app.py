@@ -26,6 +26,7 @@ from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.aside import Aside
 from interlock.postgres.blobs import PostgresBlobs
 from interlock.postgres.budgets import PostgresBudgets
+from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.corpus import PostgresCorpus
 from interlock.postgres.encryption import ring_of
@@ -86,7 +87,9 @@ async def aopen(
         stack.callback(kill_watch.close)
         kills = PostgresKills(pool, kill_watch)
         ports = _ports(pool, aside, thread_locks, kills, settings, models)
-        yield Interlock(settings, application, database, pool, thread_locks, ports)
+        core = Core.at(database)
+        stack.push_async_callback(core.close)
+        yield Interlock(settings, application, database, pool, thread_locks, ports, core)
 
 
 @contextmanager

@@ -47,6 +47,7 @@ from interlock.notify.targets import targets_of
 from interlock.originals import Originals
 from interlock.past import Past
 from interlock.postgres.approvals import PostgresApprovals
+from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
 from interlock.postgres.effects import EffectStore
 from interlock.postgres.encryption import ring_of
@@ -78,6 +79,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
         pool: Pool,
         thread_locks: ThreadLocks,
         ports: PortsFor,
+        core: Core,
     ) -> None:
         self.settings = settings
         self.application = application
@@ -89,6 +91,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
         self.deliverer = Deliverer(self.outbox, targets_of(settings))
         self._pool = pool
         self._locks = thread_locks
+        self._core = core
         self._ports_for = ports
         self._ports = ports(Lineage())
         self.effects_store = EffectStore(pool)
@@ -199,10 +202,11 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
             await self.aset_budget("run", stored.chain[0], limits)
         if answer is None:
             await self._check_can_continue(stored)
-        elif (run_id := await self._answered(stored, answer)) is None:
-            yield {"type": "end", "ns": (), "data": await self.arun(thread_id)}
-            return
-        else:
+        await self._refuse_misfit(stored)
+        if answer is not None:
+            if (run_id := await self._answered(stored, answer)) is None:
+                yield {"type": "end", "ns": (), "data": await self.arun(thread_id)}
+                return
             stored = await self.store.stored(run_id)
         if model is not None:
             stored = stored.with_model(model)
@@ -465,13 +469,17 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage):
 
     def _read(self, name: str) -> Graph:
         graph = with_old_names(self.graph(name))
-        return graph.copy({"checkpointer": reader_for(graph, self._pool, self._ring)})
+        return graph.copy({"checkpointer": reader_for(graph, self._pool, self._ring, self._core)})
 
     def _durable(self, name: str) -> Graph:
         if name not in self._graphs:
             graph = with_old_names(with_steps(self.graph(name), self.settings.steps))
             self._graphs[name] = graph.copy(
-                {"checkpointer": saver_for(graph, self._pool, self._locks.check, self._ring)}
+                {
+                    "checkpointer": saver_for(
+                        graph, self._pool, self._locks.check, self._ring, self._core
+                    )
+                }
             )
             declared = declaration_of(graph)
             meter_nodes(self._graphs[name], declared.land if declared else "")
