@@ -33,6 +33,7 @@ from interlock.core.runs import OpenQuestion, Run, RunStatus
 from interlock.core.stepping import LOOKED_AT, circle_of, reached
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
+from interlock.core.walltime import at_work
 from interlock.errors import AnswerRefused, InterlockError, Killed, LimitReached, ResumeRefused
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
@@ -166,14 +167,23 @@ class Execution:
             subgraphs=True,
             version="v2",
         )
-        parts = self._stream = Stoppable(cast("AsyncGenerator[Any]", stream))  # LangGraph's parts
+        self._stream = Stoppable(cast("AsyncGenerator[Any]", stream))  # LangGraph's parts
         if self._reason is not None:  # it came before there was anything to stop
-            parts.stop(self._reason)
-        with translated():
-            async with aclosing(parts):
-                async for part in parts:
-                    yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
+            self._stream.stop(self._reason)
+        try:
+            with translated():
+                async with aclosing(self._stream) as parts, at_work(self.allowance, self.stop):
+                    async for part in parts:
+                        yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
+        finally:
+            await self._close_meter()
         self.around.check_replay()  # the application may have caught what stopped it, and gone on
+
+    async def _close_meter(self) -> None:
+        """Charge the calls that were cut off; what cannot be charged now is given back with this process."""
+        if self.meter is not None:
+            with suppress(InterlockError):
+                await asyncio.shield(self.meter.close())
 
     def _config(self) -> RunnableConfig:
         recorder = UsageRecorder(
@@ -266,7 +276,7 @@ class Execution:
     async def _fail(self, raised: Exception) -> None:
         try:
             await self.around.ports.recordings.forget(self.run.thread_id, self.run.run_id)
-            await self._end(_failure(raised))
+            await self._end(_failure(raised, self.run))
         except InterlockError as unsaved:
             raised.add_note(f"This failure could not be recorded: {unsaved}")
 
@@ -372,9 +382,10 @@ def _translate(error: Exception, run: Run, stopped: Sequence[Exception]) -> Exce
     return error
 
 
-def _failure(error: Exception) -> Ending:
+def _failure(error: Exception, run: Run) -> Ending:
     text = str(error) if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
     text = " ".join([text, *doubts(error)])
     # What was refused leaves the thread where it was: its question is open again.
-    status: RunStatus = "waiting" if isinstance(error, AnswerRefused | ResumeRefused) else "failed"
+    refused = run.kind == "resume" and isinstance(error, AnswerRefused | ResumeRefused)
+    status: RunStatus = "waiting" if refused else "failed"
     return Ending(status=status, error=text, error_kind=type(error).__name__)

@@ -13,10 +13,12 @@ from langchain_core.tracers.context import register_configure_hook
 from langgraph.graph import StateGraph
 from langgraph.runtime import get_runtime
 
+from interlock.core.allowance import allowance_here
 from interlock.core.context import around_here, around_of
 from interlock.core.interrupting import Interruptible
 from interlock.core.kills import Kill, KillGuard, Subject, refuse
 from interlock.core.site import here
+from interlock.core.walltime import node_at_work
 
 Function = Callable[..., Any]  # a node, with what it wants of LangGraph
 
@@ -26,7 +28,10 @@ register_configure_hook(_model_guard, inheritable=True)
 
 
 def guard_nodes(builder: StateGraph[Any, Any, Any, Any], *, graph: str) -> None:
-    """Let the kill switch stop each node in plain LangGraph; the runtime itself stops what it runs."""
+    """Let each node be interrupted when its time is used up, and in plain LangGraph by the kill switch.
+
+    The runtime itself stops what it runs when the switch is thrown, whatever graph it is.
+    """
     for spec in builder.nodes.values():
         runnable: Any = spec.runnable  # LangGraph's RunnableCallable, which is not public by name
         if inspect.iscoroutinefunction(getattr(runnable, "afunc", None)):
@@ -40,7 +45,8 @@ def _guarded(function: Function, graph: str) -> Function:
     async def node(*args: Any, **kwargs: Any) -> Any:  # as the node
         async with Interruptible() as block:
             with _switched(block, graph):
-                return await function(*args, **kwargs)
+                async with node_at_work(allowance_here(), block.interrupt):
+                    return await function(*args, **kwargs)
 
     return node
 

@@ -11,7 +11,6 @@ from typing import Any, Literal, Protocol, assert_never, get_args, runtime_check
 from langchain_core.callbacks import BaseCallbackHandler
 
 from interlock.core.refusing import refusing
-from interlock.core.refusing import refusing
 from interlock.errors import Killed, NotFound, UsageError
 
 KillScope = Literal["run", "thread", "graph", "tenant", "all"]
@@ -172,29 +171,24 @@ class KillGuard(BaseCallbackHandler):
     ) -> None:  # LangChain's signature
         """Refuse a call of a chat model."""
         with refusing():
-            _refuse_call(self._kills, self._subject, "A model call was refused")
+            refuse(self._kills, self._subject, "A model call was refused")
 
     def on_llm_start(
         self, serialized: dict[str, Any], prompts: list[str], **kwargs: Any
     ) -> None:  # LangChain's signature
         """Refuse a call of a text model."""
-        _refuse_call(self._kills, self._subject, "A model call was refused")
+        with refusing():
+            refuse(self._kills, self._subject, "A model call was refused")
 
     def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:  # LangChain's signature
         """Stop a stream, also one of synchronous code, which no cancellation reaches."""
-        _refuse_call(self._kills, self._subject, "A model call was stopped")
+        refuse(self._kills, self._subject, "A model call was stopped")
 
     def on_tool_start(
         self, serialized: dict[str, Any], input_str: str, **kwargs: Any
     ) -> None:  # LangChain's signature
         """Refuse a tool."""
-        _refuse_call(self._kills, self._subject, "A tool was refused")
-
-
-def _refuse_call(kills: Kills, subject: Subject, what: str) -> None:
-    """Refuse what LangChain is about to do, and leave nothing of it behind."""
-    with refusing():
-        refuse(kills, subject, what)
+        refuse(self._kills, self._subject, "A tool was refused")
 
 
 def refuse(kills: Kills, subject: Subject, what: str) -> None:

@@ -9,10 +9,11 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-from interlock.core.budget import Amounts, Budgets, Scope, Unit, shown, usable
+from interlock.core.allowance import Allowance
+from interlock.core.budget import ONE_STEP, Account, Amounts, Budgets, Scope, Unit, shown, usable
 from interlock.errors import BudgetSpent, InterlockError
 
 CHARGE_SECONDS = 2.0
@@ -27,6 +28,52 @@ SLACK = 0.05
 
 Stop = Callable[[Exception], None]
 Now = Callable[[], float]
+
+
+@asynccontextmanager
+async def at_work(allowance: Allowance, stop: Stop | None = None) -> AsyncIterator[None]:
+    """Let the time of a graph's invocation run for the length of a block; a replay takes none.
+
+    Args:
+        allowance: whose time it is.
+        stop: what ends the invocation when all of its time is used up, what was kept for its landing too.
+    """
+    if not allowance.scopes:
+        yield
+        return
+    fresh = WorkClock(
+        budgets=allowance.budgets, scopes=allowance.scopes, lands=bool(allowance.land)
+    )
+    clock = _CLOCKS.setdefault(allowance.run, fresh)
+    clock.stop = clock.stop or stop
+    try:
+        async with clock.running():
+            yield
+    finally:
+        if clock.is_idle:
+            _CLOCKS.pop(allowance.run, None)
+
+
+@asynccontextmanager
+async def node_at_work(allowance: Allowance | None, interrupt: Stop) -> AsyncIterator[None]:
+    """Interrupt a node when the time of its graph, or of one around it, is used up.
+
+    Under the runtime the clock runs for as long as the run does; in plain LangGraph, and for the limits of a graph
+    inside another one, while one of its nodes is at work.
+    """
+    async with AsyncExitStack() as stack:
+        if allowance is not None and _is_limited(allowance):
+            await stack.enter_async_context(at_work(allowance))
+        while allowance is not None:
+            if (clock := _CLOCKS.get(allowance.run)) is not None:
+                stack.enter_context(clock.node(interrupt, landing=allowance.lands))
+            allowance = allowance.outer
+        yield
+
+
+def _is_limited(allowance: Allowance) -> bool:
+    limits = [each for scope in allowance.scopes for each in (scope.default, scope.ceiling)]
+    return any(each.seconds is not None for each in limits)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,15 +100,18 @@ class WorkClock:
     _ticking: asyncio.Task[None] | None = None
     _known: BudgetSpent | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody lets it run."""
+        return not self._users
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Let the time run for the length of a block; blocks that lie within each other, or side by side, are one."""
         self._users += 1
-        if self._users == 1:
-            self._since = self.now()
-            await self._look()
-            self._ticking = asyncio.get_running_loop().create_task(self._tick())
         try:
+            if self._users == 1:
+                await self._begin()
             yield
         finally:
             self._users -= 1
@@ -84,6 +134,11 @@ class WorkClock:
             yield
         finally:
             self._nodes.remove(entry)
+
+    async def _begin(self) -> None:
+        self._since = self.now()
+        await self._look()
+        self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
     async def _halt(self) -> None:
         if self._ticking is not None:
@@ -120,26 +175,29 @@ class WorkClock:
 
     async def _charge(self) -> None:
         now = self.now()
-        await self.budgets.charge(self.scopes, Amounts(seconds=now - self._since))
+        taken, scopes = Amounts(seconds=now - self._since), self.scopes
+        await self.budgets.run(lambda budgets: budgets.charge(scopes, taken))
         self._since = now
 
     async def _look(self) -> None:
         """Find out until when the time suffices; others may use up what a thread, a graph or a tenant has."""
         now = self.now()
         all_of_it = [replace(scope, keep=0.0) for scope in self.scopes]
-        soft, hard = await self._left(self.scopes), await self._left(all_of_it)
-        grace = GRACE if self.lands and not any(scope.keep for scope in self.scopes) else 0.0
+        keeps = any(scope.keep > ONE_STEP for scope in self.scopes)
+        soft = await self._left(self.scopes)
+        hard = await self._left(all_of_it) if keeps else soft
+        grace = GRACE if self.lands and not keeps else 0.0
         self._soft = now + soft
         self._hard = now + hard + grace if hard else min(self._hard, now + grace)
 
     async def _left(self, scopes: Sequence[Scope]) -> float:
-        left: Mapping[Unit, float] = await self.budgets.left(scopes)
+        left: Mapping[Unit, float] = await self.budgets.run(lambda budgets: budgets.left(scopes))
         return left.get("seconds", math.inf)
 
     async def _find_out(self) -> None:
         """Find out whose time is used up."""
         for scope in self.scopes:
-            account = await self.budgets.account(scope.kind, scope.name)
+            account = await self._account(scope)
             limit = scope.limits(account.limits).seconds
             taken = (account.spent + account.held).seconds
             keep = scope.keep if self.lands else 0.0
@@ -147,8 +205,16 @@ class WorkClock:
                 self._known = _spent(scope, limit, taken)
                 return
 
+    async def _account(self, scope: Scope) -> Account:
+        kind, name = scope.kind, scope.name
+        return await self.budgets.run(lambda budgets: budgets.account(kind, name))
+
     def _error(self) -> BudgetSpent:
         return self._known or _spent(self.scopes[0], None, None)
+
+
+_CLOCKS: dict[str, WorkClock] = {}
+"""The clocks that run in this process, by the name of the run's own budget."""
 
 
 def _spent(scope: Scope, limit: float | None, taken: float | None) -> BudgetSpent:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.openai_server import OpenAIServer, Request, Says, Wire
@@ -143,3 +144,22 @@ def test_a_call_that_is_never_answered_is_stopped(
     code, resumed = said("resume", "t")
     assert (code, resumed["output"]["said"]) == (0, ["hello", "beside", "end"])
     assert log.read_text().split().count("beside") == (2 if scope == "thread" else 1)
+
+
+def test_a_detached_run_is_stopped(server: OpenAIServer, silence: Silence, tmp_path: Path) -> None:
+    """A process that nobody looks at any more hears of the switch like any other, and ends."""
+    log = tmp_path / "log"
+    place = {"INTERLOCK_DATA_DIR": str(tmp_path / "data")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.items():
+            patch.setenv(name, value)
+        code, run = said("run", "asks", "--log", str(log), "--thread", "t", "--detach")
+        assert code == 0
+        until(lambda: server.requests)
+
+        assert said("kill", "graph", "asks", "--reason", "why")[0] == 0
+        until(lambda: not psutil.pid_exists(run["detached"]["pid"]))
+        (thread,) = said("status")[1]["threads"]
+        assert thread["status"] == "killed"
+        assert silence.gone_at
+        assert said("resume", "t", "--detach")[0] == 5

@@ -131,6 +131,19 @@ async def thrown_unheard(url: str, scope: str = "all", name: str = "") -> None:
     )
 
 
+async def test_a_process_is_told(
+    il: Interlock, server: OpenAIServer, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database tells it, whether or not it looks by itself."""
+    monkeypatch.setattr("interlock.postgres.kill_watch.POLL_SECONDS", 60.0)
+    running = await asking(il, server, log)
+
+    began = time.monotonic()
+    await il.akill("all", reason="why")
+    assert (await running).status == "killed"
+    assert time.monotonic() - began < 0.4
+
+
 async def test_a_lost_notification_is_made_up_for(
     il: Interlock, server: OpenAIServer, log: Path, database_url: str
 ) -> None:
@@ -169,7 +182,8 @@ async def test_nothing_is_permitted_by_who_cannot_look(
         patch.setattr("interlock.postgres.kill_watch.PATIENCE", 0.1)
         patch.setattr("interlock.postgres.kill_watch._connection", _no_connection)
         with pytest.raises(interlock.errors.DatabaseUnavailable, match="is not known"):
-            await il.ainvoke("asks", {"log": str(log)}, thread_id="t")
+            async with asyncio.timeout(PATIENCE):
+                await il.ainvoke("asks", {"log": str(log)}, thread_id="t")
 
     assert server.requests == []
 
