@@ -15,7 +15,6 @@ from langgraph.types import RetryPolicy, Send
 import nodes.research.offline  # noqa: F401 - registers the rules of the offline mode
 from interlock.core.bounded import Declaration, bounded
 from interlock.core.context import Context
-from interlock.core.sync import sync_too
 from interlock.core.transient import is_transient
 from nodes.research.approve import approve
 from nodes.research.critique import critique
@@ -31,6 +30,7 @@ from nodes.research.supervise import assignments, supervise
 from nodes.research.verify import verify
 from nodes.research.write import write
 from state.research import (
+    RESEARCHER_STEPS,
     SEARCHES,
     STEPS,
     ResearcherOutput,
@@ -64,7 +64,8 @@ def build() -> Builder:
     team.set_node_defaults(retry_policy=RETRY)
     team.add_node("gather", gather)
     team.add_node("plan", plan)
-    researcher = sync_too(build_researcher()).compile(name="researcher")
+    declared = Declaration(steps=RESEARCHER_STEPS)
+    researcher = bounded(build_researcher(), declared, name="researcher")
     team.add_node("researcher", surviving(researcher))
     for node in (supervise, write, verify, critique, approve, publish, decline):
         team.add_node(node)

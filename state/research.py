@@ -24,6 +24,8 @@ REJECTIONS = 3
 """How often a person may reject; then the run ends without a report."""
 STEPS = 120
 """Supersteps of one run, over all loops: a net under the limits above."""
+RESEARCHER_STEPS = 20
+"""Supersteps of one researcher: a net under its searches."""
 
 Strategy = Literal["focused", "broad"]
 """How a researcher searches: in its task's words, or also in the question's and the criteria's."""

@@ -595,6 +595,7 @@ def test_a_graph_is_drawn_as_its_author_made_it() -> None:
     assert sorted(around.get_graph(xray=True).nodes) == [
         "__end__",
         "__start__",
+        "inner:__end__",
         "inner:again",
         "inner:first",
     ]
