@@ -24,6 +24,7 @@ from interlock.cli.replays import replay
 from interlock.cli.runs import resume, run
 from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
+from interlock.cli.storage import storage
 from interlock.cli.trust import trust
 from interlock.errors import InterlockError
 
@@ -120,6 +121,7 @@ for _command in (
     graph,
     policy,
     trust,
+    storage,
     db,
     demo,
 ):
