@@ -34,7 +34,14 @@ from interlock.core.stepping import LOOKED_AT, circle_of, reached
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
 from interlock.core.walltime import at_work
-from interlock.errors import AnswerRefused, InterlockError, Killed, LimitReached, ResumeRefused
+from interlock.errors import (
+    AnswerRefused,
+    BudgetSpent,
+    InterlockError,
+    Killed,
+    LimitReached,
+    ResumeRefused,
+)
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
@@ -275,7 +282,10 @@ class Execution:
 
     async def _fail(self, raised: Exception) -> None:
         try:
-            await self.around.ports.recordings.forget(self.run.thread_id, self.run.run_id)
+            if not isinstance(
+                raised, BudgetSpent
+            ):  # whose cause is no answer: none is paid for again
+                await self.around.ports.recordings.forget(self.run.thread_id, self.run.run_id)
             await self._end(_failure(raised, self.run))
         except InterlockError as unsaved:
             raised.add_note(f"This failure could not be recorded: {unsaved}")

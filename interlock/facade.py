@@ -7,6 +7,7 @@ from typing import Any
 
 from interlock.application import Graph
 from interlock.bounds import BoundingNow
+from interlock.checking import CheckingNow
 from interlock.core.budget import Limits
 from interlock.core.effects import Effect, Refused
 from interlock.core.runs import (
@@ -31,7 +32,7 @@ from interlock.runtime import Runtime
 from interlock.storage import StorageNow
 
 
-class Interlock(Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow):
+class Interlock(Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow, CheckingNow):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 
     Each method has an asynchronous twin whose name starts with `a`. The synchronous ones belong to `open()`, the

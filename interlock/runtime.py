@@ -13,6 +13,7 @@ from langgraph.runtime import RunControl
 from interlock.answers import Desk
 from interlock.application import Application, Graph
 from interlock.bounds import Bounding, metered
+from interlock.checking import Checking
 from interlock.core import prompts
 from interlock.core.bounded import declaration_of
 from interlock.core.budget import Limits
@@ -68,7 +69,7 @@ NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 
-class Runtime(Looking, Killing, Bounding, Originals, Storage):
+class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
     def __init__(

@@ -13,6 +13,7 @@ import click
 from interlock import __version__
 from interlock.cli.approvals import approvals
 from interlock.cli.call import Call, Group
+from interlock.cli.check import check
 from interlock.cli.database import db
 from interlock.cli.demo import demo
 from interlock.cli.effects import effects
@@ -121,6 +122,7 @@ for _command in (
     graph,
     policy,
     trust,
+    check,
     storage,
     db,
     demo,

@@ -109,6 +109,16 @@ def reader_for(
     return Saver(pool, strict_serializer(graph, ring), _refuse, Schemas(graph), core)
 
 
+def bare_reader_for(
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    pool: Pool,
+    ring: KeyRing | None = None,
+    core: Core | None = None,
+) -> Saver:
+    """Return a checkpointer for reading what is stored as it is stored, of whatever version of a schema."""
+    return Saver(pool, strict_serializer(graph, ring), _refuse, core=core)
+
+
 def saver_for(
     graph: CompiledStateGraph[Any, Any, Any, Any],
     pool: Pool,

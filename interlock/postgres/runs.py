@@ -199,7 +199,7 @@ class RunStore:
         rows = await self._fetch("run", run_id=run_id)
         if not rows:
             raise NotFound(f"There is no run {run_id!r}.")
-        return _stored(rows[0])
+        return stored_run(rows[0])
 
     async def latest(self, thread_id: str) -> StoredRun:
         """Return the last run of a thread; raises `NotFound`."""
@@ -300,10 +300,11 @@ async def latest_run(connection: Connection, thread_id: str) -> StoredRun:
         raise NotFound(
             f"There is no thread {thread_id!r}.", hint="`interlock status` lists the latest ones."
         )
-    return _stored(rows[0])
+    return stored_run(rows[0])
 
 
-def _stored(row: DictRow) -> StoredRun:
+def stored_run(row: DictRow) -> StoredRun:
+    """Return a run from its row."""
     return StoredRun(
         run=_run(row),
         context=row["context"],

@@ -73,7 +73,7 @@ async def test_each_old_statement_still_means_something(old_url: str) -> None:
     assert len(statements) > 100
     with psycopg.connect(old_url, autocommit=True) as connection:
         for number, statement in enumerate(statements.values()):
-            if not statement.startswith(("copy", "analyze")):
+            if statement.startswith(("select", "insert", "update", "delete", "with")):
                 connection.execute(f"prepare old_{number} as {numbered(statement)}")
 
 
