@@ -139,7 +139,9 @@ def _ports(
         trust=PostgresTrust(pool, policies),
         spending=RunStore(pool, strict_serializer()),
         recordings=PostgresRecordings(pool, aside, ring_of(settings.encryption_key)),
-        blobs=PostgresBlobs(pool, limit=settings.blob_limit),
+        blobs=PostgresBlobs(
+            pool, limit=settings.blob_limit, cipher=ring_of(settings.encryption_key)
+        ),
         budgets=budgets,
         prices=prices_from(settings.prices),
         kills=kills,

@@ -14,6 +14,7 @@ from psycopg.rows import DictRow
 
 from interlock.core.blobs import LIMIT, BlobRef, Source, digest_of, missing, pieces, ref_of
 from interlock.errors import DatabaseUnavailable, InterlockError, UsageError
+from interlock.postgres.encryption import missing as key_missing
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 
@@ -99,10 +100,7 @@ class PostgresBlobs:
         if not row["cipher"]:
             return body
         if self._cipher is None:
-            raise UsageError(
-                f"A blob was encrypted with {row['cipher']}, and no key is set.",
-                hint="Set the key that it was stored with.",
-            )
+            raise key_missing(row["cipher"])
         return self._cipher.decrypt(row["cipher"], body)
 
     async def _one(self, statement: str, **values: Any) -> DictRow:  # SQL values

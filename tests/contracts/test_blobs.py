@@ -13,7 +13,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from pydantic import BaseModel
 
 from interlock.core.blobs import Blobs, MemoryBlobs, named_in, named_in_bytes, read
-from interlock.errors import NotFound, UsageError
+from interlock.errors import KeyMissing, NotFound, UsageError
 from interlock.postgres.blobs import PostgresBlobs
 from interlock.postgres.pool import open_pool
 
@@ -37,11 +37,11 @@ class Backwards:
 
     def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
         """Turn it round."""
-        return "backwards", plaintext[::-1]
+        return "turn-backwards", plaintext[::-1]
 
     def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
         """Turn it round again."""
-        assert ciphername == "backwards"
+        assert ciphername == "turn-backwards"
         return ciphertext[::-1]
 
 
@@ -161,7 +161,9 @@ async def test_nothing_is_left_of_what_was_refused_or_stored_twice(database_url:
 async def test_an_encrypted_blob_is_not_in_the_database_in_the_clear(database_url: str) -> None:
     """Its pieces are what the cipher made of them."""
     async with open_pool(database_url) as pool:
-        await PostgresBlobs(pool, cipher=Backwards()).put(b"secret" * 10)
+        ref = await PostgresBlobs(pool, cipher=Backwards()).put(b"secret" * 10)
+        with pytest.raises(KeyMissing, match="backwards"):
+            await read(PostgresBlobs(pool), ref)
         with psycopg.connect(database_url) as connection:
             rows = connection.execute("select body from interlock.blob_pieces").fetchall()
 

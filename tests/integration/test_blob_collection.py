@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from interlock.errors import NotFound
 from interlock.postgres.blobs import PostgresBlobs, note
 from interlock.postgres.collecting import Collector
 from interlock.postgres.pool import open_pool
+from interlock.settings import load
 
 SAMPLE = Path(__file__).parents[1] / "sample/volumes/langgraph.json"
 NOW = timedelta(0)
@@ -58,6 +60,29 @@ async def test_what_a_state_names_is_kept(il: Interlock) -> None:
     assert (before.blobs, kept) == (0, [True, True, True])
     assert (after.blobs, after.bytes) == (2, 6000)
     assert await there(il, *refs) == [False, False, True]
+
+
+async def test_names_are_seen_also_where_values_are_encrypted(database_url: str) -> None:
+    """With a key the same is kept and the same goes; without it, what cannot be read is kept."""
+    settings = load({"INTERLOCK_ENCRYPTION_KEY": base64.b64encode(b"k" * 32).decode()})
+    async with interlock.aopen(database_url, config=SAMPLE, settings=settings) as il:
+        runs = [await il.ainvoke("pictures", {"names": ["a", "b", name]}) for name in "cd"]
+        refs = [ref for run in runs for ref in await shown(il, run.thread_id)]
+        await il.aprune(runs[0].thread_id, keep=1, older_than=NOW)
+        await il.acollect_blobs(older_than=NOW)
+        first = await there(il, *refs)
+        await il.aprune(keep=1, older_than=NOW)
+    async with interlock.aopen(database_url, config=SAMPLE) as il:
+        without = await il.acollect_blobs(older_than=NOW)
+    async with interlock.aopen(database_url, config=SAMPLE, settings=settings) as il:
+        done = await il.acollect_blobs(older_than=NOW)
+        left = await there(il, *refs)
+
+    assert first == [True] * 6
+    assert without.blobs == 0
+    assert set(without.unread) == {runs[1].thread_id}
+    assert done.blobs == 2
+    assert left == [False, False, True, False, False, True]
 
 
 async def test_a_blob_that_nothing_names_is_kept_a_while(il: Interlock) -> None:
