@@ -12,6 +12,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from interlock.postgres import Checkpointer
+
 CONNECTIONS = 8
 """The size of every pool: the one that Interlock opens by default."""
 
@@ -52,8 +54,6 @@ async def stock_alone(url: str) -> AsyncIterator[Saver]:
 @asynccontextmanager
 async def ours(url: str) -> AsyncIterator[Saver]:
     """Open Interlock's saver."""
-    from interlock.postgres.checkpointer import Checkpointer
-
     async with Checkpointer.from_conn_string(url) as saver:
         await saver.setup()
         yield saver
