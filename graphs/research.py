@@ -23,6 +23,7 @@ from nodes.research.extract import extract
 from nodes.research.failures import surviving
 from nodes.research.gather import gather
 from nodes.research.judge import conclude, judge
+from nodes.research.land import land
 from nodes.research.plan import plan
 from nodes.research.publish import publish
 from nodes.research.search import query, search
@@ -67,7 +68,7 @@ def build() -> Builder:
     declared = Declaration(steps=RESEARCHER_STEPS)
     researcher = bounded(build_researcher(), declared, name="researcher")
     team.add_node("researcher", surviving(researcher))
-    for node in (supervise, write, verify, critique, approve, publish, decline):
+    for node in (supervise, write, verify, critique, approve, publish, decline, land):
         team.add_node(node)
     team.add_edge(START, "gather")
     team.add_edge("gather", "plan")
@@ -80,6 +81,7 @@ def build() -> Builder:
     team.add_conditional_edges("approve", after_approve, AFTER_APPROVE)
     team.add_edge("publish", END)
     team.add_edge("decline", END)
+    team.add_edge("land", END)
     return team
 
 
@@ -161,4 +163,4 @@ def after_approve(state: ResearchState) -> Literal["approved", "wish", "rejected
 
 Graph = CompiledStateGraph[ResearchState, Context, ResearchInput, ResearchOutput]
 
-graph: Graph = bounded(build(), Declaration(steps=STEPS), name="research")
+graph: Graph = bounded(build(), Declaration(steps=STEPS, land="land"), name="research")

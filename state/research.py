@@ -108,7 +108,7 @@ class Published(TypedDict):
     sha256: str
 
 
-Status = Literal["working", "published", "not_covered", "rejected"]
+Status = Literal["working", "published", "not_covered", "rejected", "partial"]
 
 
 def merge_findings(old: Sequence[Finding], new: Sequence[Finding]) -> list[Finding]:
@@ -309,6 +309,13 @@ class PublishedEvent(TypedDict):
     html: str
 
 
+class LandedEvent(TypedDict):
+    """A budget is spent: what there is was delivered."""
+
+    event: Literal["landed"]
+    message: str
+
+
 class DeclinedEvent(TypedDict):
     """The sources do not cover the question."""
 
@@ -330,6 +337,7 @@ Event = (
     | CritiqueEvent
     | PublishedEvent
     | DeclinedEvent
+    | LandedEvent
 )
 """What nodes tell while they run, in the stream mode `custom`."""
 
