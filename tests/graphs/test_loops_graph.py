@@ -252,7 +252,7 @@ async def test_branches_that_were_stopped_side_by_side_all_run_again() -> None:
     builder: Builder = StateGraph(Wide)
     builder.add_node("hub", hub)
     builder.add_node("spoke", spoke, input_schema=Task)
-    builder.add_edge(START, "hub")
+    builder.add_conditional_edges(START, out, ["spoke"])
     builder.add_conditional_edges("hub", out, ["spoke"])
     builder.add_conditional_edges("spoke", back, ["hub", END])
     loops = Loops(then=("backtrack",))
@@ -263,39 +263,32 @@ async def test_branches_that_were_stopped_side_by_side_all_run_again() -> None:
     assert ran == ["a", "b"] * 4
 
 
-async def test_a_join_that_waits_for_something_else_is_not_taken_back() -> None:
+async def test_a_graph_whose_joins_wait_otherwise_is_not_taken_back() -> None:
     """What waits at a join cannot be taken out of it: the graph goes on from where it is, and still ends."""
-    gone: list[str] = []
 
-    async def left(state: Wide) -> Wide:
-        gone.append("left")
-        return {}
+    async def spin(state: Wide) -> Wide:
+        return {"seen": ["spin"]}
 
-    async def right(state: Wide) -> Wide:
-        gone.append("right")
-        return {}
+    async def other(state: Wide) -> Wide:
+        return {"seen": ["other"]}
 
     async def meet(state: Wide) -> Wide:
-        gone.append("meet")
-        return {}
+        return {"seen": ["meet"]}
 
     builder: Builder = StateGraph(Wide)
-    for node in (left, right, meet):
+    for node in (spin, other, meet):
         builder.add_node(node)
-    builder.add_edge(START, "left")
-    builder.add_edge(START, "right")
-    builder.add_edge(["left", "right"], "meet")
+    builder.add_edge(START, "spin")
+    builder.add_edge(["spin", "other"], "meet")
     builder.add_conditional_edges(
-        "right", lambda state: "right" if not state.get("tried") else END, ["right", END]
+        "spin", lambda state: "other" if state.get("tried") else "spin", ["spin", "other"]
     )
     declared = Declaration(steps=30, loops=Loops(notes="tried"))
     graph = durable(bounded(builder, declared, name="join"))
 
     after = await graph.ainvoke({"seen": [], "tried": []}, on())
 
-    assert len(after["tried"]) == 1
-    assert gone.count("left") == 1
-    assert "meet" in gone
+    assert after["seen"] == ["spin", "spin", "spin", "spin", "other", "meet"]
 
 
 async def test_a_subgraph_has_a_trail_of_its_own_and_goes_back_in_itself() -> None:
@@ -309,6 +302,18 @@ async def test_a_subgraph_has_a_trail_of_its_own_and_goes_back_in_itself() -> No
     rounds = [(1, "agent"), (1, "tools")] * 3
     assert path == [*rounds, (1, "agent"), (1, "loop_guard"), (1, "agent"), (0, "inner")]
     assert (await graph.aget_state(on())).values["notes"] == [NOTE]
+
+
+async def test_the_values_of_a_subgraphs_checkpoint_are_its_own() -> None:
+    """They stand under the subgraph's name, and are written back in it."""
+    outer: Builder = StateGraph(Log)
+    outer.add_node("inner", log_graph(Loops(notes="tried")))
+    outer.add_edge(START, "inner")
+    graph = durable(bounded(outer, Declaration(steps=9), name="around"))
+
+    after = await graph.ainvoke({"tried": ""}, on())
+
+    assert after["added"] == ["first"]
 
 
 # --- the second time ---
