@@ -10,12 +10,11 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any, assert_never, cast
+from typing import Annotated, Any, assert_never
 
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.constants import START
-from langgraph.errors import ParentCommand
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel._write import (
@@ -23,7 +22,7 @@ from langgraph.pregel._write import (
     ChannelWriteEntry,
 )  # not public; versions are pinned and a test holds it
 from langgraph.runtime import Runtime
-from langgraph.types import Command, Send
+from langgraph.types import Command
 from typing_extensions import TypedDict
 
 from interlock.core.actions import action
@@ -32,20 +31,17 @@ from interlock.core.context import around_of
 from interlock.core.gate import Question, ask_person
 from interlock.core.ledger import Act, Ledger
 from interlock.core.loops import Loops, Verdict, judge
-from interlock.core.reading import checkpointer_here, read_here, telling
+from interlock.core.reading import checkpointer_here
 from interlock.core.site import here, state_here
 from interlock.core.trails import (
     GUARD,
     OWN_NODES,
     QUESTION,
     TRAIL,
-    Place,
     Trail,
-    Update,
-    entry_of,
     extend,
-    polled,
 )
+from interlock.core.watching import Watched
 from interlock.errors import LimitReached
 
 ABANDONED = 8
@@ -89,7 +85,9 @@ class Guard:
             inner = node.node
             ours = name == START or name in OWN_NODES
             if inner is not None and not ours and not node.is_error_handler:
-                node.node = _Watched(inner, name, self)  # what LangGraph has cached on first use
+                node.node = Watched(
+                    inner, name, self.loops
+                )  # what LangGraph has cached on first use
         begin, start = ChannelWrite((ChannelWriteEntry(TRAIL, None),)), compiled.nodes[START]
         compiled.nodes[START] = start.copy({"writers": [*start.writers, begin]})
         compiled.stream_channels = [key for key in compiled.stream_channels_list if key != TRAIL]
@@ -188,80 +186,6 @@ class Guard:
             f"The graph {self.graph!r} goes round in circles: {found}.",
             hint="Fork the thread from an earlier step, or change what the graph declares in `Loops`.",
         )
-
-
-class _Watched(Runnable[Any, Any]):
-    """A node and its writers, under watch."""
-
-    def __init__(self, inner: Runnable[Any, Any], node: str, guard: Guard) -> None:
-        self._inner = inner
-        self._node = node
-        self._guard = guard
-
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """Run the task unless the graph goes round in circles."""
-        task = self._told(config or {})
-        if self._stops(input, task):
-            return None
-        try:
-            output = self._inner.invoke(input, task, **kwargs)
-        except ParentCommand as command:  # of a subgraph or a tool: the node ends with it
-            self._note(input, command.args[0], task)
-            raise
-        self._note(input, output, task)
-        return output
-
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """Run the task unless the graph goes round in circles."""
-        task = self._told(config or {})
-        if self._stops(input, task):
-            return None
-        try:
-            output = await self._inner.ainvoke(input, task, **kwargs)
-        except ParentCommand as command:
-            self._note(input, command.args[0], task)
-            raise
-        self._note(input, output, task)
-        return output
-
-    def _told(self, config: RunnableConfig) -> RunnableConfig:
-        abandoned = _trail(config).get("abandoned")
-        return telling(config, abandoned) if abandoned else config
-
-    def _stops(self, given: Any, config: RunnableConfig) -> bool:
-        """Send for the guard in the task's place when the steps before it went round in circles."""
-        if self._guard.verdict(_trail(config)) is None:
-            return False
-        stopped = Send(self._node, given) if _sent(config) else self._node
-        _write(config, {"stopped": stopped}, ChannelWriteEntry(f"branch:to:{GUARD}", None))
-        return True
-
-    def _note(self, given: Any, gave: Any, config: RunnableConfig) -> None:
-        loops = self._guard.loops
-        if polled(self._node, gave, loops.polls):
-            return
-        place = Place(
-            step=int(config["metadata"]["langgraph_step"]),
-            state=state_here(config),
-            sent=_sent(config),
-            at=here(config).checkpoint_id,
-        )
-        entry = entry_of(
-            self._node, given, gave, place, progress=loops.progress, ignores=loops.ignores
-        )
-        _write(config, {"entry": entry, "kept": loops.kept})
-
-
-def _write(config: RunnableConfig, update: Update, *others: ChannelWriteEntry) -> None:
-    ChannelWrite.do_write(config, [ChannelWriteEntry(TRAIL, update), *others])
-
-
-def _trail(config: RunnableConfig) -> Trail:
-    return cast("Trail", read_here(TRAIL, config) or {})
-
-
-def _sent(config: RunnableConfig) -> bool:
-    return tuple(config["metadata"]["langgraph_path"])[:1] == ("__pregel_push",)
 
 
 def _turned(trail: Trail) -> Trail:
