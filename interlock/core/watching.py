@@ -1,4 +1,4 @@
-"""A node under the loop guard: its task does not run when the steps before it went round in circles; else it is noted."""
+"""A node under the loop guard: its task is noted, or does not run when the steps before it went round in circles."""
 
 from __future__ import annotations
 
