@@ -43,14 +43,14 @@ class Pruner:
 
     Args:
         pool: the connections.
-        graph: the thread's graph, with a checkpointer; None where it is not known.
+        graph: the thread's graph, with a checkpointer.
         thread_id: the thread.
         keep: what is kept beside what is pinned.
         calls: recorded model calls pin the checkpoints that they were made from.
     """
 
     def __init__(
-        self, pool: Pool, graph: Graph | None, thread_id: str, keep: Keep, *, calls: bool
+        self, pool: Pool, graph: Graph, thread_id: str, keep: Keep, *, calls: bool
     ) -> None:
         self._pool = pool
         self._graph = graph
@@ -127,9 +127,8 @@ class Pruner:
         return declared.milestones if declared else ()
 
     def _holder(self, namespace: str) -> Graph | None:
-        if self._graph is None or not namespace:
-            return self._graph
-        return subgraph(self._graph, namespace)
+        """Return the graph that runs in a namespace; None where LangGraph does not see it."""
+        return subgraph(self._graph, namespace) if namespace else self._graph
 
     async def _sew(self, still: Still, look: Look, seam: Seam) -> None:
         if seam.takes:
@@ -150,7 +149,7 @@ class Pruner:
     async def _snapshot(self, key: Key) -> None:
         """Write values down whole that would be rebuilt from what is going to be folded."""
         holder = self._holder(key[0])
-        if holder is None or self._graph is None:
+        if holder is None:
             return
         saver: Any = self._graph.checkpointer  # LangGraph's type says that it may be a flag
         config = self._config(key)
@@ -173,9 +172,7 @@ class Pruner:
                 self._sent[key] = await self._nodes_sent_to(key)
 
     async def _nodes_sent_to(self, key: Key) -> list[str]:
-        saver: Any = self._graph.checkpointer if self._graph is not None else None
-        if saver is None:
-            return []
+        saver: Any = self._graph.checkpointer  # as above
         with translated():
             found = await saver.aget_tuple(self._config(key))
         sends = found.checkpoint["channel_values"].get(TASKS, []) if found else []

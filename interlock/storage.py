@@ -132,7 +132,8 @@ class Storage(ABC):
 
         Always kept: the first and the last, those that questions, forks, replays, effects and refusals point to,
         milestones of the graph, and what these need to open, fork and replay. Threads that are being run are left
-        alone; a run that begins meanwhile waits for the batch to end.
+        alone, and those of graphs that this application does not have; a run that begins meanwhile waits for the batch
+        to end.
 
         Args:
             thread_id: the thread; all threads of the runtime unless given.
@@ -154,7 +155,7 @@ class Storage(ABC):
         since = datetime.now(UTC) - older_than if older_than else None
         async for each in self._threads(thread_id):
             pruner = await self._pruner(each, Keep(last=keep, since=since), calls=calls)
-            found.append(await (_previewed(each, pruner) if dry_run else _pruned(each, pruner)))
+            found.append(await _done(each, pruner, dry_run=dry_run))
             told(found[-1])
         return Pruning(threads=tuple(found), dry_run=dry_run)
 
@@ -187,15 +188,15 @@ class Storage(ABC):
                 yield each
             after = found[-1]
 
-    async def _pruner(self, thread_id: str, keep: Keep, *, calls: bool) -> Pruner:
+    async def _pruner(self, thread_id: str, keep: Keep, *, calls: bool) -> Pruner | None:
         graph = await self._reader_of(thread_id)
-        return Pruner(self._pool, graph, thread_id, keep, calls=calls)
+        return Pruner(self._pool, graph, thread_id, keep, calls=calls) if graph else None
 
     async def _reader_of(self, thread_id: str) -> Graph | None:
-        """Return the graph of a thread; None where this application does not have it."""
+        """Return the graph of a thread; None where this application does not have it, or it cannot be imported."""
         try:
             return self._durable((await self.store.thread(thread_id))["graph"])
-        except NotFound:
+        except (NotFound, UsageError):
             return None
 
 
@@ -233,11 +234,17 @@ class StorageNow(Storage):
         return run_sync(self.astorage())
 
 
-async def _previewed(thread_id: str, pruner: Pruner) -> Pruned:
+async def _done(thread_id: str, pruner: Pruner | None, *, dry_run: bool) -> Pruned:
+    if pruner is None:
+        return Pruned(thread_id=thread_id, skipped="its graph is not in this application")
     try:
-        plan, size, saved = await pruner.preview()
+        return await (_previewed(thread_id, pruner) if dry_run else _pruned(thread_id, pruner))
     except ThreadBusy:
         return Pruned(thread_id=thread_id, skipped="being run")
+
+
+async def _previewed(thread_id: str, pruner: Pruner) -> Pruned:
+    plan, size, saved = await pruner.preview()
     return Pruned(
         thread_id=thread_id,
         checkpoints_before=size.checkpoints,
@@ -249,14 +256,11 @@ async def _previewed(thread_id: str, pruner: Pruner) -> Pruned:
 
 
 async def _pruned(thread_id: str, pruner: Pruner) -> Pruned:
-    try:
-        before = await pruner.size()
-        while (plan := await pruner.batch()).folded or plan.seams:
-            pass
-        await pruner.collect()
-        after = await pruner.size()
-    except ThreadBusy:
-        return Pruned(thread_id=thread_id, skipped="being run")
+    before = await pruner.size()
+    while (plan := await pruner.batch()).folded or plan.seams:
+        pass
+    await pruner.collect()
+    after = await pruner.size()
     return Pruned(
         thread_id=thread_id,
         checkpoints_before=before.checkpoints,

@@ -233,6 +233,20 @@ async def test_a_thread_that_is_run_is_left_alone(
     assert done.skipped == {"being run": 1}
 
 
+async def test_threads_of_unknown_graphs_are_left_alone(il: Interlock, tmp_path: Path) -> None:
+    """Their milestones are not known here; nor are threads of plain LangGraph touched."""
+    run = await written(il, tmp_path, until=30)
+    with psycopg.connect(il.url, autocommit=True) as connection:
+        connection.execute("update interlock.threads set graph = 'elsewhere'")
+        connection.execute(
+            "insert into checkpoints (thread_id, checkpoint_id, checkpoint) values ('plain', '1', '{}')"
+        )
+    done = await il.aprune(keep=1, older_than=NOW)
+
+    told = [(each.thread_id, each.skipped) for each in done.threads]
+    assert told == [(run.thread_id, "its graph is not in this application")]
+
+
 async def test_a_run_that_begins_meanwhile_waits(
     il: Interlock, tmp_path: Path, database_url: str
 ) -> None:

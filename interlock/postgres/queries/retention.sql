@@ -8,10 +8,9 @@ select pg_advisory_xact_lock(hashtextextended(%(thread_id)s, %(seed)s));
 select pg_advisory_xact_lock_shared(hashtextextended(%(thread_id)s, %(seed)s));
 
 -- prunable_threads: threads with checkpoints, in order of their ids
-select distinct thread_id from checkpoints where thread_id > %(after)s order by thread_id limit %(limit)s;
-
--- graph_of: the graph of a thread; no row for a thread of plain LangGraph
-select graph from interlock.threads where thread_id = %(thread_id)s;
+select t.thread_id from interlock.threads t
+where t.thread_id > %(after)s and exists (select from checkpoints c where c.thread_id = t.thread_id)
+order by t.thread_id limit %(limit)s;
 
 -- stands: where the checkpoints of a thread stand
 select checkpoint_ns as namespace, checkpoint_id, coalesce(parent_checkpoint_id, '') as parent_id,
