@@ -56,6 +56,10 @@ def now_or_awaited(
 class SynchronousFace(AsyncPostgresSaver):
     """The synchronous methods, for any thread but the one of the saver's own event loop."""
 
+    async def acollect(self, thread_id: str | None = None) -> int:
+        """Delete content that nobody refers to; return its bytes."""
+        raise NotImplementedError
+
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that is asked for, or the latest one."""
         return self._wait(self.aget_tuple(config))
@@ -112,6 +116,10 @@ class SynchronousFace(AsyncPostgresSaver):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Keep the latest checkpoint of each graph of some threads, or with `strategy="delete"` none."""
         self._wait(self.aprune(thread_ids, strategy=strategy))
+
+    def collect(self, thread_id: str | None = None) -> int:
+        """Delete content that nobody refers to; see `acollect`."""
+        return self._wait(self.acollect(thread_id))
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import psycopg
@@ -270,14 +270,25 @@ class Queue:
     ) -> None:
         """Forget what other processes deleted."""
         self._stats.round_trips += 1
-        cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
-        await cursor.execute(SQL["sweeps"], {"seen": self._knowledge.generation})
-        rows = await cursor.fetchall()
+        async with _committing(connection):
+            cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
+            await cursor.execute(SQL["sweeps"], {"seen": self._knowledge.generation})
+            rows = await cursor.fetchall()
         self._knowledge.catch_up([(row["generation"], row["holder"]) for row in rows], present)
 
 
-def _committing(connection: Connection) -> AbstractAsyncContextManager[object]:
-    return nullcontext() if connection.autocommit else connection.transaction()
+@asynccontextmanager
+async def _committing(connection: Connection) -> AsyncIterator[None]:
+    """Commit at the end, also where the connection does not by itself and someone read on it before."""
+    if connection.autocommit:
+        yield
+        return
+    try:
+        yield
+    except BaseException:
+        await connection.rollback()
+        raise
+    await connection.commit()
 
 
 def _worth_repeating(error: psycopg.Error) -> bool:

@@ -24,10 +24,12 @@ from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
+from interlock.postgres.checkpointer import collecting
 from interlock.postgres.checkpointer.arrays import ByteaArray, prepare
 from interlock.postgres.checkpointer.core import Core, make_tables
 from interlock.postgres.checkpointer.deltas import Deferring, resolved
 from interlock.postgres.checkpointer.encoding import Encoder, put_rows, write_rows
+from interlock.postgres.checkpointer.export import export
 from interlock.postgres.checkpointer.face import SynchronousFace, at_home, now_or_awaited
 from interlock.postgres.checkpointer.opening import Opening
 from interlock.postgres.checkpointer.queue import Request
@@ -47,7 +49,7 @@ READS = 5
 Pool = AsyncConnectionPool[Any]  # of any connection class
 
 
-class Checkpointer(SynchronousFace, Upkeep):
+class Checkpointer(Upkeep, SynchronousFace):
     """A drop-in for LangGraph's `AsyncPostgresSaver`, on the same tables and a few more.
 
     Made with a pool or a connection, as that one is, on a running event loop. Its copies, as `with_allowlist` makes
@@ -183,6 +185,26 @@ class Checkpointer(SynchronousFace, Upkeep):
         )
         for row in rows:
             yield checkpoint_tuple(row, reader)
+
+    @at_home
+    async def aexport(self, thread_id: str) -> int:
+        """Store a thread as LangGraph's own saver does, which opens it then; return how many values were rewritten.
+
+        The thread stays open to this saver, too.
+        """
+        async with self._cursor() as cursor:
+            seal = Seal.of(self.serde)
+
+            def reader() -> Reader:
+                return Reader(seal, partial(self._content, cursor), sharing=False)
+
+            done = await export(cursor.connection, str(thread_id), seal, reader)
+            await collecting.collect(cursor.connection, str(thread_id))
+            return done
+
+    def export(self, thread_id: str) -> int:
+        """Store a thread as LangGraph's own saver does; see `aexport`."""
+        return self._wait(self.aexport(thread_id))
 
     async def _save(
         self, thread: str, fill: Callable[[Encoder], None], *, patient: bool = False

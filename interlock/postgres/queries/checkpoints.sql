@@ -139,3 +139,20 @@ with checkpoint as (
 insert into checkpoint_references (holder, kind, hash, generation)
 select %(target)s, 0, hash, generation from checkpoint_references where holder = %(source)s and kind = 0
 on conflict do nothing;
+
+-- referring_blobs: some of a thread's values that refer to content
+select checkpoint_ns, channel, version, type, blob from checkpoint_blobs
+where thread_id = %(holder)s and split_part(type, '+', 1) = 'segments' limit %(limit)s;
+
+-- replace_blob: store a value as a whole in its row
+update checkpoint_blobs set type = %(type)s, blob = %(blob)s
+where thread_id = %(holder)s and checkpoint_ns = %(checkpoint_ns)s and channel = %(channel)s and version = %(version)s;
+
+-- referring_writes: some of what a thread's tasks wrote that refers to content
+select checkpoint_ns, checkpoint_id, task_id, idx, type, blob from checkpoint_writes
+where thread_id = %(holder)s and split_part(type, '+', 1) = 'segments' limit %(limit)s;
+
+-- replace_write: store what a task wrote as a whole in its row
+update checkpoint_writes set type = %(type)s, blob = %(blob)s
+where thread_id = %(holder)s and checkpoint_ns = %(checkpoint_ns)s and checkpoint_id = %(checkpoint_id)s
+    and task_id = %(task_id)s and idx = %(idx)s;
