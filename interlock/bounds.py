@@ -6,7 +6,7 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from interlock.application import Graph
+from interlock.application import Application, Graph
 from interlock.core.allowance import Allowance, Course
 from interlock.core.bounded import declaration_of
 from interlock.core.budget import (
@@ -21,7 +21,7 @@ from interlock.core.budget import (
 from interlock.core.context import Around, Ports
 from interlock.core.metering import Meter
 from interlock.core.sync import run_sync
-from interlock.errors import UsageError
+from interlock.errors import InterlockError, UsageError
 from interlock.postgres.runs import RunStore, StoredRun
 from interlock.settings import Settings
 
@@ -32,6 +32,7 @@ class Bounding(ABC):
     """The part of the runtime that keeps budgets."""
 
     settings: Settings
+    application: Application
     store: RunStore
     _ports: Ports
 
@@ -65,6 +66,25 @@ class Bounding(ABC):
         full = await self._budget_name(kind, name)
         await self._ports.budgets.limit(kind, full, Limits())
         return await self._ports.budgets.account(kind, full)
+
+    async def alimits(self, kind: ScopeKind, name: str) -> Limits:
+        """Return the limits that hold: the stored ones or else the declared ones, within those of the settings.
+
+        Raises as `abudget`.
+        """
+        full = await self._budget_name(kind, name)
+        stored = (await self._ports.budgets.account(kind, full)).limits
+        declared = await self._declared(full) if kind == "run" else Limits()
+        return stored.else_(declared).within(ceilings_of(self.settings)[kind])
+
+    async def _declared(self, run_id: str) -> Limits:
+        """Return what the graph of a run declares; nothing for one that this application does not have."""
+        try:
+            graph = self.application.graph((await self.store.stored(run_id)).run.graph)
+        except InterlockError:
+            return Limits()
+        declaration = declaration_of(graph)
+        return declaration.limits if declaration else Limits()
 
     async def _budget_name(self, kind: ScopeKind, name: str) -> str:
         if kind not in KINDS:
@@ -131,6 +151,10 @@ class BoundingNow(Bounding):
     ) -> Sequence[Account]:
         """Return the budgets that something was taken from lately; see `abudgets`."""
         return run_sync(self.abudgets(kind, limited=limited, limit=limit))
+
+    def limits(self, kind: ScopeKind, name: str) -> Limits:
+        """Return the limits that hold; see `alimits`."""
+        return run_sync(self.alimits(kind, name))
 
     def set_budget(self, kind: ScopeKind, name: str, limits: Limits) -> Account:
         """Store limits; see `aset_budget`."""

@@ -34,6 +34,7 @@ def run_document(run: Run) -> JSON:
         **_model(run.model),
         "questions": [question_document(each) for each in run.interrupts],
         "output": plain(run.output),
+        "partial": run.partial or None,
         "error": {"kind": run.error_kind, "message": run.error} if run.error else None,
     }
 

@@ -79,7 +79,7 @@ def exit_code(run: Run, call: Call) -> int:
         case "killed":
             return KILLED
         case "failed" | "cancelled":
-            return LIMIT if run.error_kind == "LimitReached" else 1
+            return LIMIT if run.error_kind in ("LimitReached", "BudgetSpent") else 1
 
 
 def view_of(il: Interlock, run: Run) -> View:

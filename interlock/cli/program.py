@@ -12,6 +12,7 @@ import click
 
 from interlock import __version__
 from interlock.cli.approvals import approvals
+from interlock.cli.budget import budget
 from interlock.cli.call import Call, Group
 from interlock.cli.check import check
 from interlock.cli.database import db
@@ -112,6 +113,7 @@ for _command in (
     resume,
     approvals,
     effects,
+    budget,
     kill,
     status,
     history,

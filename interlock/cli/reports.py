@@ -68,6 +68,8 @@ def _print_status(run: Run) -> None:
     console.print(f"[{style}]{word}[/]  thread [cyan]{short(run.thread_id)}[/]{tail}")
     if run.error and run.status != "queued":
         console.print(run.error, style="red")
+    if run.partial:
+        console.print(f"[yellow]partial[/]: {run.partial}")
 
 
 def _print_output(run: Run) -> None:

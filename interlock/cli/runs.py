@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from interlock.cli.budget import limits_from
 from interlock.cli.call import Call, Command, Group, this_call
 from interlock.errors import InterlockError
 
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from interlock.core.runs import AnswerForm, Run
     from interlock.facade import Interlock
 
-OWN_OPTIONS = ("--model", "--thread", "--detach", "--input", "--json", "--debug", "--help")
+OWN_OPTIONS = (
+    "--model",
+    "--thread",
+    "--budget",
+    "--detach",
+    "--input",
+    "--json",
+    "--debug",
+    "--help",
+)
 SHARED_OPTIONS = ("--config", "--data-dir", "--url")
 
 
@@ -74,12 +84,15 @@ def run() -> None:
 @click.command(cls=Command)
 @click.argument("thread")
 @click.option("--model", metavar="NAME", help="Go on with another model, provider:name.")
+@click.option("--budget", metavar="LIMITS", help="What the run may take now: usd=1,tokens=50000.")
 @click.option("--detach", is_flag=True, help="Work in the background.")
-def resume(thread: str, model: str | None, detach: bool) -> int:
+def resume(thread: str, model: str | None, budget: str | None, detach: bool) -> int:
     """Go on with a thread that crashed, was stopped, failed, or is queued."""
     call = this_call()
     with call.runtime() as il:
         found = il.run(thread)
+        if budget:
+            il.set_budget("run", found.thread_id, limits_from([budget], "--budget"))
         return work_on(il, call, found, model=model, detached=detach)
 
 
@@ -142,6 +155,7 @@ def _run_options() -> list[click.Parameter]:
     texts = {
         "--model": ("NAME", "The chat model, provider:name  [INTERLOCK_MODEL]"),
         "--thread": ("ID", "Run on this thread; without it on a new one."),
+        "--budget": ("LIMITS", "What the run may take: usd=0.5,tokens=20000,landing=0.2."),
         "--input": ("JSON", "The whole input as JSON, or @FILE; options go over it."),
     }
     named: list[click.Parameter] = [
@@ -160,7 +174,13 @@ def _run_graph(
     given |= values_of(params)
     check_complete(name, properties, given)
     with call.runtime() as il:
-        accepted = il.submit(name, given, thread_id=params["thread"], model=params["model"])
+        accepted = il.submit(
+            name,
+            given,
+            thread_id=params["thread"],
+            model=params["model"],
+            limits=limits_from([params["budget"]], "--budget") if params["budget"] else None,
+        )
         return work_on(il, call, accepted, detached=params["detach"])
 
 
