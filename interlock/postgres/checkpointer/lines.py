@@ -40,8 +40,10 @@ class Borrowed:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend the connection; a broken one goes back to the pool, which replaces it."""
-        if self._held is None or self._held.broken or self._held.closed:
+        if self._held is not None and (self._held.broken or self._held.closed):
             await self.rest()
+            await self._pool.check()  # its others broke at the same time, most likely
+        if self._held is None:
             self._held = await self._pool.getconn()
         yield self._held
 
