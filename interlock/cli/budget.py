@@ -169,6 +169,30 @@ def print_account(account: Account, limits: Limits, console: Console) -> None:
         console.print(f"[yellow]partial[/]: {account.landed.reason}")
 
 
+def of_limits(account: Account, limits: Limits) -> str:
+    """Say in one line what was taken of what is limited; empty where nothing is."""
+    told = [
+        f"{_number(unit, (account.spent + account.held).of(unit))} of {_number(unit, limit)}"
+        f"{'' if unit in ('usd', 'seconds') else ' ' + unit.replace('_', ' ')}"
+        for unit, limit in limits.given().items()
+    ]
+    return ", ".join(told)
+
+
+def nearly_spent(accounts: Sequence[Account]) -> list[str]:
+    """Return a line for each budget of which four fifths are taken; runs, which end, are left out."""
+    return [
+        f"{each.kind} {each.name}: {of_limits(each, each.limits)}"
+        for each in accounts
+        if each.kind != "run" and _is_nearly_spent(each)
+    ]
+
+
+def _is_nearly_spent(account: Account) -> bool:
+    taken = account.spent + account.held
+    return any(taken.of(unit) >= 0.8 * limit for unit, limit in account.limits.given().items())
+
+
 def _list(kind: ScopeKind | None, *, limited: bool, limit: int) -> int:
     from interlock.cli.output import print_json, results
 

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 class Needs(TypedDict):
-    """What a person should look at: what is killed, counts, and what is wrong with the policy's file."""
+    """What a person should look at: what is killed, counts, budgets that are nearly spent, a broken policy file."""
 
     killed: list[dict[str, object]]
     questions: int
     effects_in_doubt: int
     failed_notifications: int
+    budgets: list[str]
     policy: str
 
 
@@ -65,6 +66,7 @@ def status(graph: str | None, limit: int) -> int:
 
 def _needs(il: Interlock) -> Needs:
     """Return what a person should look at."""
+    from interlock.cli.budget import nearly_spent
     from interlock.cli.kill_views import kill_facts
     from interlock.core.sync import run_sync
 
@@ -73,6 +75,7 @@ def _needs(il: Interlock) -> Needs:
         "questions": len(il.questions()),
         "effects_in_doubt": len(il.effects(in_doubt=True)),
         "failed_notifications": run_sync(il.outbox.failed()),
+        "budgets": nearly_spent(il.budgets(limited=True, limit=200)),
         "policy": il.policy_problem(),
     }
 
@@ -92,6 +95,7 @@ def _told(needs: Needs) -> list[str]:
             f"[red]{counted(failed, 'notification')} failed[/]: "
             "[cyan]interlock approvals notifications --failed[/]"
         )
+    lines += [f"[yellow]nearly spent[/]: {each}" for each in needs["budgets"]]
     if needs["policy"]:
         lines.append(
             f"[red]the policy's file is broken; the last good one holds[/]: {needs['policy']}"

@@ -53,6 +53,7 @@ def history(thread: str, inside: bool, tree: bool) -> int:
 @click.option("--full", is_flag=True, help="Shorten nothing.")
 def show(thread: str, at: str | None, key: str | None, full: bool) -> int:
     """Show a thread's state at a step."""
+    from interlock.cli.budget import of_limits
     from interlock.cli.documents import notice_of, step_document
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.screens import print_step
@@ -61,6 +62,7 @@ def show(thread: str, at: str | None, key: str | None, full: bool) -> int:
     with call.runtime() as il:
         run = il.run(thread)
         step = il.step(thread, at) if at is not None else il.history(thread)[-1]
+        spent = of_limits(il.budget("run", thread), il.limits("run", thread))
     if key is not None and key not in step.values:
         known = ", ".join(step.values) or "nothing yet"
         raise NotFound(f"The state at step {step.number} has no {key!r}.", hint=f"It has: {known}.")
@@ -69,9 +71,14 @@ def show(thread: str, at: str | None, key: str | None, full: bool) -> int:
         document = step_document(step, values=True)
         document["values"] = document["values"] if key is None else {key: document["values"][key]}
         ids = {"thread_id": run.thread_id, "graph": run.graph}
+        document |= {"partial": run.partial or None, "budget": spent or None}
         print_json(ids | document | ({"notice": notice} if notice else {}))
         return 0
     print_step(step, results(), key=key, full=full)
+    if spent:
+        results().print(f"budget of its latest run: {spent}", style="dim", soft_wrap=True)
+    if run.partial:
+        results().print(f"[yellow]partial[/]: {run.partial}", soft_wrap=True)
     print_notice(results(), notice)
     return 0
 
