@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
+from psycopg.errors import DeadlockDetected
 from psycopg.rows import DictRow, dict_row
 
 from interlock.postgres.queries import load
@@ -22,6 +23,8 @@ SQL = load("checkpoints")
 
 BATCH = 500
 """So many contents are deleted at a time, during which nobody can save what refers to any."""
+
+ATTEMPTS = 5
 
 Connection = AsyncConnection[DictRow]
 
@@ -88,7 +91,16 @@ async def run(connection: Connection, name: str, values: Mapping[str, Any]) -> N
 async def _swept(connection: Connection, statement: str, thread_id: str) -> int:
     generation = await begin_sweep(connection, thread_id)
     values = {"holder": thread_id, "generation": generation}
-    rows = await fetched(connection, statement, values)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            async with connection.transaction():
+                await connection.execute(SQL["take_turn"], values)
+                rows = await fetched(connection, statement, values)
+        except DeadlockDetected:  # with someone who saves on the thread
+            if attempt == ATTEMPTS:
+                raise
+        else:
+            break
     return await delete_content(connection, [row["hash"] for row in rows])
 
 

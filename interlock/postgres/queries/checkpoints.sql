@@ -48,6 +48,9 @@ update checkpoint_keys set cipher = %(cipher)s, sealed = %(sealed)s where id = 0
 -- begin_sweep: say that a holder will lose references; writers then forget what they had stored for it
 insert into checkpoint_sweeps (holder) values (%(holder)s) returning generation;
 
+-- take_turn: wait until no one else sweeps the same thread, until the end of the transaction
+select pg_advisory_xact_lock(510546119, hashtext(%(holder)s));
+
 -- shut: let no one save what refers to content until the end of the transaction
 select pg_advisory_xact_lock(510546118);
 
@@ -68,10 +71,14 @@ with recursive live (hash) as (
     select l.hash from live
     join checkpoint_content c on c.hash = live.hash and c.kind & 15 = 1
     cross join lateral checkpoint_links(c.body) as l (hash)
+), unused as (
+    select r.hash from checkpoint_references r
+    where r.holder = %(holder)s and r.kind = 0 and r.generation < %(generation)s
+        and not exists (select from live where live.hash = r.hash)
+    order by r.hash for update of r
 )
-delete from checkpoint_references r
-where r.holder = %(holder)s and r.kind = 0 and r.generation < %(generation)s
-    and not exists (select from live where live.hash = r.hash)
+delete from checkpoint_references r using unused
+where r.holder = %(holder)s and r.kind = 0 and r.hash = unused.hash
 returning r.hash;
 
 -- delete_thread: delete all rows of a thread; of its references, those from before the sweep began
@@ -81,8 +88,14 @@ with checkpoint as (
     delete from checkpoint_blobs where thread_id = %(holder)s
 ), write as (
     delete from checkpoint_writes where thread_id = %(holder)s
+), unused as (
+    select hash from checkpoint_references
+    where holder = %(holder)s and kind = 0 and generation < %(generation)s
+    order by hash for update
 )
-delete from checkpoint_references where holder = %(holder)s and kind = 0 and generation < %(generation)s returning hash;
+delete from checkpoint_references r using unused
+where r.holder = %(holder)s and r.kind = 0 and r.hash = unused.hash
+returning r.hash;
 
 -- delete_content: delete content that nobody refers to; nobody may save meanwhile
 delete from checkpoint_content c
