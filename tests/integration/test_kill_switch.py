@@ -16,8 +16,9 @@ import pytest
 
 import interlock
 from interlock import Interlock, Resume
+from interlock.core.budget import Limits
 from interlock.core.kills import KillScope
-from interlock.errors import Killed, NotFound, UsageError
+from interlock.errors import BudgetSpent, Killed, NotFound, UsageError
 from interlock.postgres.kill_watch import NAME, POLL_SECONDS
 from interlock.settings import Settings
 from tests.openai_server import OpenAIServer, Request, Says, Wire
@@ -370,3 +371,32 @@ async def test_a_part_of_the_stream_that_nobody_takes_does_not_save_it(
     last = [part async for part in parts][-1]
     assert last["data"].status == "killed"
     assert [each.kind for each in await il.akill_events(kill.id)] == ["thrown", "stopped"]
+
+
+@pytest.mark.parametrize("by", ["kill", "time"])
+async def test_what_was_answered_is_not_paid_for_again(
+    il: Interlock, log: Path, database_url: str, by: str
+) -> None:
+    """A node is stopped in its second call; when it runs again its first one is answered from the record."""
+    script = [Says(text="first"), Late(), Says(text="second")]
+    with OpenAIServer(*script) as server:
+        settings = Settings(model=MODEL, base_url=server.base_url)
+        async with interlock.aopen(database_url, config=CONFIG, settings=settings) as own:
+            await own.asubmit("asks", {"log": str(log), "how": "twice"}, thread_id="t")
+            if by == "time":
+                await own.aset_budget("thread", "t", Limits(seconds=1.0))
+            running = asyncio.ensure_future(own.aresume("t"))
+            await until(lambda: len(server.requests) == 2)
+            if by == "kill":
+                kill = await own.akill("thread", "t", reason="why")
+                assert (await running).status == "killed"
+                await own.alift_kill(kill.id)
+            else:
+                with pytest.raises(BudgetSpent):
+                    await running
+                await own.aset_budget("thread", "t", Limits(seconds=60))
+
+            again = await own.aresume("t")
+
+    assert again.output["said"] == ["first", "second", "beside", "end"]
+    assert len(server.requests) == 3

@@ -7,7 +7,6 @@ import operator
 from pathlib import Path
 from typing import Annotated, Any
 
-from langchain_core.messages import BaseMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
@@ -63,16 +62,20 @@ async def ask(state: State, runtime: Runtime[Context]) -> State:
             return {"said": [str(interrupt("May I?"))]}
         case "act":
             return {"said": [await act(runtime, send, path=state["log"])]}
-        case "stream":
-            parts = [part.text async for part in _model(runtime).astream("Hello?")]
-            return {"said": ["".join(parts)]}
         case "thread":
             return {"said": [await asyncio.to_thread(_asked_twice, state, runtime)]}
         case "hold":
             return {"said": [_asked_twice(state, runtime)]}
-        case _:
-            answer: BaseMessage = await _model(runtime).ainvoke("Hello?")
-            return {"said": [answer.text]}
+        case how:
+            return {"said": await _asked(how or "", _model(runtime))}
+
+
+async def _asked(how: str, model: Any) -> list[str]:  # LangChain's chat models
+    """Ask asynchronously: as a stream, once, or twice."""
+    if how == "stream":
+        return ["".join([part.text async for part in model.astream("Hello?")])]
+    asked = ["Hello?", "And now?"] if how == "twice" else ["Hello?"]
+    return [(await model.ainvoke(each)).text for each in asked]
 
 
 def _asked_twice(state: State, runtime: Runtime[Context]) -> str:
