@@ -21,7 +21,7 @@ from interlock.core.kills import KillScope
 from interlock.errors import BudgetSpent, Killed, NotFound, UsageError
 from interlock.postgres.kill_watch import NAME, POLL_SECONDS
 from interlock.settings import Settings
-from tests.openai_server import OpenAIServer, Request, Says, Wire
+from tests.openai_server import Answer, OpenAIServer, Request, Says, Wire
 
 CONFIG = Path(__file__).parents[1] / "sample" / "killed" / "langgraph.json"
 MODEL = "openai:gpt-5-nano"
@@ -378,7 +378,7 @@ async def test_what_was_answered_is_not_paid_for_again(
     il: Interlock, log: Path, database_url: str, by: str
 ) -> None:
     """A node is stopped in its second call; when it runs again its first one is answered from the record."""
-    script = [Says(text="first"), Late(), Says(text="second")]
+    script: list[Answer] = [Says(text="first"), Late(), Says(text="second")]
     with OpenAIServer(*script) as server:
         settings = Settings(model=MODEL, base_url=server.base_url)
         async with interlock.aopen(database_url, config=CONFIG, settings=settings) as own:
