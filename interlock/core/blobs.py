@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import fields, is_dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -172,14 +172,20 @@ def _inside(value: Any) -> Iterator[Any]:  # anything that can be stored
     if isinstance(value, Mapping):
         yield from value.keys()
         yield from value.values()
-    elif isinstance(value, list | tuple | set | frozenset):
+    elif isinstance(value, list | tuple | set | frozenset | deque):
         yield from value
-    elif isinstance(value, BaseModel):
-        yield from (value.__dict__, value.model_extra)
-    elif is_dataclass(value) and not isinstance(value, type):
-        yield from (getattr(value, each.name, None) for each in fields(value))
-    elif hasattr(value, "__dict__") and not isinstance(value, type):
-        yield vars(value)
+    elif not isinstance(value, type):
+        yield from _fields(value)
+
+
+def _fields(value: Any) -> Iterator[Any]:  # an object, and what it holds
+    yield getattr(value, "__dict__", None)
+    if isinstance(value, BaseModel):
+        yield value.model_extra
+    for each in type(value).__mro__:
+        slots = getattr(each, "__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            yield getattr(value, name, None)
 
 
 async def _parts(source: Source) -> AsyncIterator[bytes]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 import psycopg
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.types import Interrupt, Overwrite, Send
 from pydantic import BaseModel
 
 from interlock.core.blobs import Blobs, MemoryBlobs, named_in, named_in_bytes, read
@@ -184,9 +187,16 @@ class Note(BaseModel):
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    """A value with slots in a state."""
+
+    text: str
+
+
 def test_names_are_found_wherever_they_stand() -> None:
     """In texts, keys, messages, models, and in what the serializer makes of them; in circles too."""
-    digests = [f"{n:064x}" for n in range(8)]
+    digests = [f"{n:064x}" for n in range(12)]
     name = [f"see blob:sha256:{each}." for each in digests]
     circle: list[object] = [name[5]]
     circle.append(circle)
@@ -197,9 +207,14 @@ def test_names_are_found_wherever_they_stand() -> None:
         "model": Note(text=name[4]),
         "tool": ToolMessage("", tool_call_id="1", artifact={"ref": name[6]}),
         "bytes": name[7].encode(),
+        "sent": deque([Send("node", {"ref": name[8]})]),
+        "set": Overwrite([name[9]]),
+        "slotted": Slotted(name[10]),
+        "asked": Interrupt(value={"ref": name[11]}, id="i"),
     }
     packed = JsonPlusSerializer().dumps_typed(value)[1]
 
+    assert named_in(1.5) == named_in(None) == named_in(Note) == set()
     assert named_in([value, circle]) == set(digests)
     assert named_in_bytes(packed) == set(digests) - {digests[5]}
     assert named_in(f"blob:sha256:{ABC}0 blob:sha256:{ABC[:-1]}") == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +16,9 @@ import interlock
 from interlock import Interlock, Resume
 from interlock.core.blobs import BlobRef, read
 from interlock.errors import NotFound
-from interlock.postgres.blobs import PostgresBlobs, note
+from interlock.postgres.blobs import SQL, PostgresBlobs, note
 from interlock.postgres.collecting import Collector
-from interlock.postgres.pool import open_pool
+from interlock.postgres.pool import fetch, open_pool
 from interlock.settings import load
 
 SAMPLE = Path(__file__).parents[1] / "sample/volumes/langgraph.json"
@@ -107,6 +108,18 @@ async def test_what_waits_as_an_input_is_kept(il: Interlock) -> None:
     done = await il.acollect_blobs(older_than=NOW)
 
     assert (waiting.blobs, done.blobs) == (0, 0)
+    assert await there(il, ref) == [True]
+
+
+async def test_what_a_node_brought_from_elsewhere_is_kept(il: Interlock, tmp_path: Path) -> None:
+    """A reference that a node read somewhere is named from the moment its step is saved."""
+    ref = await il.blobs.put(b"from elsewhere")
+    (tmp_path / "ref").write_text(json.dumps(ref))
+    run = await il.ainvoke("pictures", {"names": [f"@{tmp_path / 'ref'}"]})
+    done = await il.acollect_blobs(older_than=NOW)
+
+    assert run.output["shown"] == ref
+    assert done.blobs == 0
     assert await there(il, ref) == [True]
 
 
@@ -222,7 +235,7 @@ async def test_nothing_is_lost_beside_writers(il: Interlock) -> None:
         names = [f"{(number + n) % 5}" for n in range(6)]
         run = await il.ainvoke("pictures", {"names": names})
         for each in range(6):
-            names = [f"{(number * each + n) % 5}" for n in range(3)]
+            names = [f"own {number} {each}", *(f"{(number * each + n) % 5}" for n in range(3))]
             run = await il.ainvoke("pictures", {"names": names}, thread_id=run.thread_id)
         return run.thread_id
 
@@ -230,12 +243,13 @@ async def test_nothing_is_lost_beside_writers(il: Interlock) -> None:
     threads = await asyncio.gather(*(draw(number) for number in range(4)))
     stop.set()
     gone = sum(await asyncio.gather(*collecting))
+    refs = {thread: await shown(il, thread) for thread in threads}
+    found = [await there(il, *each) for each in refs.values()]
+    await il.aprune(keep=1, older_than=NOW)
+    gone += (await il.acollect_blobs(older_than=NOW)).blobs
 
-    assert gone > 0
-    for thread in threads:
-        refs = await shown(il, thread)
-        assert refs
-        assert await there(il, *refs) == [True] * len(refs)
+    assert all(all(each) and each for each in found)
+    assert gone >= 24  # what only one step of one thread had shown
 
 
 async def test_a_name_that_is_noted_while_a_collection_looks_holds_the_blob(
@@ -259,3 +273,17 @@ async def test_a_name_that_is_noted_while_a_collection_looks_holds_the_blob(
         assert await read(blobs, refs[0]) == b"a"
         with pytest.raises(NotFound):
             await read(blobs, refs[1])
+
+
+async def test_a_name_that_was_noted_before_the_second_look_holds_the_blob(
+    database_url: str,
+) -> None:
+    """Between the look for blobs without names and the deletion somebody may note one."""
+    async with open_pool(database_url) as pool:
+        ref = await PostgresBlobs(pool).put(b"a")
+        digests = [ref["blob"][12:]]
+        async with pool.connection() as connection:
+            await note(connection, "t", digests)
+            gone = await fetch(connection, SQL["collect_blobs"], {"digests": digests})
+
+    assert gone == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Literal
 
 from langgraph.graph import START, StateGraph
@@ -37,8 +39,10 @@ async def drawn(name: str) -> AsyncIterator[bytes]:
 
 
 async def draw(state: Pictures, runtime: Runtime[Context]) -> Pictures:
-    """Draw the next picture."""
+    """Draw the next picture, or bring one that a file names."""
     name, *others = state["names"]
+    if name.startswith("@"):
+        return {"names": others, "shown": json.loads(Path(name[1:]).read_text())}
     shown = await around_of(runtime).ports.blobs.put(drawn(name))
     return {"names": others, "shown": shown}
 
