@@ -26,9 +26,10 @@ from interlock.fitting import (
     noting_blocked,
     question_problems,
     state_problems,
+    tasks_gone,
 )
 from interlock.postgres.checking import CheckStore, Head
-from interlock.postgres.checkpoints import bare_reader_for
+from interlock.postgres.checkpoints import bare_reader_for, reader_for
 from interlock.postgres.encryption import KeyRing
 from interlock.postgres.pool import Pool, translated
 from interlock.postgres.runs import StoredRun
@@ -173,13 +174,17 @@ class Checks:
                 found = await self._tuple(graph, stored.run.thread_id, head)
                 ours, _ = schemas.up_to_date(found)
             except NoWay as error:
-                problems.append(Problem(kind="version", text=_clause(error), hint=error.hint))
+                newly = Problem(kind="version", text=_clause(error), hint=error.hint)
+                problems += [newly] if newly not in problems else []
                 continue
             except (InterlockError, ValueError) as error:
                 problems.append(_unreadable(error))
                 continue
+            here = [*nodes_gone(holder, ours), *state_problems(holder, ours)]
+            if ours.pending_writes and not here:
+                here += tasks_gone(ours, await self._tasks(graph, stored.run.thread_id, head))
             values.append([ours.checkpoint["channel_values"], ours.pending_writes])
-            problems += _inside(head, [*nodes_gone(holder, ours), *state_problems(holder, ours)])
+            problems += _inside(head, here)
         return values
 
     async def _tuple(self, graph: Graph, thread_id: str, head: Head) -> CheckpointTuple:
@@ -192,6 +197,14 @@ class Checks:
         if found is None:
             raise ValueError(f"the checkpoint {head.checkpoint_id} was deleted meanwhile")
         return found
+
+    async def _tasks(self, graph: Graph, thread_id: str, head: Head) -> set[str]:
+        """Return the ids of the tasks that the graph would run."""
+        place = {"checkpoint_ns": head.namespace, "checkpoint_id": head.checkpoint_id}
+        current = graph.copy({"checkpointer": reader_for(graph, self._pool, self._ring)})
+        with translated():
+            snapshot = await current.aget_state({"configurable": {"thread_id": thread_id, **place}})
+        return {task.id for task in snapshot.tasks}
 
     async def _blob_problems(self, values: list[Any]) -> list[Problem]:
         missing = await self._store.missing_blobs(named_in(values))
@@ -214,7 +227,8 @@ def _prompt_problems(stored: StoredRun) -> list[Problem]:
 
 
 def _input_problems(graph: Graph, stored: StoredRun) -> list[Problem]:
-    if stored.schema_version == version_of(declaration_of(graph)) or stored.packed[0] == "null":
+    same = stored.schema_version == version_of(declaration_of(graph))
+    if same or stored.run.attempts or stored.packed[0] == "null":
         return []
     saver: Any = graph.checkpointer
     try:

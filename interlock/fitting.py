@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from langgraph._internal._constants import (
+    ERROR_SOURCE_NODE,
+    INTERRUPT,
+    NULL_TASK_ID,
+)  # not public by name; versions are pinned and a test holds them
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
 from langgraph.types import Send
@@ -22,7 +27,7 @@ from pydantic import (
 from interlock.application import Graph
 from interlock.core import actions, gate
 from interlock.core.bounded import declaration_of
-from interlock.core.renaming import BRANCH, JOIN
+from interlock.core.renaming import BRANCH, JOIN, arrived
 from interlock.core.versions import INTERNAL, misfits
 from interlock.errors import ActionRefused
 from interlock.inputs import takes_our_context
@@ -60,12 +65,33 @@ def nodes_gone(graph: Graph, found: CheckpointTuple) -> Iterator[Problem]:
             hint="Deploy the code that has it, or declare its present name in `Declaration.renamed_nodes`.",
         )
     for channel in sorted(each for each in values if each.startswith(JOIN)):
-        if channel not in graph.channels:
+        if channel not in graph.channels and arrived(values[channel]):
             yield Problem(
                 kind="node",
                 text=f"it is on its way over an edge that the graph no longer has: {channel.removeprefix(JOIN)}",
                 hint="Deploy the code that has it, or fork the thread from an earlier step.",
             )
+
+
+def tasks_gone(found: CheckpointTuple, tasks: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem when what a task asked or wrote belongs to none of the tasks that the graph would run now.
+
+    LangGraph derives a task's id from its node's name and its edges from several nodes.
+    """
+    writes = found.pending_writes or []
+    if any(channel == ERROR_SOURCE_NODE for _, channel, _ in writes):
+        return  # an error handler's task, which is not planned but called
+    gone = {
+        task: channel for task, channel, _ in writes if task not in tasks and task != NULL_TASK_ID
+    }
+    if gone:
+        asked = INTERRUPT in gone.values()
+        yield Problem(
+            kind="node",
+            text="the node that it is in is reached over other edges by now, so that "
+            + ("its question would be lost" if asked else "it would run again"),
+            hint="Deploy the code that it was begun with, or fork the thread from an earlier step.",
+        )
 
 
 def state_problems(graph: Graph, found: CheckpointTuple) -> Iterator[Problem]:

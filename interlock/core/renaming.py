@@ -7,7 +7,6 @@ what is stored; the graph has it under its old name too, where only old threads 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph
@@ -39,18 +38,19 @@ def renamed_in(graph: Graph) -> dict[str, str]:
 
 
 def joined_anew(stored: Stored, graph: Graph) -> Stored:
-    """Return what is stored with the joins that still wait for nodes under the present names of those."""
+    """Return what is stored with its joins under the present names of the nodes that they wait for.
+
+    A join that is complete and leads to a renamed node stays: the node is there under its old name, and waits for it.
+    """
     renamed = renamed_in(graph)
     if not renamed:
         return stored
     checkpoint = stored.checkpoint
+    values, versions = dict(checkpoint["channel_values"]), dict(checkpoint["channel_versions"])
     moved = {
-        channel: _present_join(channel, renamed)
-        for channel, arrived in checkpoint["channel_values"].items()
-        if channel.startswith(JOIN) and _arrived(arrived) != set(_parts(channel)[0])
+        each: _present_join(each, renamed) for each in values if _is_open_join(each, values, graph)
     }
     moved = {old: new for old, new in moved.items() if new != old and new in graph.channels}
-    values, versions = dict(checkpoint["channel_values"]), dict(checkpoint["channel_versions"])
     for old, new in moved.items():
         values[new] = _with_present(values.pop(old), renamed)
         versions[new] = f"{versions.pop(old)}-renamed"
@@ -89,14 +89,18 @@ def _add_old_names(graph: Graph) -> None:
 
 
 def _old_joins(graph: Graph, renamed: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Return each join with a name that it had."""
-    names = {new: [new, *(old for old in renamed if renamed[old] == new)] for new in graph.nodes}
+    """Yield each join that leads to a renamed node, with the name that it had when all nodes had their old ones."""
+    old = {new: old for old, new in reversed(list(renamed.items()))}
     for join in [each for each in graph.channels if each.startswith(JOIN)]:
         starts, end = _parts(join)
-        for *old_starts, old_end in product(*(names.get(each, [each]) for each in (*starts, end))):
-            old = f"{JOIN}{'+'.join(old_starts)}:{old_end}"
-            if old != join:
-                yield join, old
+        if end in old:
+            yield join, f"{JOIN}{'+'.join(old.get(each, each) for each in starts)}:{old[end]}"
+
+
+def _is_open_join(channel: str, values: Mapping[str, Any], graph: Graph) -> bool:
+    if not channel.startswith(JOIN):
+        return False
+    return channel not in graph.channels or arrived(values[channel]) != set(_parts(channel)[0])
 
 
 def _parts(join: str) -> tuple[list[str], str]:
@@ -104,14 +108,13 @@ def _parts(join: str) -> tuple[list[str], str]:
     return starts.split("+"), end
 
 
-def _arrived(
-    value: Any,
-) -> set[str]:  # of a join's channel; of one that is deferred, with whether the rest is done
+def arrived(value: Any) -> set[str]:  # of a join's channel, also of one that is deferred
+    """Return the nodes that a join has seen."""
     return set(value[0] if isinstance(value, tuple) else value)
 
 
 def _with_present(value: Any, renamed: Mapping[str, str]) -> Any:  # as above
-    names = {renamed.get(name, name) for name in _arrived(value)}
+    names = {renamed.get(name, name) for name in arrived(value)}
     return (names, *value[1:]) if isinstance(value, tuple) else names
 
 

@@ -71,21 +71,19 @@ def migrated(
 
 
 def migrated_update(
-    values: Values, update: tuple[str, Any], declaration: Declaration | None, stored: int
+    values: Values, update: Values, declaration: Declaration | None, stored: int
 ) -> dict[str, Any]:
-    """Return what a node's update of one key is for the code's version: of other keys, perhaps, or of none.
+    """Return what a node's update of some keys is for the code's version: of other keys, perhaps, or of none.
 
     Migrations are of whole states. So the update is put into the state, and what the migration makes of it is what
     differs then; raises `NoWay`.
     """
-    key, value = update
-    bare, wrap = _unwrapped(value)
-    after = migrated({**values, key: bare}, declaration, stored)
+    after = migrated({**values, **update}, declaration, stored)
     before = migrated(values, declaration, stored) if values else {}
     return {
-        name: wrap(each)
+        name: each
         for name, each in after.items()
-        if name == key or name not in before or not _same(each, before[name])
+        if name in update or name not in before or not _same(each, before[name])
     }
 
 
@@ -177,39 +175,50 @@ def _migrated_writes(
     writes: Sequence[Write], values: Values, declaration: Declaration | None, version: int
 ) -> Iterator[Write]:
     marked: dict[str, int] = {}  # task -> of which version its writes are from here on
-    for task, channel, value in writes:
-        if channel == MARK:
-            marked[task] = value
+    for task, group in _groups(writes):
+        if MARK in group:
+            marked[task] = group[MARK]
         else:
             its = marked.get(task, version)
-            yield from (
-                (task, *each)
-                for each in _written(channel, value, values, declaration, version, its)
-            )
+            found = _written(group, values, declaration, version, its)
+            yield from ((task, channel, value) for channel, value in found.items())
+
+
+def _groups(writes: Sequence[Write]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what tasks wrote, each together as far as it is one update of a state."""
+    group: tuple[str, dict[str, Any]] = ("", {})
+    for task, channel, value in writes:
+        alone = not _is_plain(channel, value) or not all(
+            _is_plain(*each) for each in group[1].items()
+        )
+        if alone or task != group[0] or channel in group[1]:
+            if group[1]:
+                yield group
+            group = (task, {})
+        group[1][channel] = value
+    if group[1]:
+        yield group
 
 
 def _written(
-    channel: str,
-    value: Any,
-    values: Values,
-    declaration: Declaration | None,
-    version: int,
-    its: int,
-) -> list[tuple[str, Any]]:
-    """Return what a write of its own version, at a checkpoint of another, is for the code."""
+    group: Values, values: Values, declaration: Declaration | None, version: int, its: int
+) -> Values:
+    """Return what writes of their own version, at a checkpoint of another, are for the code."""
+    [(channel, value), *_] = group.items()
     if channel == START and isinstance(value, Mapping):
-        return [(channel, migrated(value, declaration, its))]
+        return {channel: migrated(value, declaration, its)}
     if its == version_of(declaration) or not _is_state(channel):
-        return [(channel, value)]
+        return group
     around = migrated(values, declaration, version, until=its) if values else {}
-    return list(migrated_update(around, (channel, value), declaration, its).items())
-
-
-def _unwrapped(value: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return what is in LangGraph's word for a value that goes past the reducer, and what puts it back there."""
     if isinstance(value, Overwrite):
-        return value.value, Overwrite
-    return value, lambda each: each
+        update = migrated_update(around, {channel: value.value}, declaration, its)
+        return {key: Overwrite(each) for key, each in update.items()}
+    return migrated_update(around, group, declaration, its)
+
+
+def _is_plain(channel: str, value: Any) -> bool:
+    """Say whether a write is of a state's key, and not past its reducer."""
+    return _is_state(channel) and not isinstance(value, Overwrite)
 
 
 def _same(one: Any, other: Any) -> bool:
