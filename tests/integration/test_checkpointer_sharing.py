@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -18,6 +18,11 @@ from psycopg.rows import dict_row
 
 from interlock.errors import KeyMissing
 from interlock.postgres import Checkpointer
+from interlock.postgres.checkpointer import collecting
+from interlock.postgres.checkpointer import format as form
+from interlock.postgres.checkpointer.arrays import prepare
+from interlock.postgres.checkpointer.collecting import SQL
+from interlock.postgres.checkpointer.rows import Blob, Rows, merged
 from interlock.postgres.encryption import KeyRing
 from tests.ciphers import Reversing
 from tests.savers import Story, count, dangling, place
@@ -337,3 +342,71 @@ async def test_a_missing_key_is_said_and_a_new_key_reads_the_old(database_url: s
         await Story(saver, "u").put(items=items)
     async with opened(b"n" * 32) as saver:
         assert await Story(saver, "v").put(items=items)
+
+
+async def test_content_is_not_deleted_under_a_writer_that_has_not_committed(
+    database_url: str,
+) -> None:
+    """Content without a reference is about to be collected when someone refers to it: the collector waits and sees."""
+    name = b"n" * 20
+    rows = Rows("t", leans=True, content={name: (form.VALUE, b"null\0")})
+    async with _connected(database_url) as writer, _connected(database_url) as collector:
+        await collector.execute("insert into checkpoint_content values (%s, 0, '')", (name,))
+        async with writer.transaction():
+            await writer.execute(SQL["flush"], merged([rows], 0))
+            collecting_it = asyncio.create_task(collecting.delete_content(collector, [name]))
+            await _waits_or_ends(writer, collecting_it)
+        assert await collecting_it == 0
+
+    assert dangling(database_url) == 0
+    assert count(database_url, CONTENT) == 1
+
+
+async def test_references_are_not_deleted_under_a_writer_that_has_not_committed(
+    saver: Checkpointer, database_url: str
+) -> None:
+    """Someone goes back to an old list while the thread is collected: the collector waits, and finds it in use."""
+    story = Story(saver, "t")
+    items = [message(number) for number in range(30)]
+    await story.put(items=items)
+    [(kind, body)] = _values(database_url)
+    await story.put(items=[])
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("delete from checkpoint_blobs where type = 'segments'")
+    again = Rows("t", leans=True, blobs=[Blob("t", "", "items", "9", kind, body)])
+    async with _connected(database_url) as writer, _connected(database_url) as collector:
+        async with writer.transaction():
+            await writer.execute(SQL["flush"], merged([again], 0))
+            collecting_it = asyncio.create_task(collecting.collect(collector, "t"))
+            await _waits_or_ends(writer, collecting_it)
+        await collecting_it
+
+    assert dangling(database_url) == 0
+    assert count(database_url, CONTENT) >= 30
+
+
+def _values(url: str) -> list[tuple[str, bytes]]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("select type, blob from checkpoint_blobs").fetchall()
+    return [(row[0], row[1]) for row in rows]
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[collecting.Connection]:
+    async with await psycopg.AsyncConnection.connect(
+        url, autocommit=True, row_factory=dict_row
+    ) as connection:
+        prepare(connection)
+        yield connection
+
+
+async def _waits_or_ends(connection: collecting.Connection, task: asyncio.Task[Any]) -> None:
+    """Return when a task has ended, or waits for a lock in the database."""
+    waiting = "select 1 from pg_locks where locktype = 'advisory' and not granted"
+    async with asyncio.timeout(10):
+        while not task.done() and not await _any(connection, waiting):  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def _any(connection: collecting.Connection, statement: str) -> bool:  # SQL
+    return await (await connection.execute(statement.encode())).fetchone() is not None
