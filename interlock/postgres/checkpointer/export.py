@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
@@ -19,26 +20,33 @@ async def export(
     connection: AsyncConnection[DictRow], thread_id: str, seal: Seal, reader: Callable[[], Reader]
 ) -> int:
     """Store each value of a thread as a whole in its own row; return how many that were."""
-    blobs = await _rewritten(connection, "blob", thread_id, seal, reader)
-    return blobs + await _rewritten(connection, "write", thread_id, seal, reader)
+    work = _Work(connection, thread_id, seal, reader)
+    blobs = await work.rewrite("referring_blobs", "replace_blob")
+    return blobs + await work.rewrite("referring_writes", "replace_write")
 
 
-async def _rewritten(
-    connection: AsyncConnection[DictRow],
-    kind: str,
-    thread_id: str,
-    seal: Seal,
-    reader: Callable[[], Reader],
-) -> int:
-    done = 0
-    values = {"holder": thread_id, "limit": BATCH}
-    while rows := await fetched(connection, f"referring_{kind}s", values):
-        reading = reader()
+@dataclass(frozen=True, slots=True)
+class _Work:
+    connection: AsyncConnection[DictRow]
+    thread_id: str
+    seal: Seal
+    reader: Callable[[], Reader]
+
+    async def rewrite(self, find: str, replace: str) -> int:
+        """Rewrite what a statement finds with another one, until it finds no more."""
+        done = 0
+        values = {"holder": self.thread_id, "limit": BATCH}
+        while rows := await fetched(self.connection, find, values):
+            await self._rewrite(rows, replace)
+            done += len(rows)
+        return done
+
+    async def _rewrite(self, rows: Sequence[DictRow], replace: str) -> None:
+        reading = self.reader()
         await reading.fetch((row["type"], row["blob"]) for row in rows)
-        async with connection.transaction():
+        async with self.connection.transaction():
             for row in rows:
-                stored, body = seal.serde.dumps_typed(reading.value(row["type"], row["blob"]))
-                whole = {**row, "holder": thread_id, "type": stored, "blob": body}
-                await run(connection, f"replace_{kind}", whole)
-        done += len(rows)
-    return done
+                value = reading.value(row["type"], row["blob"])
+                kind, body = self.seal.serde.dumps_typed(value)
+                whole = {**row, "holder": self.thread_id, "type": kind, "blob": body}
+                await run(self.connection, replace, whole)

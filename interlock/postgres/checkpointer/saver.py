@@ -260,7 +260,7 @@ class Checkpointer(Upkeep, SynchronousFace):
     ) -> tuple[list[DictRow], Reader]:
         """Return rows of checkpoints, and what restores their values."""
         where, values = self._search_where(config, metadata, before)
-        statement = f"{SQL['tuples']} {where} order by checkpoint_id desc"
+        statement = " ".join((SQL["tuples"], where, "order by checkpoint_id desc"))
         if limit is not None:
             statement, values = f"{statement} limit %s", [*values, int(limit)]
         seal = Seal.of(self.serde)
