@@ -60,7 +60,8 @@ class PostgresBudgets:
         values = _limited(scopes) | {"key": key, "wanted": amounts.values(), "at_once": at_once}
         values |= {"owner": await self._name()}
         row = (await self._fetch("reserve", values))[0]
-        if row["verdict"] == "refused" and await self.sweep():
+        if row["verdict"] == "refused":
+            await self.sweep()  # asked again in any case: another branch may have swept meanwhile
             row = (await self._fetch("reserve", values))[0]
         if row["verdict"] == "refused":
             raise _refusal(row, scopes, amounts)

@@ -15,6 +15,7 @@ from interlock.core.allowance import landing_here
 from interlock.core.bounded import Declaration, bounded
 from interlock.core.budget import Limits
 from interlock.core.context import Context, context_of
+from interlock.errors import BudgetSpent
 
 
 class Work(TypedDict, total=False):
@@ -62,6 +63,14 @@ async def report(state: Work, runtime: Runtime[Context]) -> dict[str, Any]:
     return {"said": [f"report: {await say(runtime, 'report')}"]}
 
 
+async def attempt(state: Work, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Call the model once, and say whether that was refused."""
+    try:
+        return {"said": [await say(runtime, str(state["number"]))]}
+    except BudgetSpent:
+        return {"said": ["refused"]}
+
+
 async def land(state: Work, runtime: Runtime[Context]) -> dict[str, Any]:
     """Deliver what there is, with one call out of the share that was kept."""
     why = landing_here()
@@ -102,8 +111,17 @@ def build_bare(node: Any, name: str) -> StateGraph[Work, Context, Work, Work]:  
     return builder
 
 
+def build_wide() -> StateGraph[Work, Context, Work, Work]:
+    """Return branches side by side that try to call the model, and go on where they may not."""
+    builder: StateGraph[Work, Context, Work, Work] = StateGraph(Work, Context)
+    builder.add_node("member", attempt)
+    builder.add_conditional_edges(START, members, ["member"])
+    return builder
+
+
 team = bounded(
     build_team(), Declaration(steps=20, limits=Limits(landing=0.25), land="land"), name="team"
 )
 bare = build_bare(speak, "speak").compile(name="bare")
+wide = build_wide().compile(name="wide")
 asking = bounded(build_bare(ask, "ask"), Declaration(steps=20), name="asking")
