@@ -67,10 +67,14 @@ class Plan:
     edits: int
     rounds: int
     history: int
+    histories: int
 
 
-FULL = Plan(marks=(100, 500, 1000, 2000), sizes=(1, 10), edits=50, rounds=5, history=1000)
-QUICK = Plan(marks=(50, 100, 200), sizes=(1,), edits=10, rounds=3, history=200)
+# A history with a `DeltaChannel` is LangGraph's work, and takes it most of a minute for 1,000 steps.
+FULL = Plan(
+    marks=(100, 500, 1000, 2000), sizes=(1, 10), edits=50, rounds=5, history=1000, histories=2
+)
+QUICK = Plan(marks=(50, 100, 200), sizes=(1,), edits=40, rounds=3, history=200, histories=2)
 
 Found = tuple[list[Goal], list[Row]]
 Threads = Mapping[str, Thread]
@@ -127,7 +131,7 @@ async def _list(server: str, plan: Plan, kind: str, size: int) -> Found:
             for saver in SAVERS:
                 figures = _figures(saver, stored[mark], steps, read)
                 found[1].append({"name": f"{kind}, {size} kB, {mark} steps, {saver}", **figures})
-            if kind in WHOLE and size == 1:
+            if kind in WHOLE and size == 1 and mark >= plan.history:
                 found[0].extend(_reading_goals(f"{kind}, {mark} steps", read))
     if kind in WHOLE and size == 1:
         found[0].extend(_growth_goals(kind, plan.marks, stored))
@@ -156,8 +160,8 @@ async def _read(threads: Threads, plan: Plan, mark: int) -> Read:
     """Read what is to be read at a mark; the savers take turns."""
     read = {"resume": await _in_turn(threads, plan.rounds, Thread.resume)}
     if mark == plan.history:
-        read["history"] = await _in_turn(threads, plan.rounds, Thread.history)
-        read["saver's history"] = await _in_turn(threads, plan.rounds, Thread.saver_history)
+        read["history"] = await _in_turn(threads, plan.histories, Thread.history)
+        read["saver's history"] = await _in_turn(threads, plan.histories, Thread.saver_history)
     if mark == plan.marks[-1]:  # a fork is the newest checkpoint: nothing goes on behind it
         read["fork"] = await _in_turn(threads, plan.rounds, lambda thread: thread.fork(EARLY))
     return read
