@@ -17,6 +17,7 @@ from langgraph.pregel._checkpoint import _delta_channels_to_replay, achannels_fr
 from interlock.application import Graph
 from interlock.core.bounded import declaration_of
 from interlock.core.retention import Keep, Key, Plan, Seam, Stand, plan
+from interlock.core.versions import version_of
 from interlock.past import subgraph
 from interlock.postgres.checkpointer.collecting import collect
 from interlock.postgres.pool import Pool, connected, translated
@@ -98,8 +99,19 @@ class Pruner:
         folded = await still.folded_before()
         look = Look(tasks=tasks, folded=folded)
         pins = await still.pins(calls=self._calls) | self._milestones(stands, look)
-        hidden = {each for each in await still.deltas() if self._holder(each) is None}
-        return replace(look, plan=plan(stands, pins, self._keep, whole=hidden.__contains__))
+        deltas = {each: self._version(each) for each in await still.deltas()}
+        found = plan(
+            stands,
+            pins,
+            self._keep,
+            whole=lambda stand: deltas.get(stand.namespace, stand.schema) != stand.schema,
+        )
+        return replace(look, plan=found)
+
+    def _version(self, namespace: str) -> int:
+        """Return the version of the values that the code in a namespace knows; 0 where the code is not seen."""
+        holder = self._holder(namespace)
+        return version_of(declaration_of(holder)) if holder is not None else 0
 
     def _milestones(self, stands: Sequence[Stand], look: Look) -> dict[Key, str]:
         """Return the checkpoints that hold what a milestone brought."""

@@ -11,10 +11,15 @@ from datetime import UTC, datetime, timedelta
 from interlock.application import Graph
 from interlock.core.blobs import Blobs
 from interlock.core.context import Ports
+from interlock.core.renaming import with_old_names
 from interlock.core.retention import Keep
 from interlock.core.sync import run_sync
 from interlock.errors import NotFound, ThreadBusy, UsageError
+from interlock.postgres.checkpointer import Core
+from interlock.postgres.checkpoints import Saver, strict_serializer
 from interlock.postgres.collecting import Collected, Collector
+from interlock.postgres.encryption import KeyRing
+from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import Pool
 from interlock.postgres.retention import RetentionStore
 from interlock.postgres.runs import RunStore
@@ -108,10 +113,14 @@ class Storage(ABC):
 
     store: RunStore
     _pool: Pool
+    _locks: ThreadLocks
     _ports: Ports
+    _ring: KeyRing | None
+    _core: Core
 
     @abstractmethod
-    def _durable(self, name: str) -> Graph: ...
+    def graph(self, name: str) -> Graph:
+        """Return the application's compiled graph, without a checkpointer."""
 
     @property
     def blobs(self) -> Blobs:
@@ -195,9 +204,14 @@ class Storage(ABC):
     async def _reader_of(self, thread_id: str) -> Graph | None:
         """Return the graph of a thread; None where this application does not have it, or it cannot be imported."""
         try:
-            return self._durable((await self.store.thread(thread_id))["graph"])
+            graph = with_old_names(self.graph((await self.store.thread(thread_id))["graph"]))
         except (NotFound, UsageError):
             return None
+        serde = strict_serializer(graph, self._ring)
+        # Values as they are stored, of whatever version: what is written down again must stay of that version.
+        saver = Saver(self._pool, serde, self._locks.check, core=self._core)
+        bare: Graph = graph.copy({"checkpointer": saver})
+        return bare
 
 
 class StorageNow(Storage):

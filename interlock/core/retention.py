@@ -42,6 +42,7 @@ class Stand:
         parents: for each graph around it, by namespace: the checkpoint that its task started from.
         source: LangGraph's word for how it came about.
         version: of LangGraph's format.
+        schema: the version of the state's schema that its values are stored in.
         at: when it was made.
     """
 
@@ -51,6 +52,7 @@ class Stand:
     parents: Mapping[str, str] = field(default_factory=dict)
     source: str = "loop"
     version: int = _SENDS_IN_PARENT
+    schema: int = 1
     at: datetime | None = None
 
     @property
@@ -111,7 +113,7 @@ def plan(
     pins: Mapping[Key, str],
     keep: Keep,
     *,
-    whole: Callable[[str], bool] = lambda namespace: False,
+    whole: Callable[[Stand], bool] = lambda stand: False,
 ) -> Plan:
     """Decide what becomes of a thread's checkpoints.
 
@@ -119,13 +121,13 @@ def plan(
         stands: all of them.
         pins: those that must be kept, with the reason.
         keep: what else is kept.
-        whole: says of a namespace that nothing inside it may be folded.
+        whole: says of a checkpoint that it cannot be folded unless what it lies in is.
     """
     return _Planning(stands, keep, whole).plan(pins)
 
 
 class _Planning:
-    def __init__(self, stands: Iterable[Stand], keep: Keep, whole: Callable[[str], bool]) -> None:
+    def __init__(self, stands: Iterable[Stand], keep: Keep, whole: Callable[[Stand], bool]) -> None:
         self._stands = {each.key: each for each in sorted(stands, key=lambda each: each.key)}
         self._keep = keep
         self._whole = whole
@@ -173,7 +175,7 @@ class _Planning:
         for stand in alive[-max(self._keep.last, 1) :]:
             self._take(stand.key, "among the last")
         for stand in alive:
-            if self._whole(stand.namespace):
+            if self._whole(stand):
                 self._take(stand.key, "cannot be folded")
             elif self._keep.since and stand.at and stand.at >= self._keep.since:
                 self._take(stand.key, "young")
@@ -189,9 +191,8 @@ class _Planning:
                         by_step[before].key, "in mind at one that is kept", with_around=False
                     )
                     break
-        if self._whole(line[0].namespace):
-            for each in line:
-                self._take(each.key, "cannot be folded", with_around=False)
+        for each in filter(self._whole, line):
+            self._take(each.key, "cannot be folded", with_around=False)
 
     def _line_behind(self, key: Key) -> Iterable[Key]:
         """Return the checkpoints before one, the nearest first."""

@@ -247,6 +247,23 @@ async def test_threads_of_unknown_graphs_are_left_alone(il: Interlock, tmp_path:
     assert told == [(run.thread_id, "its graph is not in this application")]
 
 
+async def test_values_of_another_version_are_left_as_they_are(
+    il: Interlock, tmp_path: Path
+) -> None:
+    """What the present code would write down otherwise than it was stored is not folded."""
+    run = await written(il, tmp_path, until=30)
+    steps = await il.ahistory(run.thread_id)
+    with psycopg.connect(il.url, autocommit=True) as connection:
+        connection.execute(
+            "update checkpoints set metadata = metadata || jsonb_build_object('schema_version', 7)"
+            " where checkpoint_id = any(%s)",
+            ([each.checkpoint_id for each in steps[:10]],),
+        )
+    done = await il.aprune(run.thread_id, keep=1, older_than=NOW)
+
+    assert done.threads[0].kept == {"first": 1, "last": 1, "cannot be folded": 9}
+
+
 async def test_a_run_that_begins_meanwhile_waits(
     il: Interlock, tmp_path: Path, database_url: str
 ) -> None:

@@ -15,7 +15,8 @@ order by t.thread_id limit %(limit)s;
 -- stands: where the checkpoints of a thread stand
 select checkpoint_ns as namespace, checkpoint_id, coalesce(parent_checkpoint_id, '') as parent_id,
     coalesce(metadata -> 'parents', '{}') as parents, coalesce(metadata ->> 'source', '') as source,
-    coalesce((checkpoint ->> 'v')::int, 1) as version, (checkpoint ->> 'ts')::timestamptz as at
+    coalesce((checkpoint ->> 'v')::int, 1) as version,
+    coalesce((metadata ->> 'schema_version')::int, 1) as schema, (checkpoint ->> 'ts')::timestamptz as at
 from checkpoints where thread_id = %(thread_id)s;
 
 -- pins: checkpoints of a thread that something points to, with the reason
