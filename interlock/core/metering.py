@@ -138,8 +138,8 @@ class Meter:
             if call.held:
                 await budgets.release(call.key)
             return
-        told = told_tokens(response)
-        tokens = told or self._counted(call, response)
+        told = Tokens() if call.model.startswith(FREE) else told_tokens(response)
+        tokens = self._counted(call, response) if told is None else told
         await self._settled(call, tokens, budgets, estimated=told is None)
 
     async def fail(
