@@ -22,6 +22,7 @@ from interlock.execution import check_prompts
 from interlock.fitting import (
     Problem,
     class_problems,
+    clause,
     nodes_gone,
     noting_blocked,
     question_problems,
@@ -116,7 +117,7 @@ class Checking(ABC):
         try:
             self._ports.policy.current()
         except InterlockError as error:
-            text = f"the policy cannot be read: {_clause(error)}"
+            text = f"the policy cannot be read: {clause(error)}"
             return (Problem(kind="policy", text=text, hint=error.hint),)
         return ()
 
@@ -144,7 +145,7 @@ class Checks:
         try:
             graph = self._graph(stored.run.graph)
         except (NotFound, UsageError) as error:
-            text = f"its graph is not there: {_clause(error)}"
+            text = f"its graph is not there: {clause(error)}"
             return [Problem(kind="graph", text=text, hint=error.hint)]
         found = [*_prompt_problems(stored), *_input_problems(graph, stored)]
         with noting_blocked() as blocked:
@@ -174,7 +175,7 @@ class Checks:
                 found = await self._tuple(graph, stored.run.thread_id, head)
                 ours, _ = schemas.up_to_date(found)
             except NoWay as error:
-                newly = Problem(kind="version", text=_clause(error), hint=error.hint)
+                newly = Problem(kind="version", text=clause(error), hint=error.hint)
                 problems += [newly] if newly not in problems else []
                 continue
             except (InterlockError, ValueError) as error:
@@ -222,7 +223,7 @@ def _prompt_problems(stored: StoredRun) -> list[Problem]:
     try:
         check_prompts(stored)
     except ResumeRefused as error:
-        return [Problem(kind="prompt", text=_clause(error), hint=error.hint)]
+        return [Problem(kind="prompt", text=clause(error), hint=error.hint)]
     return []
 
 
@@ -234,7 +235,7 @@ def _input_problems(graph: Graph, stored: StoredRun) -> list[Problem]:
     try:
         migrated(stored.input(saver.serde), declaration_of(graph), stored.schema_version)
     except NoWay as error:
-        return [Problem(kind="version", text=f"of its input: {_clause(error)}", hint=error.hint)]
+        return [Problem(kind="version", text=f"of its input: {clause(error)}", hint=error.hint)]
     except (InterlockError, ValueError) as error:
         return [_unreadable(error)]
     return []
@@ -249,11 +250,7 @@ def _inside(head: Head, problems: list[Problem]) -> list[Problem]:
 
 def _unreadable(error: Exception) -> Problem:
     hint = error.hint if isinstance(error, InterlockError) else ""
-    return Problem(kind="unreadable", text=f"it cannot be read: {_clause(error)}", hint=hint)
-
-
-def _clause(error: Exception) -> str:
-    return str(error.args[0] if error.args else type(error).__name__).rstrip(".")
+    return Problem(kind="unreadable", text=f"it cannot be read: {clause(error)}", hint=hint)
 
 
 def _broken(stored: StoredRun, problems: tuple[Problem, ...]) -> Broken:

@@ -127,7 +127,7 @@ def question_problems(payload: Mapping[str, Any]) -> Iterator[Problem]:  # a que
     try:
         request = declared.request(declared.validate_arguments(arguments))
     except ActionRefused as error:
-        text = f"{question}, which no longer takes what was asked: {error.args[0]}"
+        text = f"{question}, which no longer takes what was asked: {clause(error)}"
         yield Problem(kind="action", text=text, hint=hint)
         return
     if asked.get("kind") == "approval" and request != asked.get("digest"):
@@ -154,6 +154,11 @@ def class_problems(blocked: Sequence[str]) -> Iterator[Problem]:
             text=f"it has a value of the class {name}, which none of the graph's schemas names any more",
             hint="Name the class in a schema of the graph, or deploy the code that does.",
         )
+
+
+def clause(error: Exception) -> str:
+    """Return what an error says, to be a part of a sentence."""
+    return str(error.args[0] if error.args else type(error).__name__).rstrip(".")
 
 
 def _note_blocked(event: SerdeEvent) -> None:
