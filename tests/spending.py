@@ -21,7 +21,8 @@ class Priced(BaseChatModel):
     Attributes:
         usage: tokens in and out of each call; None for a provider that does not count.
         max_tokens: the cap on its answers; None for none.
-        fails: raised instead of answers, one a call.
+        waits: whether its calls never end.
+        stops_at: the question that it never answers.
     """
 
     name_: str = "gpt-4o"
@@ -30,6 +31,7 @@ class Priced(BaseChatModel):
     max_tokens: int | None = 20
     details: dict[str, Any] | None = None
     waits: bool = False
+    stops_at: str = ""
     _fails: list[BaseException] = PrivateAttr(default_factory=list)
     _asked: list[str] = PrivateAttr(default_factory=list)
     _begun: asyncio.Event | None = PrivateAttr(default=None)
@@ -77,7 +79,7 @@ class Priced(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        if self.waits:
+        if self.waits or messages[-1].text == self.stops_at:
             self.begun.set()
             await asyncio.Event().wait()
         await asyncio.sleep(0)  # others begin meanwhile

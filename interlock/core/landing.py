@@ -7,7 +7,6 @@ again by a resume; only its handler is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +21,10 @@ from langgraph.pregel._write import (
 from interlock.core.allowance import KEY, Allowance, allowance_in
 from interlock.errors import BudgetSpent, UsageError
 
-# LangGraph's names; a test holds them.
-_SEND = "__pregel_send"
-_TASKS = "__pregel_tasks"
 _BRANCH = "branch:to:"
-_JOIN = "join:"
+"""How LangGraph names the channel that sends for a node; a test holds it."""
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's
-Writes = Sequence[tuple[str, Any]]
 
 
 def meter_nodes(compiled: Graph, land: str = "") -> Graph:
@@ -68,7 +63,7 @@ class _Task:
 
     @property
     def is_dropped(self) -> bool:
-        """Whether it was sent for beside the landing, by a branch that had ended when the graph was steered."""
+        """Whether it was sent for beside the landing, by a branch that was not refused."""
         landed = self.allowance.course.landed
         beside = landed is not None and self.step == landed.step + 1
         return bool(self.land) and beside and self.node != self.land
@@ -76,29 +71,15 @@ class _Task:
     def configured(self) -> RunnableConfig:
         """Return the configuration that the task runs with."""
         view = self.allowance.landing() if self.goes_down else self.allowance
-        own = {**self.config["configurable"], KEY: view}
-        if self.land:
-            own[_SEND] = self._sending(own[_SEND])
-        return {**self.config, "configurable": own}
-
-    def _sending(self, send: Callable[[Writes], None]) -> Callable[[Writes], None]:
-        """Send for no successors once the graph was steered in this superstep: the landing is the only one."""
-
-        def sent(writes: Writes) -> None:
-            send([each for each in writes if not (self._is_steered() and _is_onward(each[0]))])
-
-        return sent
-
-    def _is_steered(self) -> bool:
-        landed = self.allowance.course.landed
-        return landed is not None and landed.step == self.step
+        return {**self.config, "configurable": {**self.config["configurable"], KEY: view}}
 
     def may_land(self) -> bool:
         return bool(self.land) and not self.goes_down
 
     def ended(self) -> None:
-        """Send for the landing when the graph was steered while this task ran."""
-        if self.land and self._is_steered():
+        """Send for the landing when the graph was steered in this superstep, perhaps by an attempt that was lost."""
+        landed = self.allowance.course.landed
+        if self.land and landed is not None and landed.step == self.step:
             self.send_for_landing()
 
     def send_for_landing(self) -> None:
@@ -167,7 +148,3 @@ def around_of_task(config: RunnableConfig) -> str:
         each for each in namespace.split("|") if not each.isdigit()
     ]  # numbers of repeated calls
     return "|".join(names[:-1])
-
-
-def _is_onward(channel: str) -> bool:
-    return channel == _TASKS or channel.startswith((_BRANCH, _JOIN))

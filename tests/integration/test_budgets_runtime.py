@@ -85,7 +85,7 @@ async def test_limit_of_a_call_is_kept_exactly(il: Interlock, model: Priced) -> 
 
 
 async def test_raised_limit_and_resume_go_on(il: Interlock, model: Priced) -> None:
-    """The calls of the failed attempt are asked anew, because the failure may have been their doing."""
+    """What was answered before is not paid for again: the answers were not why it failed."""
     with pytest.raises(BudgetSpent):
         await il.ainvoke("bare", {"calls": 3}, thread_id="t", limits=Limits(model_calls=2))
     with pytest.raises(BudgetSpent):
@@ -93,8 +93,8 @@ async def test_raised_limit_and_resume_go_on(il: Interlock, model: Priced) -> No
     run = await il.aresume("t", limits=Limits(model_calls=5))
 
     assert run.status == "succeeded"
-    assert len(model.asked) == 5
-    assert (await il.abudget("run", "t")).spent.model_calls == 5
+    assert model.asked == ["0.0", "0.1", "0.2"]
+    assert (await il.abudget("run", "t")).spent.model_calls == 3
 
 
 @pytest.mark.parametrize(
@@ -252,6 +252,55 @@ async def test_landing_that_cannot_be_paid_fails_and_is_resumed(
 
     assert failed.status == "failed"
     assert run.output["said"] == ["plan", "partial (model_calls): said land"]
+
+
+async def stopped(il: Interlock, model: Priced, **given: Any) -> None:
+    """Run the team until one branch hangs in a call and another was refused, and stop it there."""
+    model.waits = True
+    work = asyncio.create_task(il.ainvoke("team", thread_id="t", **given))
+    await asyncio.wait_for(model.begun.wait(), 10)
+    async with asyncio.timeout(10):
+        while (await il.abudget("run", "t")).landed is None:  # noqa: ASYNC110  # nobody tells of it
+            await asyncio.sleep(0.01)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    model.waits = False
+
+
+async def test_run_that_was_stopped_beside_a_refused_branch_lands(
+    il: Interlock, model: Priced
+) -> None:
+    """The other branch runs again, out of what is left by now; then comes the landing."""
+    given = {"members": 2, "calls": 1}
+    await stopped(il, model, input=given, limits=Limits(model_calls=2))
+    await il.aset_budget("run", "t", Limits(model_calls=4))
+    run = await il.aresume("t")
+
+    assert run.status == "succeeded"
+    plan, said, partial = run.output["said"]
+    assert (plan, partial) == ("plan", "partial (model_calls): said land")
+    assert said in ("said 0.0", "said 1.0")
+    assert (await il.abudget("run", "t")).spent.model_calls == 3
+
+
+async def test_run_that_was_stopped_while_it_landed_lands_again(
+    opened: Open, model: Priced
+) -> None:
+    """With what is left of the kept share: the call that was cut off is charged."""
+    async with opened() as il:
+        given, limits = {"members": 7, "calls": 1}, Limits(model_calls=8, landing=0.25)
+        model.stops_at = "land"
+        work = asyncio.create_task(il.ainvoke("team", given, thread_id="t", limits=limits))
+        await asyncio.wait_for(model.begun.wait(), 10)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        model.stops_at = ""
+        run = await il.aresume("t")
+
+    assert run.output["said"][-1] == "partial (model_calls): said land"
+    assert (run.status, bool(run.partial)) == ("succeeded", True)
 
 
 # --- what cannot be held to a budget ---

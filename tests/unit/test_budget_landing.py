@@ -155,28 +155,33 @@ async def test_branches_that_ended_keep_what_they_brought() -> None:
     assert after["said"][3:] == ["land!model_calls"]
 
 
-async def test_branch_that_ends_after_another_was_refused_sends_for_nothing_more() -> None:
-    """Its state is kept, its successors are not."""
-    graph, release = Graph(refused=2), asyncio.Event()
+@pytest.mark.parametrize("first", ["other", "refused"])
+async def test_branch_beside_a_refused_one_sends_for_nothing_more(first: str) -> None:
+    """Whichever of them ends first: its state is kept, its successors do not run."""
+    graph, turns = Graph(), {"other": asyncio.Event(), "refused": asyncio.Event()}
+    turns[first].set()
 
-    async def slow(state: Said) -> Said:
-        await asyncio.wait_for(release.wait(), 10)
-        return {"said": ["slow"]}
+    async def ended(name: str) -> None:
+        asyncio.get_running_loop().call_later(0.05, turns[name].set)
+
+    async def other(state: Said) -> Said:
+        await asyncio.wait_for(turns["other"].wait(), 10)
+        await ended("refused")
+        return {"said": ["other"]}
 
     async def refused(state: Said) -> Said:
-        try:
-            await graph.model.ainvoke("a")
-        finally:
-            asyncio.get_running_loop().call_later(0.05, release.set)
+        await asyncio.wait_for(turns["refused"].wait(), 10)
+        await ended("other")
+        await graph.model.ainvoke("a")
         return {"said": ["refused"]}
 
-    graph.builder.add_node("slow", slow)
+    graph.builder.add_node("other", other)
     graph.builder.add_node("refused", refused)
     graph.node("after").node("land")
-    graph.edges(">slow", ">refused", "slow>after", "refused>after", "after>", "land>")
+    graph.edges(">other", ">refused", "other>after", "refused>after", "after>", "land>")
     after = await graph.bounded(Limits(model_calls=0)).ainvoke({"said": []})
 
-    assert after["said"] == ["slow", "land!model_calls"]
+    assert after["said"] == ["other", "land!model_calls"]
 
 
 async def test_join_of_branches_is_not_left_waiting_for_the_landing() -> None:
