@@ -63,6 +63,30 @@ def url(hold: bool) -> int:
 
 
 @db.command()
+def keys() -> int:
+    """List the encryption keys that stored values need, by fingerprint, and which of them are set."""
+    from interlock.cli.output import print_json, results
+    from interlock.postgres.encryption import fingerprint
+    from interlock.postgres.maintenance import keys_in_use
+
+    call = this_call()
+    ours = [fingerprint(key) for key in call.settings().encryption_key]
+    with database(call) as address:
+        used = asyncio.run(keys_in_use(address))
+    found = {each: {"rows": used.get(each, 0), "set": each in ours} for each in {*used, *ours}}
+    if call.as_json:
+        print_json({"writes": ours[0] if ours else None, "keys": found})
+        return 0
+    for each, facts in sorted(found.items()):
+        told = "set" if facts["set"] else "NOT SET"
+        told = f"{told}, writes" if ours[:1] == [each] else told
+        results().print(f"{each}  {facts['rows']} rows  {told}")
+    if not found:
+        results().print("Nothing is encrypted, and no key is set.")
+    return 0
+
+
+@db.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def reset(yes: bool) -> int:
     """Remove every thread, checkpoint, question and document from the database."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +18,8 @@ from interlock.errors import KeyMissing, UsageError
 
 NONCE = TAG = 16
 """Bytes of each at the head of what is encrypted, as LangGraph's own cipher has them."""
+
+_SEALED = "encrypted"
 
 _FOREIGN = "aes"
 """What LangGraph's own cipher calls itself: it does not say which key it used."""
@@ -92,6 +96,22 @@ def serializer(
     """
     plain = Plain(pickle_fallback=False, allowed_msgpack_modules=allowed)
     return EncryptedSerializer(ring, plain) if ring else plain
+
+
+def sealed_json(ring: KeyRing, value: Any) -> dict[str, str]:  # JSON
+    """Return JSON encrypted, as JSON."""
+    name, hidden = ring.encrypt(json.dumps(value).encode())
+    return {_SEALED: f"{name}:{b64encode(hidden).decode()}"}
+
+
+def opened_json(ring: KeyRing | None, stored: Any) -> Any:  # JSON
+    """Return the JSON that `sealed_json` encrypted, or what is not encrypted as it is; raises `KeyMissing`."""
+    if not isinstance(stored, Mapping) or stored.keys() != {_SEALED}:
+        return stored
+    name, _, hidden = stored[_SEALED].partition(":")
+    if ring is None:
+        raise missing(name)
+    return json.loads(ring.decrypt(name, b64decode(hidden)))
 
 
 def fingerprint(key: bytes) -> str:

@@ -14,6 +14,7 @@ from interlock.postgres.pool import check_address, execute, fetch, translated
 from interlock.postgres.queries import load
 
 SQL = load("maintenance")
+ENCRYPTION = load("encryption")
 CONNECT_SECONDS = 5
 
 
@@ -37,6 +38,13 @@ async def look(url: str) -> DatabaseFacts:
     with translated():
         waiting = await pending(url)
     return DatabaseFacts(version=row["version"], bytes=row["bytes"], pending=tuple(waiting))
+
+
+async def keys_in_use(url: str) -> dict[str, int]:
+    """Return how many rows are encrypted with each key, by the key's fingerprint; reads whole tables."""
+    async with await _connect(url) as connection:
+        rows = await fetch(connection, ENCRYPTION["key_names"], {})
+    return {row["cipher"].removeprefix("aes-"): row["rows"] for row in rows}
 
 
 async def reset(url: str) -> None:

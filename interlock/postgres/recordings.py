@@ -20,7 +20,7 @@ from interlock.core.recordings import (
 )
 from interlock.errors import UsageError
 from interlock.postgres.aside import Aside
-from interlock.postgres.encryption import KeyRing, serializer
+from interlock.postgres.encryption import KeyRing, opened_json, sealed_json, serializer
 from interlock.postgres.plain import jsonb
 from interlock.postgres.pool import Pool, connected, execute, fetch
 from interlock.postgres.queries import load
@@ -59,14 +59,14 @@ class PostgresRecordings:
     async def keep(self, request: ModelRequest, answer: Answer) -> None:
         """Record what a model answered, in place of what stood there before."""
         kind, blob = _dumped(self._serde, answer, request)
-        values = _values(request) | {"answer_type": kind, "answer": blob}
+        values = self._values(request) | {"answer_type": kind, "answer": blob}
         async with connected(self._pool) as connection:
             await execute(connection, SQL["keep_answer"], values)
 
     async def nearest(self, request: ModelRequest, lineage: Lineage) -> Asked | None:
         """Return what the same node asked for behind the fork and this thread has not used yet."""
-        row = await self._first("nearest_call", _values(request) | _sources(lineage))
-        return Asked.from_json(row["asked"]) if row else None
+        row = await self._first("nearest_call", self._values(request) | _sources(lineage))
+        return Asked.from_json(opened_json(self._ring, row["asked"])) if row else None
 
     async def forget(self, thread_id: str, run_id: str) -> None:
         """Ask anew what a failed run of a thread asks again."""
@@ -94,7 +94,7 @@ class PostgresRecordings:
         return await work(PostgresRecordings(pool, self._aside, self._ring))
 
     async def _taken(self, request: ModelRequest, lineage: Lineage) -> DictRow | None:
-        values = _values(request) | _sources(lineage)
+        values = self._values(request) | _sources(lineage)
         while (row := await self._first("take_answer", values)) and not row["taken"]:
             pass  # another branch of the run took that one; there may be a next
         return row
@@ -104,20 +104,20 @@ class PostgresRecordings:
             rows = await fetch(connection, SQL[statement], values)
         return rows[0] if rows else None
 
-
-def _values(request: ModelRequest) -> dict[str, Any]:  # SQL values
-    site = request.site
-    return {
-        "key": request.key,
-        "thread_id": site.thread_id,
-        "run_id": site.run_id,
-        "node": site.node,
-        "task": site.task,
-        "checkpoint_id": site.checkpoint_id,
-        "digest": request.digest,
-        "place": request.number,
-        "asked": jsonb(request.asked.to_json()),
-    }
+    def _values(self, request: ModelRequest) -> dict[str, Any]:  # SQL values
+        site = request.site
+        asked = request.asked.to_json()
+        return {
+            "key": request.key,
+            "thread_id": site.thread_id,
+            "run_id": site.run_id,
+            "node": site.node,
+            "task": site.task,
+            "checkpoint_id": site.checkpoint_id,
+            "digest": request.digest,
+            "place": request.number,
+            "asked": jsonb(asked if self._ring is None else sealed_json(self._ring, asked)),
+        }
 
 
 def _sources(lineage: Lineage) -> dict[str, list[str]]:  # SQL values

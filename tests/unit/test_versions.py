@@ -78,7 +78,7 @@ def test_a_migration_that_changes_what_it_is_given_changes_a_copy() -> None:
             "the migration from version 1 .* raised KeyError: 'gone'",
         ),
         (
-            Declaration(steps=5, version=2, migrations={1: lambda values: None}),  # type: ignore[dict-item]  # the mistake
+            Declaration(steps=5, version=2, migrations={1: lambda values: None}),  # type: ignore[dict-item,return-value]  # the mistake
             1,
             "returned NoneType, no values",
         ),
