@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from interlock.app import aopen, open  # noqa: A004  # `interlock.open()`
     from interlock.core.acting import act
     from interlock.core.actions import Action, Happened, action
+    from interlock.core.allowance import landing_here
     from interlock.core.bounded import Declaration, bounded
     from interlock.core.budget import Limits
     from interlock.core.context import Context, Ports
@@ -49,6 +50,7 @@ _HOMES = {
     "interlock.app": ("aopen", "open"),
     "interlock.core.acting": ("act",),
     "interlock.core.actions": ("Action", "Happened", "action"),
+    "interlock.core.allowance": ("landing_here",),
     "interlock.core.bounded": ("Declaration", "bounded"),
     "interlock.core.budget": ("Limits",),
     "interlock.core.context": ("Context", "Ports"),
@@ -127,6 +129,7 @@ __all__ = [
     "ask_person",
     "bounded",
     "escalate_to",
+    "landing_here",
     "open",
     "summarize",
     "sync_too",

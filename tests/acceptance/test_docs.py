@@ -17,6 +17,7 @@ from langgraph.graph import StateGraph
 from langgraph.types import Command
 
 import interlock
+from interlock.core.prices import Tokens, prices_from
 from interlock.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -89,6 +90,22 @@ def test_the_plain_readme_example_runs(documents: Path) -> None:
     )
 
     assert run_example(code, documents) == "1 True\n"
+
+
+def test_the_budget_example_lands(tmp_path: Path) -> None:
+    """It keeps a call back for the landing, and needs nothing but LangGraph."""
+    printed = run_example(block(DOCS / "budgets.md", "python"), tmp_path)
+
+    assert printed == "partial: 4 notes; model_calls are spent\n"
+
+
+def test_the_price_file_of_the_page_is_one(tmp_path: Path) -> None:
+    """It adds a model, and replaces a price."""
+    (tmp_path / "prices.toml").write_text(block(DOCS / "budgets.md", "toml"))
+    table = prices_from(tmp_path / "prices.toml")
+
+    assert table.version.startswith("contract of March")
+    assert table.cost("openai:gpt-4o", Tokens(input=1_000_000)) == 2.0
 
 
 def test_the_quickstart_example_runs(documents: Path) -> None:
