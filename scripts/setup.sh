@@ -47,7 +47,7 @@ install() {
   case $profile in
     runtime) installed dev || installed runtime || install_lock runtime ;;
     dev) installed dev || install_lock dev ;;
-    wire) installed wire || install_lock wire --no-deps ;;
+    wire) installed wire || install_lock wire ;;
   esac
   project_installed || install_project
 }
@@ -70,12 +70,13 @@ make_venv() {
   echo "$root" >$venv/.interlock-root
 }
 
+# A lock names all that it takes: without dependencies nothing is resolved, so that no later release can disturb it.
 install_lock() {
   lock=$1
-  shift
   [ "$lock" = wire ] || rm -f "$(stamp runtime)" "$(stamp dev)"
   say "installing $(grep -c '==' "requirements/$lock.lock") packages of requirements/$lock.lock"
-  pip install --require-hashes "$@" -r "requirements/$lock.lock"
+  pip install --require-hashes --no-deps -r "requirements/$lock.lock"
+  [ "$lock" = wire ] || pip check >&2 || fail "requirements/$lock.lock is not complete. Run make lock."
   fingerprint "requirements/$lock.lock" >"$(stamp "$lock")"
 }
 
