@@ -152,11 +152,10 @@ class Settings:
         _schema,
         "interlock",
     )
-    encryption_key: tuple[bytes, ...] = _setting(
+    encryption_key: tuple[bytes, ...] | None = _setting(
         "ENCRYPTION_KEY",
         "Keys for what is stored, in base64, separated by commas: the first encrypts, all decrypt.",
         _keys,
-        (),
         secret=True,
     )
     data_dir: Path | None = _setting(

@@ -70,7 +70,7 @@ def keys() -> int:
     from interlock.postgres.maintenance import keys_in_use
 
     call = this_call()
-    ours = [fingerprint(key) for key in call.settings().encryption_key]
+    ours = [fingerprint(key) for key in call.settings().encryption_key or ()]
     with database(call) as address:
         used = asyncio.run(keys_in_use(address))
     found = {each: {"rows": used.get(each, 0), "set": each in ours} for each in {*used, *ours}}

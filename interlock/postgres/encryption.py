@@ -70,9 +70,9 @@ class Plain(JsonPlusSerializer):
         return super().loads_typed(data)
 
 
-def ring_of(keys: Iterable[bytes]) -> KeyRing | None:
+def ring_of(keys: Iterable[bytes] | None) -> KeyRing | None:
     """Return the ring of the keys that are set; None when none is. Raises `UsageError` without the extra."""
-    found = tuple(keys)
+    found = tuple(keys or ())
     if not found:
         return None
     try:

@@ -184,6 +184,7 @@ def test_a_key_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     key = base64.b64encode(os.urandom(32)).decode()
     caplog.set_level(logging.DEBUG)
     settings = load({"INTERLOCK_ENCRYPTION_KEY": f"{key}, {key}"})
+    assert settings.encryption_key
     ring = KeyRing(settings.encryption_key)
     with pytest.raises(UsageError) as refused:
         load({"INTERLOCK_ENCRYPTION_KEY": key[:-6]})
