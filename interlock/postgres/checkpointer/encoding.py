@@ -23,19 +23,22 @@ from interlock.postgres.checkpointer import pieces
 from interlock.postgres.checkpointer.knowledge import Channel, ThreadKnowledge
 from interlock.postgres.checkpointer.rows import Blob, Put, Rows, Write
 from interlock.postgres.checkpointer.sealing import Seal
-from interlock.postgres.checkpointer.segments import Cutter, Layout, Link, Token, skeleton
+from interlock.postgres.checkpointer.segments import Cutter, Item, Layout, Link, Token, skeleton
 from interlock.postgres.plain import clean
 
 INLINE_CHARACTERS = 2_000
 """Longer strings leave the checkpoint's own row, which is written anew at each step."""
 
 SMALL_ITEM = 64
-"""Bytes up to which a list's item stands in its segment itself."""
+"""Bytes up to which a list's item stands in references and segments itself."""
 
 SMALL_VALUE = 1_024
 """Bytes up to which a value stands in its row, as LangGraph stores it."""
 
 FEW_ITEMS = 4
+
+PACKED_ITEM = 2_048
+"""Bytes up to which a list's item stands in its segment itself, once the segment is complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,28 +85,47 @@ class Encoder:
         self, channel: Channel, value: list[Any], snapshot: bool, follow: bool
     ) -> tuple[str, bytes]:
         cutter = Cutter(
-            token=self._token, store=self._segment, stored=self.known.hashes.__contains__
+            serialize=self._item,
+            pack=self._packed,
+            store=self._segment,
+            stored=self.known.hashes.__contains__,
         )
         earlier = self.known.lists.get(channel) if follow else None
-        tokens, layout = cutter.cut(value, earlier or Layout())
+        segments, behind, layout = cutter.cut(value, earlier or Layout())
         if follow:
             self.known.lists[channel] = layout
-        if _small(tokens):
+        if not segments and _small(behind):
             return self._plain(_DeltaSnapshot(value) if snapshot else value)
-        links, entries = skeleton(tokens)
+        links, entries = skeleton([*segments, *map(self._kept, behind)])
         return self._reference(links, ["l", entries, snapshot])
 
-    def _token(self, item: Any) -> Token:  # a list's item
-        kind, data = self.seal.dumps(item)
+    def _item(self, value: Any) -> Item:  # a list's item
+        kind, data = self.seal.dumps(value)
         if len(data) <= SMALL_ITEM:
-            return kind, bytes(data)
+            return Item((kind, bytes(data)), kind, bytes(data))
         if len(data) <= pieces.PIECE_BYTES:
-            return self._content(form.VALUE, form.typed(kind, data))
-        return self._node(*self._cut(kind, data, ()))
+            return Item(self.seal.name(b"v", kind.encode(), b"\0", data), kind, data)
+        return Item(self._node(*self._cut(kind, data, ())))
 
-    def _segment(self, tokens: Sequence[Token]) -> Link:
+    def _packed(self, items: Sequence[Item]) -> Link:
+        """Store a segment of items: whole, so that it is read at once; but large ones are stored for themselves."""
+        tokens = [
+            self._kept(item)
+            if item.data is None or len(item.data) > PACKED_ITEM
+            else (item.kind, item.data)
+            for item in items
+        ]
         links, entries = skeleton(tokens)
         return self._node(links, ["s", entries])
+
+    def _kept(self, item: Item) -> Token:
+        """Store an item for itself; return what stands for it."""
+        if isinstance(item.token, bytes) and item.data is not None:
+            self._keep(item.token, form.VALUE, form.typed(item.kind, item.data))
+        return item.token
+
+    def _segment(self, links: Sequence[Link]) -> Link:
+        return self._node(links, ["s", [len(links)]])
 
     def _whole(self, channel: Channel, kind: str, data: bytes) -> tuple[list[Link], form.Skeleton]:
         if len(data) <= pieces.PIECE_BYTES:
@@ -140,7 +162,7 @@ class Encoder:
         name = self.seal.name(b"n", form.pack(links, packed))
         self.rows.leans = True
         if self._fresh(name):
-            kind, hidden = self.seal.close(form.NODE, packed)
+            kind, hidden = self.seal.close(form.NODE if links else form.SEGMENT, packed)
             self.rows.content[name] = kind, form.pack(links, hidden)
         return name
 
@@ -225,10 +247,9 @@ def _fits_row(value: Any, *, hidden: bool) -> bool:  # of a state key
     return isinstance(value, float) and not hidden and math.isfinite(value)
 
 
-def _small(tokens: Sequence[Token]) -> bool:
-    small = [token[1] for token in tokens if isinstance(token, tuple)]
-    return len(small) == len(tokens) and sum(map(len, small)) <= SMALL_VALUE
+def _small(items: Sequence[Item]) -> bool:
+    small = [item.token[1] for item in items if isinstance(item.token, tuple)]
+    return len(small) == len(items) and sum(map(len, small)) <= SMALL_VALUE
 
 
-def _json(value: Any) -> str:  # of JSON's kinds
-    return json.dumps(value, ensure_ascii=False)
+_json = json.JSONEncoder(ensure_ascii=False).encode

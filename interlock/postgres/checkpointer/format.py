@@ -19,6 +19,8 @@ VALUE: Final = 0
 """Kind of content: a serialized value, `type`, NUL, bytes."""
 NODE: Final = 1
 PIECE: Final = 2
+SEGMENT: Final = 4
+"""Kind of a node without links."""
 SEALED: Final = 16
 """Added to a kind: the body (of a node, the skeleton) is encrypted; `cipher`, NUL, bytes."""
 

@@ -20,8 +20,7 @@ _CLASSES: dict[tuple[str, str], tuple[type[BaseMessage], tuple[str, ...]]] = {
     (kind.__module__, kind.__name__): (kind, tuple(kind.model_fields))
     for kind in (AIMessage, HumanMessage, SystemMessage, ToolMessage)
 }
-_START = b"msgpack\0"
-_EXTENSIONS = {0xC7: len(_START) + 3, 0xC8: len(_START) + 4, 0xC9: len(_START) + 6}
+_HEADS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
 """Where the data of an extension begins, by how its length is written (msgpack's ext 8, 16 and 32)."""
 
 _KNOWN = (JsonPlusSerializer, Plain)
@@ -33,27 +32,28 @@ def restores(serde: SerializerProtocol) -> bool:
     return type(serde) in _KNOWN and not getattr(serde, "_custom_unpack_ext_hook", True)
 
 
-def messages(bodies: Sequence[bytes]) -> list[BaseMessage] | None:
-    """Return the messages that some stored values are; None where one of them is for LangGraph to restore."""
-    inner = [_inner(body) for body in bodies]
-    if None in inner:
+def messages(items: Sequence[bytes]) -> list[BaseMessage] | None:
+    """Return the messages that some msgpack holds; None where one of it is for LangGraph to restore."""
+    inner = [_inner(item) for item in items]
+    if b"" in inner:
         return None
     try:
-        found = ormsgpack.unpackb(b"".join((_array(len(inner)), *filter(None, inner))))
+        found = ormsgpack.unpackb(array(inner))
     except (ValueError, TypeError):  # an extension inside, or keys that are no text
         return None
     made = [_made(*each) for each in found]
     return None if None in made else [each for each in made if each is not None]
 
 
-def _inner(body: bytes) -> bytes | None:
-    """Return what a value's extension holds: module, class, fields and method; None for any other value."""
-    head = _EXTENSIONS.get(body[len(_START)]) if body.startswith(_START) else None
-    return body[head:] if head is not None and body[head - 1] == EXT_PYDANTIC_V2 else None
+def array(items: Sequence[bytes]) -> bytes:
+    """Return one msgpack of some, as the list of them."""
+    return b"".join((b"\xdd", len(items).to_bytes(4, "big"), *items))
 
 
-def _array(count: int) -> bytes:
-    return b"\xdd" + count.to_bytes(4, "big")
+def _inner(item: bytes) -> bytes:
+    """Return what a value's extension holds: module, class, fields and method; nothing for any other value."""
+    head = _HEADS.get(item[0])
+    return item[head:] if head is not None and item[head - 1] == EXT_PYDANTIC_V2 else b""
 
 
 def _made(module: str, name: str, fields: dict[str, Any], _method: str) -> BaseMessage | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import chain
-from typing import Any
+from itertools import chain, groupby
+from struct import Struct
+from typing import Any, TypeVar
 
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
@@ -13,6 +14,11 @@ from interlock.postgres.checkpointer.sealing import Seal
 
 Fetch = Callable[[Sequence[bytes]], Awaitable[Iterable[tuple[bytes, int, bytes]]]]
 """Returns hash, kind and body of some content."""
+
+
+T = TypeVar("T")
+_FRAME = Struct(f">{form.HASH}shi")
+_PACKED = form.typed("msgpack", b"")
 
 
 class MissingContent(LookupError):
@@ -30,7 +36,17 @@ class Reader:
         self._seal = seal
         self._fetch = fetch
         self._content: dict[bytes, tuple[int, bytes]] = {}
-        self._restored: dict[bytes, Any] | None = {} if sharing else None
+        self._segments: dict[bytes, Sequence[Any]] | None = {} if sharing else None
+        self._values: dict[bytes, Any] | None = {} if sharing else None
+
+    def know(self, packed: bytes) -> None:
+        """Take content that was read before: each with its hash, kind (two bytes), length (four) and body."""
+        at = 0
+        while at < len(packed):
+            body = at + _FRAME.size
+            name, kind, length = _FRAME.unpack_from(packed, at)
+            at = body + length
+            self._content[name] = kind, packed[body:at]
 
     async def fetch(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
         """Fetch all content that some rows, given by type and bytes, refer to.
@@ -61,48 +77,46 @@ class Reader:
         return _DeltaSnapshot(value) if snapshot else value
 
     def _single(self, tag: str, links: Sequence[bytes], says: Any) -> Any:
-        return self._item(links[0]) if tag == "v" else self._joined(links, says)
+        return self._items(links[0])[0] if tag == "v" else self._joined(links, says)
 
     def _list(self, links: Sequence[bytes], entries: Sequence[Any]) -> list[Any]:
         values: list[Any] = []
         at = 0
-        for entry in entries:
-            if isinstance(entry, int):
-                values.extend(self._linked(links[at : at + entry]))
-                at += entry
+        for kind, group in groupby(entries, type):
+            if kind is int:
+                end = at + sum(group)
+                values.extend(self._linked(links[at:end]))
+                at = end
+            elif kind is bytes:
+                values.extend(self._packed(list(group)))
             else:
-                kind, data = ("msgpack", entry) if isinstance(entry, bytes) else entry
-                values.append(self._seal.loads(kind, data))
+                values.extend(self._seal.loads(each, data) for each, data in group)
         return values
 
     def _linked(self, links: Sequence[bytes]) -> Iterable[Any]:
-        """Return what some links in a list stand for."""
-        if self._restored is None and (found := self._messages(links)) is not None:
-            return found
+        """Return what some links in a list stand for: single items, and segments of any number."""
+        bodies = [self._content[link] for link in links]
+        if all(kind == form.VALUE and body.startswith(_PACKED) for kind, body in bodies):
+            return self._packed([body[len(_PACKED) :] for _, body in bodies])
         return chain.from_iterable(map(self._items, links))
 
-    def _messages(self, links: Sequence[bytes]) -> Sequence[Any] | None:
-        content = [self._content[link] for link in links]
-        if any(kind != form.VALUE for kind, _ in content):
-            return None
-        return self._seal.messages([body for _, body in content])
+    def _packed(self, items: Sequence[bytes]) -> Iterable[Any]:
+        if self._values is None:
+            return self._seal.loads_all(items)
+        return [self._once(self._values, item, self._seal.loads_packed) for item in items]
 
     def _items(self, link: bytes) -> Sequence[Any]:
         """Return the items that a link in a list stands for: those of a segment, or one."""
-        return self._once(link, self._restore)
+        if self._segments is None:
+            return self._restored(link)
+        return self._once(self._segments, link, self._restored)
 
-    def _item(self, link: bytes) -> Any:
-        return self._items(link)[0]
+    def _once(self, known: dict[bytes, T], name: bytes, make: Callable[[bytes], T]) -> T:
+        if name not in known:
+            known[name] = make(name)
+        return known[name]
 
-    def _once(self, link: bytes, restore: Callable[[bytes], Sequence[Any]]) -> Sequence[Any]:
-        if self._restored is None:
-            return restore(link)
-        if link not in self._restored:
-            self._restored[link] = restore(link)
-        known: Sequence[Any] = self._restored[link]
-        return known
-
-    def _restore(self, link: bytes) -> Sequence[Any]:
+    def _restored(self, link: bytes) -> Sequence[Any]:
         kind, body = self._content[link]
         if kind & ~form.SEALED == form.VALUE:
             return (self._seal.loads(*form.untyped(self._seal.open(kind, body))),)

@@ -21,6 +21,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import TASKS
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg.errors import ProgramLimitExceeded
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -167,8 +168,13 @@ class Checkpointer(Upkeep, SynchronousFace):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that is asked for, or the latest one."""
         place = {"checkpoint_ns": "", **config["configurable"]}
-        only: RunnableConfig = {"configurable": place}
-        rows, reader = await self._read(only, limit=1, sharing=False)
+        reader = Reader(Seal.of(self.serde), _nothing, sharing=False)
+        try:
+            async with self._cursor() as cursor:
+                rows = await self._whole(cursor, place, reader)
+        except (MissingContent, ProgramLimitExceeded):  # deleted meanwhile; more than a gigabyte
+            only: RunnableConfig = {"configurable": place}
+            rows, reader = await self._read(only, limit=1, sharing=False)
         return checkpoint_tuple(rows[0], reader) if rows else None
 
     async def alist(
@@ -277,6 +283,23 @@ class Checkpointer(Upkeep, SynchronousFace):
                     break
         return rows, reader
 
+    async def _whole(
+        self,
+        cursor: AsyncCursor[DictRow],
+        place: Mapping[str, Any],  # of a config
+        reader: Reader,
+    ) -> list[DictRow]:
+        """Return the row of one checkpoint; the reader knows all content that it refers to."""
+        keys = ("thread_id", "checkpoint_ns", "checkpoint_id")
+        self._core.stats.reads += 1
+        await cursor.execute(SQL["tuple"], {key: place.get(key) for key in keys})
+        rows = await cursor.fetchall()
+        if rows and needs_sends(rows[0]):
+            await self._add_sends(cursor, rows)
+        reader.know(rows[0]["content"] or b"" if rows else b"")
+        await reader.fetch(stored_values(rows))
+        return rows
+
     async def _rows(
         self,
         cursor: AsyncCursor[DictRow],
@@ -333,3 +356,7 @@ class Checkpointer(Upkeep, SynchronousFace):
                     yield cursor
             else:
                 yield cursor
+
+
+async def _nothing(hashes: Sequence[bytes]) -> Iterable[tuple[bytes, int, bytes]]:
+    return ()

@@ -15,7 +15,7 @@ from psycopg.rows import DictRow
 
 from interlock.postgres.checkpointer.collecting import fetched, run
 from interlock.postgres.checkpointer.format import HASH, SEALED
-from interlock.postgres.checkpointer.messages import messages, restores
+from interlock.postgres.checkpointer.messages import array, messages, restores
 from interlock.postgres.encryption import missing
 
 SECRET_BYTES = 32
@@ -55,9 +55,19 @@ class Seal:
         """Return the value of a type and plain bytes."""
         return self.inner.loads_typed((kind, data))
 
-    def messages(self, bodies: Sequence[bytes]) -> Sequence[Any] | None:  # list items
-        """Return the values of some plain bodies where all are plain messages."""
-        return messages(bodies) if self.quick else None
+    def loads_packed(self, data: bytes) -> Any:
+        """Return the value of some msgpack."""
+        found = messages([data]) if self.quick else None
+        return found[0] if found is not None else self.loads("msgpack", data)
+
+    def loads_all(self, items: Sequence[bytes]) -> Sequence[Any]:  # a list's items
+        """Return the values of some msgpack, together if that is known to be the same."""
+        if not self.quick:
+            return [self.loads("msgpack", item) for item in items]
+        if (found := messages(items)) is not None:
+            return found
+        values: list[Any] = self.loads("msgpack", array(items))
+        return values
 
     def name(self, *parts: bytes | memoryview) -> bytes:
         """Return the hash of some bytes."""

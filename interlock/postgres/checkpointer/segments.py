@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from interlock.postgres.checkpointer.fingerprints import agree, signed
@@ -25,10 +25,24 @@ AVERAGE = 16 * HASH
 MAXIMUM = 4 * AVERAGE
 """Bytes of the tokens of a segment."""
 
+MOST_ADDED = 4
+"""So many items may have come to a list whose beginning was cut off, for its segments to be found again."""
+
 _SCALE = (1 << 32) // AVERAGE
 
-Store = Callable[[Sequence[Token]], Link]
-"""Stores a segment and returns its hash."""
+
+class Item(NamedTuple):
+    """An item of a list, serialized.
+
+    Attributes:
+        token: what stands for it.
+        kind: its type, as the serializer calls it.
+        data: its bytes; None for what is stored in pieces.
+    """
+
+    token: Token
+    kind: str = ""
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,32 +73,37 @@ class Cutter:
     """Cuts lists.
 
     Attributes:
-        token: makes the token of an item.
-        store: stores a segment.
+        serialize: serializes an item.
+        pack: stores a segment of items, and returns its hash.
+        store: stores a segment of segments, and returns its hash.
         stored: tells whether a segment is known to be stored, with all that it refers to.
     """
 
-    token: Callable[[Any], Token]  # of a list's item
-    store: Store
+    serialize: Callable[[Any], Item]  # of a list's item
+    pack: Callable[[Sequence[Item]], Link]
+    store: Callable[[Sequence[Link]], Link]
     stored: Callable[[Link], bool]
 
     def cut(
-        self, items: Sequence[Any], earlier: Layout
-    ) -> tuple[list[Token], Layout]:  # a list's items
-        """Return the tokens that stand for a list, those of the longest segments first, and how it was cut.
+        self,
+        items: Sequence[Any],  # a list's
+        earlier: Layout,
+    ) -> tuple[list[Link], list[Item], Layout]:
+        """Return the segments that stand for a list, the longest first; the items behind them; and how it was cut.
 
         Segments at both ends that look as they did in an earlier list are not serialized again.
         """
         front = self._agreeing(items, earlier.leaves)
-        start = _length(front)
-        back, stop = self._agreeing_back(items, start, earlier.leaves[len(front) :], earlier.left)
-        changed, cut_off = self._leaves(items[start : stop - _length(back)])
-        if back and cut_off:
-            changed.append(self._leaf(items[: stop - _length(back)], cut_off))
-        fresh, left = self._leaves(items[stop:]) if back else ([], cut_off)
-        leaves = (*front, *changed, *back, *fresh)
-        spine = [*self._above([leaf.link for leaf in leaves]), *left]
-        return spine, Layout(leaves=leaves, left=len(left))
+        back, stop = self._agreeing_back(items, front, earlier)
+        edited, left = self._leaves(items[_length(front) : stop - _length(back)])
+        fresh: list[Leaf] = []
+        if back:
+            cut_off = items[stop - _length(back) - len(left) : stop - _length(back)]
+            edited += [self._leaf(cut_off, left)] if left else []
+            fresh, left = self._leaves(items[stop:])
+        leaves = (*front, *edited, *back, *fresh)
+        spine = self._above([leaf.link for leaf in leaves])
+        return spine, left, Layout(leaves=leaves, left=len(left))
 
     def _agreeing(self, items: Sequence[Any], leaves: Sequence[Leaf]) -> Sequence[Leaf]:
         at = 0
@@ -95,20 +114,25 @@ class Cutter:
         return leaves
 
     def _agreeing_back(
-        self, items: Sequence[Any], start: int, leaves: Sequence[Leaf], left: int
+        self, items: Sequence[Any], front: Sequence[Leaf], earlier: Layout
     ) -> tuple[Sequence[Leaf], int]:
         """Return the last segments that the list still has, and where they end; the end of the list if none."""
+        leaves = earlier.leaves[len(front) :]
         for added in range(MOST_ADDED if leaves else 0):
-            stop = end = len(items) - left - added
-            number = len(leaves)
-            while number and end - (leaf := leaves[number - 1]).count >= start:
-                if not self._same(items[end - leaf.count : end], leaf):
-                    break
-                end -= leaf.count
-                number -= 1
-            if number < len(leaves):
-                return leaves[number:], stop
+            stop = len(items) - earlier.left - added
+            if back := self._agreeing_until(items, _length(front), stop, leaves):
+                return back, stop
         return (), len(items)
+
+    def _agreeing_until(
+        self, items: Sequence[Any], start: int, stop: int, leaves: Sequence[Leaf]
+    ) -> Sequence[Leaf]:
+        for number in range(len(leaves), 0, -1):
+            leaf = leaves[number - 1]
+            if stop - leaf.count < start or not self._same(items[stop - leaf.count : stop], leaf):
+                return leaves[number:]
+            stop -= leaf.count
+        return leaves
 
     def _same(self, items: Sequence[Any], leaf: Leaf) -> bool:
         return (
@@ -118,58 +142,57 @@ class Cutter:
             and agree(items, leaf.sign)
         )
 
-    def _leaves(self, items: Sequence[Any]) -> tuple[list[Leaf], list[Token]]:
-        """Cut items into segments; return those, and the tokens that are left over."""
+    def _leaves(self, items: Sequence[Any]) -> tuple[list[Leaf], list[Item]]:
+        """Cut items into segments; return those, and the items that are left over."""
         leaves: list[Leaf] = []
-        group = _Group()
+        group: list[Item] = []
+        end = _End()
         for number, item in enumerate(items, 1):
-            if group.ends_with(self.token(item)):
-                leaves.append(self._leaf(items[:number], group.tokens))
-                group = _Group()
-        return leaves, group.tokens
+            group.append(self.serialize(item))
+            if end.after(group[-1].token):
+                leaves.append(self._leaf(items[number - len(group) : number], group))
+                group = []
+        return leaves, group
 
-    def _leaf(self, items: Sequence[Any], tokens: Sequence[Token]) -> Leaf:
-        """Store the last items as a segment."""
-        sign = signed(items[-len(tokens) :])
-        return Leaf(sign=sign, count=len(tokens), link=self.store(tokens))
+    def _leaf(self, items: Sequence[Any], serialized: Sequence[Item]) -> Leaf:
+        return Leaf(sign=signed(items), count=len(items), link=self.pack(serialized))
 
-    def _above(self, links: Sequence[Link]) -> list[Token]:
-        """Return the tokens that stand for segments: of longer segments, and what is left over of these."""
+    def _above(self, links: Sequence[Link]) -> list[Link]:
+        """Return what stands for segments: longer segments, and those that are left over."""
         if not links:
             return []
         longer: list[Link] = []
-        group = _Group()
+        group: list[Link] = []
+        end = _End()
         for link in links:
-            if group.ends_with(link):
-                longer.append(self.store(group.tokens))
-                group = _Group()
-        return [*self._above(longer), *group.tokens]
+            group.append(link)
+            if end.after(link):
+                longer.append(self.store(group))
+                group = []
+        return [*self._above(longer), *group]
 
 
-MOST_ADDED = 4
-"""So many items may have come to a list whose beginning was cut off, for its segments to be found again."""
+class _End:
+    """Tells where segments end: by what their tokens are, within bounds."""
 
-
-class _Group:
-    """Tokens until their segment ends."""
-
-    __slots__ = ("_mark", "_weight", "tokens")
+    __slots__ = ("_mark", "_weight")
 
     def __init__(self) -> None:
-        self.tokens: list[Token] = []
         self._weight = 0
         self._mark = 0
 
-    def ends_with(self, token: Token) -> bool:
-        """Add a token; tell whether the segment ends with it."""
-        self.tokens.append(token)
+    def after(self, token: Token) -> bool:
+        """Tell whether the segment ends with this token; the next one begins a new segment then."""
         if isinstance(token, bytes):
             weight, self._mark = HASH, int.from_bytes(token[:4], "big")
         else:
             weight = len(token[1]) + 1
             self._mark = crc32(token[1], self._mark)
         self._weight += weight
-        return self._weight >= MAXIMUM or (self._weight >= MINIMUM and self._mark < weight * _SCALE)
+        ends = self._weight >= MAXIMUM or (self._weight >= MINIMUM and self._mark < weight * _SCALE)
+        if ends:
+            self._weight = self._mark = 0
+        return ends
 
 
 def _length(leaves: Sequence[Leaf]) -> int:

@@ -3,15 +3,15 @@
 
 select pg_advisory_xact_lock(510546117); -- two processes that set up at once take turns
 
--- Immutable content under its own hash. Kinds: 0 a value, 1 a list of references, 2 a piece of a large value,
--- 3 a piece of a blob; 16 is added where the body is encrypted.
+-- Immutable content under its own hash. Kinds: 0 a value, 1 what refers to more, 2 a piece of a large value,
+-- 4 a part of a list without references; 16 is added where the body is encrypted.
 create table if not exists checkpoint_content (
     hash bytea primary key,
     kind smallint not null,
     body bytea not null
 );
 
--- Who needs it. Kinds of holders: 0 a thread, by its id; 1 a blob, by its digest. What has no holder is collected.
+-- Who needs it: holders of kind 0 are threads, by their id. What has no holder is collected.
 create table if not exists checkpoint_references (
     holder text not null,
     kind smallint not null default 0,
@@ -37,7 +37,7 @@ create table if not exists checkpoint_keys (
 
 -- The references at the head of a body or a channel's value: two bytes with their number, then twenty bytes each.
 create or replace function checkpoint_links(body bytea) returns setof bytea
-language sql immutable strict parallel safe as $$
+language sql immutable strict parallel safe rows 20 as $$
     select substring(body from 3 + 20 * n for 20)
     from generate_series(0, get_byte(body, 0) * 256 + get_byte(body, 1) - 1) as n
 $$;

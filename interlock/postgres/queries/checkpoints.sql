@@ -32,6 +32,45 @@ cross join lateral (
     where cw.thread_id = c.thread_id and cw.checkpoint_ns = c.checkpoint_ns and cw.checkpoint_id = c.checkpoint_id
 ) w;
 
+-- tuple: one checkpoint, the latest unless it is named, with its rows and all content that they refer to
+with recursive found as (
+    select c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint, c.metadata,
+        b.channels, b.types, b.bodies, w.tasks, w.paths, w.numbers, w.written, w.kinds, w.values
+    from checkpoints c
+    cross join lateral (
+        select array_agg(bl.channel) as channels, array_agg(bl.type) as types, array_agg(bl.blob) as bodies
+        from jsonb_each_text(c.checkpoint -> 'channel_versions') as v (channel, version)
+        join checkpoint_blobs bl
+            on bl.thread_id = c.thread_id and bl.checkpoint_ns = c.checkpoint_ns and bl.channel = v.channel and bl.version = v.version
+    ) b
+    cross join lateral (
+        select array_agg(cw.task_id) as tasks, array_agg(cw.task_path) as paths, array_agg(cw.idx) as numbers,
+            array_agg(cw.channel) as written, array_agg(cw.type) as kinds, array_agg(cw.blob) as values
+        from checkpoint_writes cw
+        where cw.thread_id = c.thread_id and cw.checkpoint_ns = c.checkpoint_ns and cw.checkpoint_id = c.checkpoint_id
+    ) w
+    where c.thread_id = %(thread_id)s and c.checkpoint_ns = %(checkpoint_ns)s and c.checkpoint_id = coalesce(
+        %(checkpoint_id)s::text,
+        (select max(l.checkpoint_id) from checkpoints l where l.thread_id = %(thread_id)s and l.checkpoint_ns = %(checkpoint_ns)s)
+    )
+), part (hash, kind, body) as (
+    select c.hash, c.kind, c.body
+    from found f
+    cross join lateral (
+        select unnest(f.types) as type, unnest(f.bodies) as body union all select unnest(f.kinds), unnest(f.values)
+    ) v
+    cross join lateral checkpoint_links(case when split_part(v.type, '+', 1) = 'segments' then v.body end) as l (hash)
+    join checkpoint_content c on c.hash = l.hash
+    union
+    select c.hash, c.kind, c.body
+    from part p cross join lateral checkpoint_links(p.body) as l (hash) join checkpoint_content c on c.hash = l.hash
+    where p.kind & 15 = 1
+)
+select found.*, (
+    select string_agg(p.hash || int2send(p.kind) || int4send(octet_length(p.body)) || p.body, ''::bytea) from part p
+) as content
+from found;
+
 -- sends: what tasks of some checkpoints sent to the next step, where checkpoints are of a format before the fourth
 select checkpoint_ns, checkpoint_id, task_path, task_id, idx, type, blob from checkpoint_writes
 where thread_id = %(thread_id)s and checkpoint_id = any(%(parents)s) and channel = %(channel)s;
