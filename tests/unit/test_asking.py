@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from interlock.core.acting import act
 from interlock.core.actions import Action, action
 from interlock.core.approvals import InProcess
+from interlock.core.budget import Limits
 from interlock.core.context import Context, Ports
 from interlock.core.gate import Question, ask_person
 from interlock.core.policy import Policy, Rule, When
@@ -232,7 +233,7 @@ async def test_edited_act_happens_with_the_arguments_of_the_person(
     ("edited", "how", "kind"),
     [
         ({"amount": 11}, {}, "precondition"),
-        ({"amount": 9}, {"budget": 0.5}, "budget"),
+        ({"amount": 9}, {"limits": Limits(usd=0.5)}, "budget"),
         ({"amount": 7}, {}, "policy"),
     ],
     ids=["precondition", "budget", "policy"],
@@ -248,7 +249,8 @@ async def test_edit_to_what_may_not_be_does_not_happen(
             otherwise = Rule(name="otherwise", when=When(), then="ask")
             return Policy(name="test", rules=[seven], otherwise=otherwise)
 
-    thread = Thread(graph=one_node(trying(pay, "ann")), context=context(policy=UpToSix(), **how))
+    world = context(policy=UpToSix())
+    thread = Thread(graph=one_node(trying(pay, "ann")), context=world, **how)
     await thread.start()
     output = await thread.answer(edit("unit_pay", **edited))
 
