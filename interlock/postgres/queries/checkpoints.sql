@@ -22,8 +22,12 @@ from checkpoints c
 cross join lateral (
     select array_agg(bl.channel) as channels, array_agg(bl.type) as types, array_agg(bl.blob) as bodies
     from jsonb_each_text(c.checkpoint -> 'channel_versions') as v (channel, version)
-    join checkpoint_blobs bl
-        on bl.thread_id = c.thread_id and bl.checkpoint_ns = c.checkpoint_ns and bl.channel = v.channel and bl.version = v.version
+    cross join lateral (
+        select each.channel, each.type, each.blob from checkpoint_blobs each
+        where each.thread_id = c.thread_id and each.checkpoint_ns = c.checkpoint_ns
+            and each.channel = v.channel and each.version = v.version
+        limit 1 -- by its key: a join is planned from estimates, and reads all values of the thread each time
+    ) bl
 ) b
 cross join lateral (
     select array_agg(cw.task_id) as tasks, array_agg(cw.task_path) as paths, array_agg(cw.idx) as numbers,
@@ -40,8 +44,12 @@ with recursive found as (
     cross join lateral (
         select array_agg(bl.channel) as channels, array_agg(bl.type) as types, array_agg(bl.blob) as bodies
         from jsonb_each_text(c.checkpoint -> 'channel_versions') as v (channel, version)
-        join checkpoint_blobs bl
-            on bl.thread_id = c.thread_id and bl.checkpoint_ns = c.checkpoint_ns and bl.channel = v.channel and bl.version = v.version
+        cross join lateral (
+            select each.channel, each.type, each.blob from checkpoint_blobs each
+            where each.thread_id = c.thread_id and each.checkpoint_ns = c.checkpoint_ns
+                and each.channel = v.channel and each.version = v.version
+            limit 1 -- by its key: a join is planned from estimates, and reads all values of the thread each time
+        ) bl
     ) b
     cross join lateral (
         select array_agg(cw.task_id) as tasks, array_agg(cw.task_path) as paths, array_agg(cw.idx) as numbers,
