@@ -24,8 +24,8 @@ import psycopg
 import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
-from benchmarks.savers.contestants import OPENINGS, OURS, Saver
-from interlock.postgres import embedded
+from benchmarks.savers.contestants import OURS
+from interlock.postgres import Checkpointer, embedded
 from tests.saver_driver import HASTY, config_of, expected, task_of, written
 
 ROOT = Path(__file__).parents[2]
@@ -205,7 +205,7 @@ def crashes(folder: Path, saver: str) -> Iterator[Crashes]:
     place.chmod(0o711)
     with ExitStack() as stack:
         server = stack.enter_context(embedded.start(place / "pg"))
-        asyncio.run(set_up(server.url, OURS if saver == HASTY else saver))
+        asyncio.run(set_up(server.url))
         found = Crashes(place, saver, server, stack)
         try:
             for name in NAMES:
@@ -215,9 +215,9 @@ def crashes(folder: Path, saver: str) -> Iterator[Crashes]:
             found.end()
 
 
-async def set_up(url: str, saver: str) -> None:
-    async with OPENINGS[saver](url):
-        pass
+async def set_up(url: str) -> None:
+    async with Checkpointer.from_conn_string(url) as saver:
+        await saver.setup()
 
 
 def faults(crash: Crashes, *, of_all: bool = False) -> list[str]:
@@ -233,7 +233,9 @@ def faults(crash: Crashes, *, of_all: bool = False) -> list[str]:
 
 async def _faults(crash: Crashes, noted: Noted, threads: set[str]) -> list[str]:
     found: dict[str, list[CheckpointTuple] | str] = {}  # or why it cannot be read
-    async with OPENINGS[OURS if crash.saver == HASTY else crash.saver](crash.server.url) as saver:
+    async with Checkpointer.from_conn_string(
+        crash.server.url
+    ) as saver:  # reading waits for no lock
         for thread in threads:
             found[thread] = await _read(saver, thread)
     return [
@@ -243,7 +245,7 @@ async def _faults(crash: Crashes, noted: Noted, threads: set[str]) -> list[str]:
     ]
 
 
-async def _read(saver: Saver, thread: str) -> list[CheckpointTuple] | str:
+async def _read(saver: Checkpointer, thread: str) -> list[CheckpointTuple] | str:
     """Return a thread's checkpoints, or the error that it cannot be read for."""
     try:
         return [each async for each in saver.alist(config_of(thread))]
