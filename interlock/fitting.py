@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, get_type_hints
 
 from langgraph._internal._constants import (
@@ -15,6 +16,8 @@ from langgraph._internal._constants import (
 )  # not public by name; versions are pinned and a test holds them
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
+from langgraph.checkpoint.serde.types import TASKS
+from langgraph.graph import StateGraph
 from langgraph.types import Send
 from pydantic import (
     BaseModel,
@@ -31,9 +34,6 @@ from interlock.core.renaming import BRANCH, JOIN, arrived
 from interlock.core.versions import INTERNAL, misfits
 from interlock.errors import ActionRefused
 from interlock.inputs import takes_our_context
-
-_SENDS = "__pregel_tasks"
-"""LangGraph's channel of what is sent to nodes; a test holds the name."""
 
 _BLOCKED: ContextVar[list[str] | None] = ContextVar("blocked", default=None)
 
@@ -57,7 +57,7 @@ def nodes_gone(graph: Graph, found: CheckpointTuple) -> Iterator[Problem]:
     """Yield a problem for each node that is to run next and is not in the graph, which has its old names too."""
     values = found.checkpoint["channel_values"]
     next_nodes = [key.removeprefix(BRANCH) for key in values if key.startswith(BRANCH)]
-    sent = [each.node for each in values.get(_SENDS) or () if isinstance(each, Send)]
+    sent = [each.node for each in values.get(TASKS) or () if isinstance(each, Send)]
     for name in sorted({*next_nodes, *sent} - graph.nodes.keys()):
         yield Problem(
             kind="node",
@@ -107,7 +107,7 @@ def state_problems(graph: Graph, found: CheckpointTuple) -> Iterator[Problem]:
         )
         texts = _model_faults(graph.builder.state_schema, values)
         if declaration_of(graph) is not None:
-            texts += misfits(values, _checks(graph)) + _missing(graph, values)
+            texts += misfits(values, _checks(graph.builder)) + _missing(graph, values)
         yield from (Problem(kind="key", text=text, hint=hint) for text in texts)
 
 
@@ -170,12 +170,13 @@ def _note_blocked(event: SerdeEvent) -> None:
 register_serde_event_listener(_note_blocked)
 
 
-def _checks(graph: Graph) -> dict[str, Callable[[Any], str]]:
+@lru_cache(maxsize=256)
+def _checks(builder: StateGraph[Any, Any, Any, Any]) -> dict[str, Callable[[Any], str]]:
     """Return what says of each key of the state what is wrong with a value."""
     known: dict[str, Callable[[Any], str]] = {
-        key: _anything for key in graph.channels if not key.startswith(INTERNAL)
+        key: _anything for key in builder.channels if not key.startswith(INTERNAL)
     }
-    for schema in graph.builder.schemas:
+    for schema in builder.schemas:
         hints = get_type_hints(schema, include_extras=True)
         known |= {key: _check(hint) for key, hint in hints.items() if key in known}
     return known

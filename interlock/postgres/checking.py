@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg.rows import DictRow
 
-from interlock.core.runs import Run
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.runs import StoredRun, stored_run
@@ -22,6 +22,21 @@ class Head:
 
     namespace: str
     checkpoint_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a thread stands.
+
+    Attributes:
+        stored: its latest run.
+        heads: of its own graph, then of the subgraphs that it is in.
+        asked: the payloads of its questions that are open, or whose answer waits to be used.
+    """
+
+    stored: StoredRun
+    heads: tuple[Head, ...]
+    asked: tuple[Mapping[str, Any], ...]
 
 
 class CheckStore:
@@ -42,14 +57,20 @@ class CheckStore:
         last = rows[-1]["number"] if rows else after
         return last, [stored_run(row) for row in rows]
 
-    async def heads(self, thread_id: str) -> list[Head]:
-        """Return where a thread stands: its own graph first, then the subgraphs that it is in."""
-        return [Head(**row) for row in await self._fetch("heads", thread_id=thread_id)]
-
-    async def questions(self, run: Run) -> list[dict[str, Any]]:  # payloads
-        """Return what is asked on a run's thread, and what was asked and is answered for this run."""
-        rows = await self._fetch("asked", thread_id=run.thread_id, run_id=run.run_id)
-        return [row["payload"] for row in rows]
+    async def places(self, runs: Sequence[StoredRun]) -> list[Place]:
+        """Return of each run what is known without reading its state."""
+        threads = [each.run.thread_id for each in runs]
+        heads, asked = defaultdict[str, list[Head]](list), defaultdict[str, list[Any]](list)
+        for row in await self._fetch("heads", thread_ids=threads):
+            heads[row.pop("thread_id")].append(Head(**row))
+        for row in await self._fetch(
+            "asked", thread_ids=threads, run_ids=[each.run.run_id for each in runs]
+        ):
+            asked[row["thread_id"]].append(row["payload"])
+        return [
+            Place(stored=each, heads=tuple(heads[thread]), asked=tuple(asked[thread]))
+            for each, thread in zip(runs, threads, strict=True)
+        ]
 
     async def missing_blobs(self, names: Collection[str]) -> list[str]:
         """Return those of some blobs that are not stored."""

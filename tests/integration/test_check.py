@@ -150,7 +150,7 @@ async def test_a_prompt_that_is_gone_is_told(waiting: str, monkeypatch: pytest.M
             "Thread x was begun with prompt a/b@1.0.0: it is gone.", hint="Restore."
         )
 
-    monkeypatch.setattr("interlock.checking.check_prompts", gone)
+    monkeypatch.setattr("interlock.comparing.check_prompts", gone)
     async with interlock.aopen(waiting, config=SAMPLE / "old.json") as il:
         [broken] = (await il.acheck(graph="same")).broken
 

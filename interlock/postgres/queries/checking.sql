@@ -13,18 +13,19 @@ where r.status not in ('succeeded', 'cancelled') and t.purpose <> 'replay'
     and (%(graph)s::text is null or r.graph = %(graph)s)
     and not exists (select from interlock.runs later where later.thread_id = r.thread_id and later.number > r.number);
 
--- heads: the latest checkpoint of a thread's graph, and those of the subgraphs that were begun from it
+-- heads: the latest checkpoints of some threads' graphs, and those of the subgraphs that were begun from them
 with latest as (
-    select distinct on (checkpoint_ns) checkpoint_ns, checkpoint_id, metadata from checkpoints
-    where thread_id = %(thread_id)s order by checkpoint_ns, checkpoint_id desc
+    select distinct on (thread_id, checkpoint_ns) thread_id, checkpoint_ns, checkpoint_id, metadata from checkpoints
+    where thread_id = any(%(thread_ids)s) order by thread_id, checkpoint_ns, checkpoint_id desc
 )
-select l.checkpoint_ns as namespace, l.checkpoint_id from latest l
-where l.checkpoint_ns = '' or l.metadata -> 'parents' ->> '' = (select checkpoint_id from latest where checkpoint_ns = '')
-order by l.checkpoint_ns;
+select l.thread_id, l.checkpoint_ns as namespace, l.checkpoint_id
+from latest l left join latest root on root.thread_id = l.thread_id and root.checkpoint_ns = ''
+where l.checkpoint_ns = '' or l.metadata -> 'parents' ->> '' = root.checkpoint_id
+order by l.thread_id, l.checkpoint_ns;
 
--- asked: what questions of a thread ask that are open, or whose answer waits to be used
-select payload from interlock.questions
-where thread_id = %(thread_id)s and (status = 'open' or (answered_run <> '' and answered_run = %(run_id)s))
+-- asked: what questions of some threads ask that are open, or whose answer waits to be used
+select thread_id, payload from interlock.questions
+where thread_id = any(%(thread_ids)s) and (status = 'open' or answered_run = any(%(run_ids)s))
 order by number;
 
 -- known_blobs: which of some blobs are stored
