@@ -17,31 +17,19 @@ from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.messages import BaseMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.outputs import LLMResult
 
 from interlock.core.allowance import Allowance, allowance_here
 from interlock.core.budget import Amounts, Budgets, Facts, Scope, Unit
 from interlock.core.context import Around
-from interlock.core.counting import tokens_in, tokens_of
+from interlock.core.counting import tokens_in
+from interlock.core.estimating import most_of, text_of
 from interlock.core.prices import FREE, PriceTable, Tokens, builtin
 from interlock.core.refusing import begun_beside
 from interlock.core.replaying import unrecorded
 from interlock.core.usage import model_of, thrown_away, was_recorded
 from interlock.core.usage import tokens_of as told_tokens
 from interlock.errors import InterlockError, UsageError
-
-CAPS = (
-    "max_completion_tokens",
-    "max_tokens",
-    "max_output_tokens",
-    "max_tokens_to_sample",
-    "max_new_tokens",
-    "num_predict",
-)
-"""How providers call the number of tokens that an answer may have at most."""
-
-COPIES = ("n", "best_of", "candidate_count")
-"""How they call the number of answers to one prompt."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +115,7 @@ class Meter:
         allowance = allowance_here() or self.allowance
         parameters = kwargs.get("invocation_params") or {}
         model = model_of(kwargs.get("metadata") or {})
-        most, unknown = self._most(model, messages, parameters)
+        most, unknown = most_of(model, messages, parameters, self.prices)
         return Call(
             key=f"call {run_id}", scopes=allowance.all, model=model, most=most, unknown=unknown
         )
@@ -152,7 +140,7 @@ class Meter:
             return
         elif not isinstance(error, Exception):
             await self._abandoned(call, budgets)
-        elif response is not None and _text_of(response):  # a stream broke: this much was paid for
+        elif response is not None and text_of(response):  # a stream broke: this much was paid for
             await self._settled(call, self._counted(call, response), budgets, estimated=True)
         else:
             await budgets.release(call.key)
@@ -210,28 +198,9 @@ class Meter:
         facts = Facts(model=call.model, prices=self.prices.version, estimated=True)
         await budgets.settle(call.scopes, call.most, key=call.key, facts=facts)
 
-    def _most(
-        self, model: str, messages: Sequence[BaseMessage], parameters: Mapping[str, Any]
-    ) -> tuple[Amounts, tuple[Unit, ...]]:
-        """Return what a call takes at most, and the units of which nobody knows that."""
-        if model.startswith(FREE):
-            return Amounts(model_calls=1), ()
-        price = self.prices.of(model)
-        image = {"image": price.image} if price else {}
-        asked = tokens_of(messages, parameters, **image)
-        cap = _cap(parameters) or (price.max_output if price else None)
-        tokens = Tokens(input=asked, output=(cap or 0) * _copies(parameters))
-        usd = self.prices.most(model, tokens)
-        unknown: tuple[Unit, ...] = () if cap else ("output_tokens", "tokens", "usd")
-        if usd is None and "usd" not in unknown:
-            unknown = ("usd",)
-        return Amounts(
-            input_tokens=asked, output_tokens=tokens.output, usd=usd or 0.0, model_calls=1
-        ), unknown
-
     def _counted(self, call: Call, response: LLMResult) -> Tokens:
         """Return what we count where a provider tells nothing: not more than what was reserved."""
-        said = tokens_in(_text_of(response))
+        said = tokens_in(text_of(response))
         most = call.most.output_tokens
         return Tokens(input=call.most.input_tokens, output=min(said, most) if most else said)
 
@@ -387,41 +356,6 @@ async def _refuse_unknown(call: Call, budgets: Budgets) -> None:
         f"{unit.replace('_', ' ')} are limited, and how long an answer of {call.model} may be is not.",
         hint="Give the model max_tokens (INTERLOCK_MAX_OUTPUT_TOKENS), or its max_output in a file (INTERLOCK_PRICES).",
     )
-
-
-def _cap(parameters: Mapping[str, Any]) -> int | None:
-    """Return how many tokens an answer may have at most."""
-    for each in (parameters, *_inner(parameters)):
-        for name in CAPS:
-            value = each.get(name)
-            if isinstance(value, int) and value > 0:
-                return value
-    return None
-
-
-def _copies(parameters: Mapping[str, Any]) -> int:
-    given = [parameters.get(name) for name in COPIES]
-    return max([1, *(each for each in given if isinstance(each, int))])
-
-
-def _inner(parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the places in which some clients keep parameters of their own."""
-    names = ("model_kwargs", "generation_config", "options", "inferenceConfig")
-    return [each for name in names if isinstance(each := parameters.get(name), Mapping)]
-
-
-def _text_of(response: LLMResult) -> str:
-    """Return all that was answered, tool calls too."""
-    return "".join(_said(each) for some in response.generations for each in some)
-
-
-def _said(generation: Any) -> str:  # a generation, or a chunk of one
-    if not isinstance(generation, ChatGeneration):
-        return str(generation.text)
-    message = generation.message
-    calls = getattr(message, "tool_calls", None) or ""
-    content = message.content if isinstance(message.content, str) else str(message.content)
-    return f"{content}{calls}"
 
 
 def _is_synchronous(frame: FrameType) -> bool:

@@ -73,6 +73,33 @@ async def test_call_is_charged_to_run_thread_graph_and_tenant(il: Interlock) -> 
     assert {each.held.tokens for each in stood.values()} == {0}
 
 
+async def test_synchronous_calls_that_hold_up_the_loop_are_charged_and_refused(
+    il: Interlock, model: Priced
+) -> None:
+    """Nobody waits for the loop that they hold up."""
+    run = await il.ainvoke("blocking", {"calls": 3}, thread_id="t")
+    with pytest.raises(BudgetSpent):
+        await il.ainvoke("blocking", {"calls": 3}, thread_id="u", limits=Limits(model_calls=2))
+
+    assert len(run.output["said"]) == 4
+    assert (await il.abudget("run", "t")).spent.model_calls == 4
+    assert (await il.abudget("run", "u")).spent.model_calls == 2
+    assert len(model.asked) == 6
+
+
+async def test_calls_with_callbacks_of_their_own_are_charged_and_recorded(
+    il: Interlock, model: Priced
+) -> None:
+    """LangChain forgets the run's then; a resume still pays for no answer twice."""
+    with pytest.raises(BudgetSpent):
+        await il.ainvoke("traced", {"calls": 3}, thread_id="t", limits=Limits(model_calls=2))
+    run = await il.aresume("t", limits=Limits(model_calls=3))
+
+    assert run.output["said"] == ["said 0", "said 1", "said 2"]
+    assert model.asked == ["0", "1", "2"]
+    assert run.usage.calls == 3
+
+
 async def test_limit_of_a_call_is_kept_exactly(il: Interlock, model: Priced) -> None:
     """A bare graph has nowhere to land: the run fails, and what it had is saved."""
     with pytest.raises(BudgetSpent, match="3 model calls 0 model calls are left") as told:

@@ -6,6 +6,7 @@ import operator
 from typing import Annotated, Any
 
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send, interrupt
@@ -58,6 +59,14 @@ async def speak(state: Work, runtime: Runtime[Context]) -> dict[str, Any]:
     return {"said": said}
 
 
+async def aside(state: Work, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Call the model with callbacks of its own, as those do that trace their calls."""
+    context = context_of(runtime)
+    model = context.ports.models.model(context.model)
+    said = [(await model.ainvoke(str(n), {"callbacks": []})).text for n in range(state["calls"])]
+    return {"said": said}
+
+
 async def report(state: Work, runtime: Runtime[Context]) -> dict[str, Any]:
     """Say that all was done, with one more call."""
     return {"said": [f"report: {await say(runtime, 'report')}"]}
@@ -69,6 +78,15 @@ async def attempt(state: Work, runtime: Runtime[Context]) -> dict[str, Any]:
         return {"said": [await say(runtime, str(state["number"]))]}
     except BudgetSpent:
         return {"said": ["refused"]}
+
+
+async def block(state: Work, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Call the model synchronously, in threads that this waits for, so that the event loop stands still."""
+    context = context_of(runtime)
+    model = context.ports.models.model(context.model)
+    with ContextThreadPoolExecutor() as pool:
+        said = list(pool.map(lambda n: model.invoke(str(n)).text, range(state["calls"])))
+    return {"said": [*said, model.invoke("last").text]}
 
 
 async def land(state: Work, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -123,5 +141,7 @@ team = bounded(
     build_team(), Declaration(steps=20, limits=Limits(landing=0.25), land="land"), name="team"
 )
 bare = build_bare(speak, "speak").compile(name="bare")
+traced = build_bare(aside, "aside").compile(name="traced")
 wide = build_wide().compile(name="wide")
+blocking = build_bare(block, "block").compile(name="blocking")
 asking = bounded(build_bare(ask, "ask"), Declaration(steps=20), name="asking")
