@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast
 from uuid import UUID
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained, GraphRecursionError, is_invalid_resume
 from langgraph.runtime import RunControl
@@ -26,6 +27,7 @@ from interlock.core.allowance import KEY as ALLOWANCE
 from interlock.core.allowance import Allowance
 from interlock.core.context import KEY, Around, Context
 from interlock.core.doubt import doubts
+from interlock.core.inescapable import inescapable
 from interlock.core.kills import Kill, KillGuard
 from interlock.core.metering import Meter
 from interlock.core.replaying import RecordingGuard
@@ -163,6 +165,7 @@ class Execution:
 
     async def _drive(self) -> AsyncGenerator[Part]:
         config = self._config()
+        handlers = cast("list[BaseCallbackHandler]", config["callbacks"])
         given = await self._input(config)
         stream = self.graph.astream(
             given,
@@ -174,7 +177,8 @@ class Execution:
             subgraphs=True,
             version="v2",
         )
-        self._stream = Stoppable(cast("AsyncGenerator[Any]", stream))  # LangGraph's parts
+        with inescapable(handlers):  # for the task that drives the stream
+            self._stream = Stoppable(cast("AsyncGenerator[Any]", stream))  # LangGraph's parts
         if self._reason is not None:  # it came before there was anything to stop
             self._stream.stop(self._reason)
         try:

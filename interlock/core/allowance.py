@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Protocol
 from uuid import UUID
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_config
 
@@ -39,6 +41,15 @@ class Course:
     """
 
     landed: Landed | None = None
+    _invoked: dict[str, Iterator[int]] = field(default_factory=dict)
+
+    def began(self, place: str) -> None:
+        """Note that a task begins, perhaps again: it will invoke the same graphs."""
+        self._invoked.pop(place, None)
+
+    def number(self, place: str) -> int:
+        """Return how many graphs a task has invoked before: each has a budget of its own."""
+        return next(self._invoked.setdefault(place, count()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +62,7 @@ class Allowance:
         namespace: LangGraph's checkpoint namespace of the task that invoked the graph; empty for a run's own graph.
         lands: whether this is the view of its landing, which may use what was kept back.
         outer: of the graph around it, which is charged too.
+        handlers: what holds the model calls of its nodes to it; none where the caller has seen to that.
     """
 
     budgets: Budgets = field(default_factory=MemoryBudgets)
@@ -60,6 +72,7 @@ class Allowance:
     lands: bool = False
     outer: Allowance | None = None
     course: Course = field(default_factory=Course)
+    handlers: tuple[BaseCallbackHandler, ...] = ()
 
     @property
     def run(self) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.typing import ContextT, InputT, OutputT, StateT
@@ -126,14 +126,17 @@ def _root(graph: BudgetedGraph[Any, Any, Any, Any], config: Any, context: Any) -
     run = Scope(kind="run", name=str(uuid4()), default=graph.limits, keep=_kept(graph))
     allowance = Allowance(budgets=ports.budgets, scopes=(run,), land=graph.land, course=Course())
     meter = Meter(allowance=allowance, prices=ports.prices)
-    return _Opened(allowance, _with(config, allowance, meter), meter)
+    metered = replace(allowance, handlers=tuple(meter.handlers()))
+    return _Opened(metered, _with(config, metered), meter)
 
 
 def _nested(graph: BudgetedGraph[Any, Any, Any, Any], config: Any, outer: Allowance) -> _Opened:
     """Return an invocation inside a graph that has an allowance: it is charged to both."""
     task = config if _is_of_task(config) else ambient()
     place = str(((task or {}).get("configurable") or {}).get("checkpoint_ns", ""))
-    run = Scope(kind="run", name=f"{outer.run}/{place}", default=graph.limits, keep=_kept(graph))
+    number = outer.course.number(place)
+    name = f"{outer.run}/{place}|{number}" if number else f"{outer.run}/{place}"
+    run = Scope(kind="run", name=name, default=graph.limits, keep=_kept(graph))
     inner = Allowance(
         budgets=outer.budgets,
         scopes=(run,),
@@ -142,7 +145,7 @@ def _nested(graph: BudgetedGraph[Any, Any, Any, Any], config: Any, outer: Allowa
         outer=outer,
         course=Course(),
     )
-    return _Opened(inner, _with(config, inner, None))
+    return _Opened(inner, _with(config, inner))
 
 
 def _is_of_task(config: Any) -> bool:
@@ -153,22 +156,24 @@ def _kept(graph: BudgetedGraph[Any, Any, Any, Any]) -> float:
     return (graph.limits.landing or ONE_STEP) if graph.land else 0.0
 
 
-def _with(config: Any, allowance: Allowance, meter: Meter | None) -> RunnableConfig:
+def _with(config: Any, allowance: Allowance) -> RunnableConfig:
     """Return a configuration with an allowance, and the handlers that hold model calls to it."""
     own: Mapping[str, Any] = config or {}
     merged: RunnableConfig = {
         **own,  # type: ignore[typeddict-item]  # LangGraph's configuration
         "configurable": {**(own.get("configurable") or {}), KEY: allowance},
     }
-    if meter is not None:
-        merged["callbacks"] = _called(own.get("callbacks"), meter)
+    if allowance.handlers:
+        merged["callbacks"] = _called(own.get("callbacks"), allowance.handlers)
     return merged
 
 
-def _called(callbacks: Any, meter: Meter) -> Any:  # LangChain's callbacks
+def _called(
+    callbacks: Any, handlers: Sequence[BaseCallbackHandler]
+) -> Any:  # LangChain's callbacks
     if isinstance(callbacks, BaseCallbackManager):
         manager = callbacks.copy()
-        for handler in meter.handlers():
+        for handler in handlers:
             manager.add_handler(handler, inherit=True)
         return manager
-    return [*(callbacks or []), *meter.handlers()]
+    return [*(callbacks or []), *handlers]

@@ -7,6 +7,7 @@ again by a resume; only its handler is.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from langgraph.pregel._write import (
 )  # not public; versions are pinned and a test holds it
 
 from interlock.core.allowance import KEY, Allowance, allowance_in
+from interlock.core.inescapable import inescapable
 from interlock.errors import BudgetSpent, UsageError
 
 _BRANCH = "branch:to:"
@@ -73,6 +75,11 @@ class _Task:
         view = self.allowance.landing() if self.goes_down else self.allowance
         return {**self.config, "configurable": {**self.config["configurable"], KEY: view}}
 
+    def metered(self) -> AbstractContextManager[None]:
+        """Hold the model calls in a block to the allowance, unless the runtime does."""
+        handlers = self.allowance.handlers
+        return inescapable(handlers) if handlers else nullcontext()
+
     def may_land(self) -> bool:
         return bool(self.land) and not self.goes_down
 
@@ -103,7 +110,8 @@ class _Metered(Runnable[Any, Any]):
             return None
         try:
             task.allowance.step_now(task.step)
-            output = self._inner.invoke(input, task.configured(), **kwargs)
+            with task.metered():
+                output = self._inner.invoke(input, task.configured(), **kwargs)
         except BudgetSpent as error:
             if not task.may_land():
                 raise
@@ -121,7 +129,8 @@ class _Metered(Runnable[Any, Any]):
             return None
         try:
             await task.allowance.step(task.step)
-            output = await self._inner.ainvoke(input, task.configured(), **kwargs)
+            with task.metered():
+                output = await self._inner.ainvoke(input, task.configured(), **kwargs)
         except BudgetSpent as error:
             if not task.may_land():
                 raise
@@ -138,6 +147,7 @@ class _Metered(Runnable[Any, Any]):
         if around_of_task(config) != allowance.namespace:
             return None
         step = int(config["metadata"]["langgraph_step"])
+        allowance.course.began(str(config["configurable"].get("checkpoint_ns", "")))
         return _Task(allowance, config, self._node, self._land, step)
 
 

@@ -97,7 +97,7 @@ async def test_calls_with_callbacks_of_their_own_are_charged_and_recorded(
 
     assert run.output["said"] == ["said 0", "said 1", "said 2"]
     assert model.asked == ["0", "1", "2"]
-    assert run.usage.calls == 3
+    assert (await il.abudget("run", "t")).spent.model_calls == 3
 
 
 async def test_limit_of_a_call_is_kept_exactly(il: Interlock, model: Priced) -> None:

@@ -7,6 +7,7 @@ import operator
 from typing import Annotated, Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
@@ -325,6 +326,68 @@ async def test_graph_called_by_a_node_is_charged_to_both() -> None:
 
     assert after["said"] == ["land!model_calls"]
     assert len(within.model.asked) == 2
+
+
+async def test_graphs_that_one_node_calls_have_a_budget_each() -> None:
+    """One lands after the other; none is refused what another one took."""
+    within = Graph(deep=2).node("start").node("deep").node("land")
+    inner = within.edges(">start", "start>deep", "deep>", "land>").bounded(Limits(model_calls=1))
+
+    async def calls(state: Said) -> Said:
+        first = await inner.ainvoke({"said": []})
+        more = await asyncio.gather(*(inner.ainvoke({"said": []}) for _ in range(2)))
+        return {"said": [word for each in (first, *more) for word in each["said"]]}
+
+    around = Graph()
+    around.builder.add_node("calls", calls)
+    around.edges(">calls", "calls>")
+    after = await around.bounded(Limits(model_calls=9), land="").ainvoke({"said": []})
+
+    assert after["said"] == ["start", "land!model_calls"] * 3
+    assert len(within.model.asked) == 3
+
+
+async def test_graph_that_is_called_again_by_a_retried_node_goes_on_with_its_budget() -> None:
+    """A retry is no way to a new one."""
+    within = Graph(deep=2).node("deep").edges(">deep", "deep>")
+    inner = within.bounded(Limits(model_calls=3), land="")
+
+    async def calls(state: Said) -> Said:
+        await inner.ainvoke({"said": []})
+        raise ConnectionError("the line broke")
+
+    around = Graph()
+    retry = RetryPolicy(max_attempts=3, initial_interval=0.01, jitter=False)
+    around.builder.add_node("calls", calls, retry_policy=retry)
+    around.edges(">calls", "calls>")
+    graph = around.bounded(Limits(model_calls=99), land="")
+
+    with pytest.raises(BudgetSpent):
+        await graph.ainvoke({"said": []})
+    assert len(within.model.asked) == 3
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+async def test_call_with_callbacks_of_its_own_is_charged(synchronous: bool) -> None:
+    """LangChain forgets those of the run then."""
+    model = Priced()
+
+    async def waiting(state: Said) -> Said:
+        for turn in range(3):
+            await model.ainvoke(f"{turn}", {"callbacks": []})
+        return {"said": ["all"]}
+
+    def blocking(state: Said) -> Said:
+        for turn in range(3):
+            model.with_config(callbacks=[BaseCallbackHandler()]).invoke(f"{turn}")
+        return {"said": ["all"]}
+
+    made = Graph().node("land").edges(">call", "land>")
+    made.builder.add_node("call", blocking if synchronous else waiting)
+    after = await made.bounded(Limits(model_calls=2)).ainvoke({"said": []})
+
+    assert after["said"] == ["land!model_calls"]
+    assert model.asked == ["0", "1"]
 
 
 async def test_runs_side_by_side_do_not_share_a_budget() -> None:
