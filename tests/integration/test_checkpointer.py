@@ -37,6 +37,15 @@ def long(text: str) -> str:
     return text + " " + "lorem ipsum " * 30
 
 
+async def test_setup_waits_for_nobody_where_all_is_made(
+    saver: Checkpointer, database_url: str
+) -> None:
+    """A process that starts beside a long transaction on our tables neither waits nor holds others up."""
+    async with await AsyncConnection.connect(database_url) as busy:
+        await busy.execute("delete from checkpoint_references")
+        await asyncio.wait_for(saver.setup(), timeout=10)
+
+
 async def test_a_graph_runs_and_goes_on_in_another_process(database_url: str) -> None:
     """What one saver stored, a new one that knows nothing restores and continues."""
     for until in (10, 30):

@@ -16,7 +16,9 @@ from interlock.postgres.checkpointer.knowledge import Knowledge
 from interlock.postgres.checkpointer.lines import Borrowed, Line, Own, Shared
 from interlock.postgres.checkpointer.queue import Queue
 from interlock.postgres.checkpointer.stats import Stats
+from interlock.postgres.queries import load
 
+SQL = load("checkpoints")
 TABLES = "0009_checkpoints.sql"
 
 
@@ -57,7 +59,10 @@ async def _connected(url: str) -> AsyncConnection[DictRow]:
 
 
 async def make_tables(cursor: AsyncCursor[DictRow]) -> None:
-    """Make our tables and functions where they are not there yet."""
+    """Make our tables and functions where they are not there yet; otherwise nothing is locked."""
+    await cursor.execute(SQL["made"])
+    if (row := await cursor.fetchone()) and row["made"]:
+        return
     script = resources.files("interlock.postgres.migrations") / TABLES
     async with cursor.connection.transaction():
         await cursor.connection.execute(script.read_bytes(), prepare=False)

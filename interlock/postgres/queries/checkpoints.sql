@@ -1,3 +1,6 @@
+-- made: whether our tables and functions are there; they are made in one transaction, this function last
+select to_regproc('checkpoint_flush') is not null as made;
+
 -- flush: save what many callers hand in, in one statement and one commit; returns null, or the generation that they did not know
 select checkpoint_flush(
     %(seen)s::bigint,
