@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -202,7 +203,7 @@ def _check(name: str, value: float, what: str) -> None:
             f"{what} limits {name!r}, which nothing is counted in.",
             hint=f"The units are {', '.join(UNITS)}; landing is the share that is kept back.",
         )
-    if value < 0 or (name == "landing" and value >= 1):
+    if not 0 <= value < (1 if name == "landing" else math.inf):
         most = " and less than 1" if name == "landing" else ""
         raise UsageError(f"{what}: {name}={value:g} is no limit.", hint=f"Write 0 or more{most}.")
     if name not in ("usd", "seconds", "landing") and value != int(value):

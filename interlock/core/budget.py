@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
-from interlock.errors import BudgetSpent
+from interlock.errors import BudgetSpent, UsageError
 
 T = TypeVar("T")
 
@@ -62,6 +62,14 @@ class Limits:
     model_calls: int | None = None
     actions: int | None = None
     landing: float = 0.0
+
+    def __post_init__(self) -> None:
+        for unit, limit in self.given().items():
+            _check(unit, limit)
+        if not 0 <= self.landing < 1:
+            raise UsageError(
+                f"landing={self.landing:g} is no share.", hint="Write 0 or more and less than 1."
+            )
 
     def of(self, unit: Unit) -> float | None:
         """Return the limit on one unit."""
@@ -282,6 +290,14 @@ class Budgets(Protocol):
     def wait(self, work: Callable[[Budgets], Coroutine[Any, Any, T]]) -> T:
         """Do some work on the budgets from synchronous code, also where that holds up an event loop."""
         ...
+
+
+def _check(unit: Unit, limit: float) -> None:
+    """Raise `UsageError` for what limits nothing: a comparison with it would let everything pass, or nothing."""
+    if not 0 <= limit < math.inf:
+        raise UsageError(f"{unit}={limit:g} is no limit.", hint="Write 0 or more.")
+    if unit not in ("usd", "seconds") and limit != int(limit):
+        raise UsageError(f"{unit}={limit:g} is no whole number.")
 
 
 def limits_of(values: Mapping[Unit, float | None], *, landing: float = 0.0) -> Limits:

@@ -368,6 +368,17 @@ async def test_budget_of_nothing_that_exists_is_refused(il: Interlock) -> None:
         await il.abudget("team", "x")  # type: ignore[arg-type]  # the mistake itself
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"usd": float("nan")}, {"tokens": -1}, {"model_calls": 1.5}, {"usd": 1.0, "landing": 1.5}],
+    ids=["no number", "negative", "a part of a call", "more than all to land"],
+)
+def test_limit_that_limits_nothing_is_refused_where_it_is_written(values: dict[str, float]) -> None:
+    """Compared with what is no number, every amount would pass."""
+    with pytest.raises(UsageError, match="is no "):
+        Limits(**values)  # type: ignore[arg-type]  # the mistake itself
+
+
 async def test_wrong_limits_in_the_settings_are_refused_at_once(opened: Open) -> None:
     """With the variable that is wrong."""
     with pytest.raises(UsageError, match="INTERLOCK_BUDGET_RUN limits 'dollars'"):

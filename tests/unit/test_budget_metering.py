@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -299,6 +300,37 @@ async def test_call_that_was_cancelled_is_charged_at_the_end(spender: Spender) -
 
     assert await spender.spent() == (1, ASKED, 20)
     assert (await spender.account()).estimated == 1
+
+
+class Slow(MemoryBudgets):
+    """Takes what is asked for, and says so late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = asyncio.Event()
+
+    async def reserve(self, *args: Any, **kwargs: Any) -> bool:
+        await super().reserve(*args, **kwargs)
+        self.taken.set()
+        await asyncio.Event().wait()
+        return True
+
+
+async def test_call_that_is_cancelled_while_it_is_reserved_holds_nothing() -> None:
+    """The budget had been taken, and nobody was told any more; the call was never made."""
+    spender, model = Spender(model_calls=1), Priced()
+    budgets = Slow()
+    spender.budgets = budgets
+    spender.meter.allowance = replace(spender.meter.allowance, budgets=budgets)
+    call = asyncio.create_task(model.ainvoke(PROMPT, spender.config))
+    await asyncio.wait_for(budgets.taken.wait(), 10)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await spender.meter.close()
+
+    assert await spender.spent() == (0, 0, 0)
+    assert model.asked == []
 
 
 # --- what is refused ---
