@@ -94,12 +94,15 @@ class Thread:
             yield self.build(saver, self.times)
 
 
-async def _states(graph: Graph) -> int:
-    return len([state async for state in graph.aget_state_history(THREAD)])
+async def _states(graph: Graph) -> None:
+    """Look at one after the other: all at once would not fit in memory with the stock saver."""
+    async for _ in graph.aget_state_history(THREAD):
+        pass
 
 
-async def _checkpoints(graph: Graph) -> int:
-    return len([each async for each in _saver(graph).alist(THREAD)])
+async def _checkpoints(graph: Graph) -> None:
+    async for _ in _saver(graph).alist(THREAD):
+        pass
 
 
 def _saver(graph: Graph) -> Any:  # LangGraph allows a flag there, too
