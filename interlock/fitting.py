@@ -118,6 +118,8 @@ def question_problems(payload: Mapping[str, Any]) -> Iterator[Problem]:  # a que
     if not gate.is_ours(asked) or not requests:
         return
     name, arguments = requests[0]["name"], requests[0]["args"]
+    if asked.get("kind") == "in_doubt":  # about another act, which it carries
+        name, arguments = arguments["action"], arguments["arguments"]
     question = f"question {asked.get('id', '')} asks about the action {name!r}"
     hint = "Deploy the code that asked, or fork the thread from before the question."
     if not actions.is_declared(name):

@@ -154,6 +154,8 @@ async def test_a_run_that_was_stopped_inside_subgraphs_goes_on(il: Interlock) ->
 
 async def test_an_act_in_doubt_is_asked_about_and_settled(il: Interlock) -> None:
     """Its process died; a person says that it happened, and it is not done again."""
+    await il.aresume("doubt")  # it asks what became of the act
+    assert (await il.acheck()).broken == ()
     [effect] = await il.aeffects(in_doubt=True)
     await il.aresolve_effect(effect.key, happened=True, result="ann has 8", by="ann")
     run = await il.aresume("doubt")
