@@ -144,6 +144,12 @@ def allowance_in(config: Mapping[str, Any] | None) -> Allowance | None:  # LangG
     return found if isinstance(found, Allowance) else None
 
 
+def lands_in(config: Mapping[str, Any] | None) -> bool:  # LangGraph's config
+    """Say whether a configuration is of a task of the landing."""
+    allowance = allowance_in(config)
+    return allowance is not None and allowance.lands
+
+
 def landing_here() -> Landed | None:
     """Return why the running graph was steered to its landing: for the node that lands, so that it can say so."""
     allowance = allowance_here()

@@ -28,6 +28,9 @@ LONG = 4_000
 HUGE = 256_000
 """Of longer texts only the length, both ends and evenly spaced pieces are read."""
 
+NAME = 60
+"""A text of one word is a name up to so many characters: a path, an address, an item of a list."""
+
 _VOLATILE = re.compile(
     r"""
     [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}
@@ -62,7 +65,7 @@ class Print:
 
     Attributes:
         digest: equal for equal values.
-        figures: equal where the same numbers stand in them, in whatever words.
+        figures: equal where the same numbers and names stand in them, in whatever words; a name is a text of one word.
         words: a sample of hashes of its words, sorted.
     """
 
@@ -82,10 +85,11 @@ def fingerprint(value: object) -> Print:
     texts = [text[-LONG:] for kind, text in parts if kind != "key"]
     words = set(_WORD.findall(" ".join(texts)))
     figures = sorted(word for word in words if any(map(str.isdigit, word)))
+    names = {text for text in texts if 0 < len(text) <= NAME and " " not in text}
     plain = {_stem(word) for word in words.difference(figures)} - _CHATTER
     return Print(
         digest=_identity(parts),
-        figures=digest(" ".join(figures)),
+        figures=digest(" ".join([*figures, *sorted(names)])),
         words=sketch(zlib.crc32(word.encode()) >> 16 for word in plain),
     )
 

@@ -43,9 +43,9 @@ class Entry(TypedDict):
     """What is kept of a superstep.
 
     `nodes`: how often each node ran. `took`, `gave`: digests of what they were given and gave. `held`: of the numbers
-    in both. `words`: a sample of hashes of the words of what they gave. `mark`: of what the state held, without lists
-    and short values, before the step; 0 where that is nothing. `goal`: of the keys that mean progress. `at`: the
-    checkpoint that it started from. `said`: the beginning of what they gave.
+    in both, and the names in what they gave. `words`: a sample of hashes of the words of what they gave. `mark`: of
+    what the state held, without lists and short values, before the step; 0 where that is nothing. `goal`: of the keys
+    that mean progress. `at`: the checkpoint that it started from. `said`: the beginning of what they gave.
     """
 
     step: int

@@ -12,6 +12,7 @@ from langgraph.pregel._write import (
 )  # not public; versions are pinned and a test holds it
 from langgraph.types import Send
 
+from interlock.core.allowance import lands_in
 from interlock.core.loops import Loops, judge
 from interlock.core.reading import read_here, telling
 from interlock.core.site import here, state_here
@@ -57,8 +58,8 @@ class Watched(Runnable[Any, Any]):
         return telling(config, abandoned) if abandoned else config
 
     def _stops(self, given: Any, config: RunnableConfig) -> bool:
-        """Send for the guard in the task's place when the steps before it went round in circles."""
-        if judge(_trail(config).get("steps", ()), self._loops) is None:
+        """Send for the guard in the task's place when the steps before it went round in circles; never in a landing."""
+        if lands_in(config) or judge(_trail(config).get("steps", ()), self._loops) is None:
             return False
         stopped = Send(self._node, given) if _sent(config) else self._node
         _write(config, {"stopped": stopped}, ChannelWriteEntry(f"branch:to:{GUARD}", None))

@@ -10,23 +10,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.errors import GraphRecursionError
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, Send
 from typing_extensions import TypedDict
 
 from interlock.core.bounded import Declaration, bounded
+from interlock.core.budget import Limits
 from interlock.core.context import Context
 from interlock.core.loops import Loops, Then
 from interlock.core.trails import TRAIL
 from interlock.errors import LimitReached
 from tests.acting import Rules, context
 from tests.sample.circling import circling
+from tests.spending import Priced
 
 ASKED = {"messages": [HumanMessage("Who built it?")]}
 NOTE = (
@@ -447,6 +449,100 @@ async def test_a_node_that_polls_is_left_alone() -> None:
 
     with pytest.raises(GraphRecursionError):
         await log_graph(loops).ainvoke({"tried": ""})
+
+
+class Worklist(TypedDict, total=False):
+    """What is to be done, and how it went."""
+
+    todo: list[str]
+    done: Annotated[list[str], operator.add]
+    outcome: str
+
+
+async def test_a_list_of_work_is_worked_off() -> None:
+    """Each item has another name, and all go the same way."""
+
+    async def work(state: Worklist) -> Worklist:
+        first, *rest = state["todo"]
+        return {"todo": rest, "done": [first], "outcome": "It was checked, and nothing was found."}
+
+    builder: Builder = StateGraph(Worklist)
+    builder.add_node("work", work)
+    builder.add_edge(START, "work")
+    builder.add_conditional_edges("work", lambda state: "work" if state["todo"] else END)
+    graph = bounded(builder, Declaration(steps=30, loops=Loops()), name="list")
+    names = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"]
+
+    assert (await graph.ainvoke({"todo": names, "done": []}))["done"] == names
+
+
+async def test_an_agent_that_looks_into_one_file_after_another_is_left_alone() -> None:
+    """Its calls differ in one name among many words, and it finds the same in each."""
+    files = [f"src/{name}.py" for name in ("parser", "lexer", "writer", "main", "cli", "server")]
+
+    async def agent(state: MessagesState) -> MessagesState:
+        number = sum(each.type == "tool" for each in state["messages"])
+        if number == len(files):
+            return {"messages": [AIMessage("All of them are clean.")]}
+        wanted = {"pattern": "todo", "path": files[number], "context": "none"}
+        wanted |= {"recursive": True, "ignore_case": True}
+        call = {"name": "grep", "args": wanted, "id": f"c{number}"}
+        return {"messages": [AIMessage("", tool_calls=[call])]}
+
+    async def tools(state: MessagesState) -> MessagesState:
+        call = state["messages"][-1].tool_calls[0]  # type: ignore[union-attr]  # an AIMessage
+        return {"messages": [ToolMessage("No matches were found.", tool_call_id=call["id"])]}
+
+    def after_agent(state: MessagesState) -> str:
+        return "tools" if state["messages"][-1].tool_calls else END  # type: ignore[union-attr]  # as above
+
+    builder: Builder = StateGraph(MessagesState)
+    builder.add_node("agent", agent)
+    builder.add_node("tools", tools)
+    builder.add_edge(START, "agent")
+    builder.add_conditional_edges("agent", after_agent, ["tools", END])
+    builder.add_edge("tools", "agent")
+    graph = bounded(builder, Declaration(steps=30, loops=Loops()), name="scan")
+
+    after = await graph.ainvoke({"messages": [HumanMessage("Is anything left to do?")]})
+
+    assert after["messages"][-1].text == "All of them are clean."
+
+
+class Found(TypedDict):
+    """What branches side by side found."""
+
+    found: Annotated[list[str], operator.add]
+
+
+async def test_a_landing_is_never_taken_back() -> None:
+    """A budget is spent in the step in which a branch beside it completes a stall."""
+    model = Priced()
+
+    async def stalls(state: Found) -> Found:
+        return {"found": [f"nothing in {len(state['found'])}"]}
+
+    async def spends(state: Found) -> Found:
+        await model.ainvoke("go on")
+        return {"found": ["thought"]}
+
+    async def land(state: Found) -> Found:
+        return {"found": ["landed"]}
+
+    builder: Builder = StateGraph(Found)
+    for node in (stalls, spends, land):
+        builder.add_node(node)
+    for name in ("stalls", "spends"):
+        builder.add_edge(START, name)
+        builder.add_edge(name, name)
+    loops = Loops(progress=("goal",), window=4)
+    declared = Declaration(steps=30, limits=Limits(model_calls=3), land="land", loops=loops)
+    graph = durable(bounded(builder, declared, name="stalling"))
+
+    after = await graph.ainvoke({"found": []}, on())
+
+    found = ["nothing in 0", "nothing in 2", "nothing in 4", "nothing in 6", "landed"]
+    assert [each for each in after["found"] if each != "thought"] == found
 
 
 # --- what is shown and stored ---
