@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from interlock.cli.call import Call
 from interlock.cli.folders import own_folder
+from interlock.cli.texts import short
 from interlock.core.runs import Run
 from interlock.errors import InterlockError, ThreadBusy
 
@@ -104,6 +105,6 @@ def _not_taken(run: Run, log: Path) -> InterlockError:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     said = " ".join(lines[-LAST_LINES:]) or "nothing"
     return InterlockError(
-        f"The detached process did not take thread {run.thread_id[:8]}; it said: {said}",
-        hint=f"Its log is {log}; `interlock resume {run.thread_id[:8]}` works on it here.",
+        f"The detached process did not take thread {short(run.thread_id)}; it said: {said}",
+        hint=f"Its log is {log}; `interlock resume {short(run.thread_id)}` works on it here.",
     )

@@ -66,7 +66,9 @@ def failure_of(error: BaseException, call: Call) -> Failure:
 
 def going_on(thread_id: str) -> str:
     """Return the sentence that says how to go on with a thread; empty without one."""
-    return f"Nothing is lost: `interlock resume {thread_id[:8]}` goes on." if thread_id else ""
+    from interlock.cli.texts import short
+
+    return f"Nothing is lost: `interlock resume {short(thread_id)}` goes on." if thread_id else ""
 
 
 def stop_code(number: int) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from interlock.cli.board import Board
 from interlock.cli.call import Call
 from interlock.cli.failures import KILLED, LIMIT, WAITING, RunFailed, going_on, stop_code
+from interlock.cli.texts import short
 from interlock.core.runs import Run, Usage
 from interlock.core.sync import run_sync
 from interlock.errors import InterlockError
@@ -148,10 +149,10 @@ def _failed(run: Run, error: Exception) -> RunFailed:
 
     said = (str(error).strip().splitlines() or [""])[0]
     what = f"{type(error).__name__}: {said}".rstrip(": ")
-    failed = f"The graph {run.graph!r} failed in thread {run.thread_id[:8]}: {what.rstrip('.')}."
+    failed = f"The graph {run.graph!r} failed in thread {short(run.thread_id)}: {what.rstrip('.')}."
     return RunFailed(
         " ".join([failed, *doubts(error)]),
-        hint=f"What ran before is saved: `interlock resume {run.thread_id[:8]}` tries again from there.",
+        hint=f"What ran before is saved: `interlock resume {short(run.thread_id)}` tries again from there.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -12,6 +13,7 @@ from interlock.core.runs import Step, Usage
 from interlock.errors import UsageError
 
 ID_LENGTH = 8
+_MADE = re.compile(r"[0-9a-f]{16}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 INDENT = "  "
 INLINE = 70
 """Characters of a deep value on its one line."""
@@ -19,8 +21,8 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def short(identifier: str) -> str:
-    """Return the beginning of an id, long enough to be typed instead of it."""
-    return identifier[:ID_LENGTH]
+    """Return what can be typed instead of an id: the beginning of one that was made here, the whole of a given name."""
+    return identifier[:ID_LENGTH] if _MADE.fullmatch(identifier) else identifier
 
 
 def clipped(text: str, length: int) -> str:

@@ -165,7 +165,9 @@ def test_sigterm() -> None:
 
 def test_unexpected(capsys: pytest.CaptureFixture[str]) -> None:
     """A surprise is one line that names its kind, its thread, and how to see more."""
-    failure = failure_of(ValueError("first\nsecond"), Call(thread_id="0123456789ab"))
+    failure = failure_of(
+        ValueError("first\nsecond"), Call(thread_id="01234567-89ab-4cde-8f01-23456789abcd")
+    )
 
     assert report(failure, as_json=False) == 1
     assert capsys.readouterr().err == (

@@ -12,6 +12,19 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
+    ("identifier", "text"),
+    [
+        ("3f2a9c1e-0d5b-4c7a-9e21-6b1f8a2c4d3e", "3f2a9c1e"),
+        ("e703b31f5561bd8f", "e703b31f"),
+        ("customer-4711", "customer-4711"),
+    ],
+)
+def test_short(identifier: str, text: str) -> None:
+    """Only ids that were made here may be abbreviated; a name that somebody gave is found by the whole of it."""
+    assert texts.short(identifier) == text
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"), [(0.034, "0.03 s"), (4.21, "4.2 s"), (65, "1:05"), (7384, "2:03:04")]
 )
 def test_duration(seconds: float, text: str) -> None:
