@@ -46,7 +46,7 @@ class Plan:
     rounds: int
 
 
-FULL = Plan(steps={1: 200, 8: 50, 32: 20, 128: 10}, processes=(1, 2), rounds=5)
+FULL = Plan(steps={1: 200, 8: 100, 32: 50, 128: 20}, processes=(1, 2), rounds=5)
 QUICK = Plan(steps={1: 50, 32: 10}, processes=(1,), rounds=3)
 
 Rates = Mapping[str, Sequence[Pace]]
