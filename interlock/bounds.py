@@ -6,6 +6,7 @@ import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 
 from interlock.application import Application, Graph
 from interlock.core.allowance import Allowance, Course
@@ -65,6 +66,9 @@ class Bounding(ABC):
     async def aremove_budget(self, kind: ScopeKind, name: str) -> Account:
         """Remove the stored limits; declared ones and those of the settings hold on. Raises as `abudget`."""
         full = await self._budget_name(kind, name)
+        before = await self._ports.budgets.account(kind, full)
+        if before.limits == Limits():
+            return before
         await self._ports.budgets.limit(kind, full, Limits())
         return await self._ports.budgets.account(kind, full)
 
@@ -197,11 +201,16 @@ def read_limits(values: Mapping[str, float], what: str) -> Limits:
     return limits_of(units, landing=values.get("landing", 0.0))
 
 
+def _meant(name: str) -> str:
+    near = get_close_matches(name, UNITS, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}? " if near else ""
+
+
 def _check(name: str, value: float, what: str) -> None:
     if name not in (*UNITS, "landing"):
         raise UsageError(
-            f"{what} limits {name!r}, which nothing is counted in.",
-            hint=f"The units are {', '.join(UNITS)}; landing is the share that is kept back.",
+            f"{what}: {name!r} is no unit.",
+            hint=f"{_meant(name)}The units are {', '.join(UNITS)}; landing is the share that is kept back.",
         )
     if not 0 <= value < (1 if name == "landing" else math.inf):
         most = " and less than 1" if name == "landing" else ""

@@ -70,9 +70,14 @@ class Checking(ABC):
         Args:
             graph: only threads of this graph.
             progress: told now and then how many threads were looked at, of how many.
+
+        Raises:
+            NotFound: no thread that has not ended is of that graph, nor has the application one.
         """
         store, checks = CheckStore(self._pool), self._checks
         total, done = await store.count(graph), 0
+        if graph is not None and not total:
+            self.graph(graph)  # a misspelt name must not pass for one that is fine
         broken: list[Broken] = []
         policy = self._policy_problem()
         async for batch in _batches(store, graph):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from langchain_core.messages import BaseMessage
 from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from langgraph.constants import START
 from langgraph.types import StateSnapshot
@@ -142,10 +143,20 @@ class Forks:
 
 
 def title_of(values: Mapping[str, Any]) -> str:  # any graph's state
-    """Return what a list shows of a thread: the first text that it was given."""
-    return next(
-        (value for value in values.values() if isinstance(value, str) and value.strip()), ""
-    )
+    """Return what a list shows of a thread: the first text or message that it was given."""
+    said = (value for value in values.values() if isinstance(value, str) and value.strip())
+    return next(said, "") or _first_said(values.get("messages"))
+
+
+def _first_said(messages: Any) -> str:  # whatever LangGraph takes for messages
+    first = messages[0] if isinstance(messages, list) and messages else messages
+    match first:
+        case BaseMessage():
+            return first.text
+        case str(text) | {"content": str(text)} | (_, str(text)):
+            return text
+        case _:
+            return ""
 
 
 def _holder(graph: Graph, step: Step) -> Graph:

@@ -78,7 +78,7 @@ def set_(kind: ScopeKind, name: str, limits: tuple[str, ...]) -> int:
     """Limit usd, tokens, input_tokens, output_tokens, model_calls, actions, steps or seconds; landing is a share."""
     from interlock.cli.output import print_json, results
 
-    call, wanted = this_call(), limits_from(limits, "The command")
+    call, wanted = this_call(), limits_from(limits, "budget set")
     with call.runtime() as il:
         account = il.set_budget(kind, name, wanted)
         holds = il.limits(kind, name)
@@ -95,15 +95,19 @@ def set_(kind: ScopeKind, name: str, limits: tuple[str, ...]) -> int:
 def remove(kind: ScopeKind, name: str) -> int:
     """Remove the stored limits; what a graph declares and the settings name holds on."""
     from interlock.cli.output import print_json, results
+    from interlock.core.budget import Limits
 
     call = this_call()
     with call.runtime() as il:
+        before = il.budget(kind, name).limits
         account = il.remove_budget(kind, name)
         holds = il.limits(kind, name)
     if call.as_json:
         print_json(document(account, holds))
-    else:
+    elif before != Limits():
         results().print(f"The stored limits of {account.kind} {account.name} are removed.")
+    else:
+        results().print(f"{account.kind} {account.name} has no stored limits: nothing was removed.")
     return 0
 
 
@@ -162,7 +166,10 @@ def print_account(account: Account, limits: Limits, console: Console) -> None:
             f"{account.estimated} calls were counted by Interlock: their provider told nothing.",
             style="dim",
         )
-    if over := account.over.taken():
+    over = {
+        unit: most for unit, most in account.over.taken().items() if limits.of(unit) is not None
+    }
+    if over:  # where nothing is limited, nothing had to fit
         told = ", ".join(shown(unit, amount) for unit, amount in over.items())
         console.print(f"[red]More was taken than had been reserved[/]: {told}")
     if account.landed:
@@ -209,6 +216,8 @@ def _list(kind: ScopeKind | None, *, limited: bool, limit: int) -> int:
 def _print(found: Sequence[Account], console: Console) -> None:
     from rich.table import Table
 
+    from interlock.cli.texts import short
+
     if not found:
         console.print("Nothing was taken yet, and nothing is limited.")
         return
@@ -216,17 +225,20 @@ def _print(found: Sequence[Account], console: Console) -> None:
     for name in ("of", "name", "calls", "tokens", "dollars", "actions", "limits"):
         right = name in ("calls", "tokens", "dollars", "actions")
         table.add_column(
-            name, no_wrap=True, overflow="ellipsis", justify="right" if right else "left"
+            name,
+            no_wrap=name not in ("name", "limits"),
+            overflow="fold",
+            justify="right" if right else "left",
         )
     for each in found:
         table.add_row(
             each.kind,
-            each.name,
+            short(each.name) if each.kind in ("run", "thread") else each.name,
             f"{each.spent.model_calls:,}",
             f"{each.spent.tokens:,}",
             f"{each.spent.usd:,.4f}",
             f"{each.spent.actions:,}",
-            " ".join(f"{unit}={limit:g}" for unit, limit in each.limits.given().items()),
+            " ".join(f"{unit}={limit:.15g}" for unit, limit in each.limits.given().items()),
         )
     console.print(table)
 

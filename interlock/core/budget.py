@@ -355,7 +355,7 @@ def spent(scope: Scope, unit: Unit, *, asked: float, left: float, limit: float) 
     rest = max(0.0, left)
     return BudgetSpent(
         f"The budget of {scope} does not suffice: {shown(unit, asked)} may be needed, "
-        f"and of {shown(unit, limit)} {shown(unit, rest)} are left"
+        f"and {_bare(unit, rest)} of {shown(unit, limit)} {'is' if limit == 1 else 'are'} left"
         f"{' beside what is kept for landing' if scope.keep > ONE_STEP else ''}.",
         hint=_hint(scope, unit),
         scope=str(scope),
@@ -370,7 +370,12 @@ def shown(unit: Unit, amount: float) -> str:
     if unit == "seconds":
         return f"{amount:,.1f} seconds"
     word = unit.replace("_", " ")
-    return f"{amount:,.0f} {word}"
+    return f"{amount:,.0f} {word.removesuffix('s') if amount == 1 else word}"
+
+
+def _bare(unit: Unit, amount: float) -> str:
+    """Return an amount without its unit, which follows."""
+    return shown(unit, amount).partition(" ")[0]
 
 
 def _hint(scope: Scope, unit: Unit) -> str:

@@ -357,7 +357,8 @@ async def _refuse_unknown(call: Call, budgets: Budgets) -> None:
             hint="Name its price in a file (INTERLOCK_PRICES), or limit tokens instead of money.",
         )
     raise UsageError(
-        f"{unit.replace('_', ' ')} are limited, and how long an answer of {call.model} may be is not.",
+        f"{unit.replace('_', ' ').capitalize()} are limited, "
+        f"and how long an answer of {call.model} may be is not known.",
         hint="Give the model max_tokens (INTERLOCK_MAX_OUTPUT_TOKENS), or its max_output in a file (INTERLOCK_PRICES).",
     )
 

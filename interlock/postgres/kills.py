@@ -158,7 +158,12 @@ async def _full(connection: Connection, scope: KillScope, name: str) -> str:
     """Return the whole name of what a switch is for."""
     if scope == "run":
         rows = await fetch(connection, SQL["run_by_prefix"], {"prefix": name})
-        return only([row["run_id"] for row in rows], name, "run", "`interlock status --json`")
+        return only(
+            [row["run_id"] for row in rows],
+            name,
+            "run",
+            "`interlock status --json` lists the latest ones.",
+        )
     if scope == "thread":
         rows = await fetch(connection, RUNS["thread_by_prefix"], {"prefix": name})
         found = [row["thread_id"] for row in rows]

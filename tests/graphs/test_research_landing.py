@@ -29,7 +29,7 @@ async def test_spent_in_a_researcher_the_team_lands(team: Team) -> None:
     assert output["message"].startswith(
         "Partial, and not published: the quotations alone, 1 findings."
     )
-    assert "5 model calls 0 model calls are left" in output["message"]
+    assert "0 of 5 model calls are left" in output["message"]
     draft = output["draft"]
     assert [each["heading"] for each in draft["sections"]] == [task("north").question]
     assert draft["sections"][0]["sentences"] == [

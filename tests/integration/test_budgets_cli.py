@@ -63,10 +63,43 @@ def test_limits_are_set_shown_and_removed(say: Say) -> None:
     assert say("budget", "list", "--limited")[1] == {"budgets": []}
 
 
+def test_nothing_is_removed_where_nothing_is_stored(
+    say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so, and leaves no budget of that name behind."""
+    code = execute(["budget", "remove", "tenant", "acmee"])
+
+    assert code == 0
+    assert "tenant acmee has no stored limits" in capsys.readouterr().out
+    assert say("budget", "list")[1] == {"budgets": []}
+
+
+def test_list_fits_eighty_columns(
+    say: Say, landed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names, numbers and limits are whole; ids are as short as those of other screens."""
+    monkeypatch.setenv("COLUMNS", "80")
+    execute(["budget", "set", "tenant", "acme", "model_calls=20", "tokens=2000000", "usd=2.5"])
+    capsys.readouterr()
+    execute(["budget", "list"])
+    told = capsys.readouterr().out
+
+    assert "…" not in told
+    assert all(word in told for word in ("tenant", "thread", "landed", "actions", "tokens=2000000"))
+
+
+def test_misspelt_unit_is_told_the_near_one(say: Say) -> None:
+    """The hint names the unit that was probably meant."""
+    _, told = say("budget", "set", "tenant", "acme", "token=5")
+
+    assert told["error"]["message"] == "budget set: 'token' is no unit."
+    assert told["error"]["hint"].startswith("Did you mean tokens?")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["tenant", "acme", "dollars=2"], "limits 'dollars'"),
+        (["tenant", "acme", "dollars=2"], "'dollars' is no unit"),
         (["tenant", "acme", "usd=much"], "'usd=much' is no limit"),
         (["tenant", "acme", "usd"], "'usd' is no limit"),
         (["tenant", "acme", "usd=-1"], "usd=-1 is no limit"),

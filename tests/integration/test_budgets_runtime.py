@@ -102,7 +102,7 @@ async def test_calls_with_callbacks_of_their_own_are_charged_and_recorded(
 
 async def test_limit_of_a_call_is_kept_exactly(il: Interlock, model: Priced) -> None:
     """A bare graph has nowhere to land: the run fails, and what it had is saved."""
-    with pytest.raises(BudgetSpent, match="3 model calls 0 model calls are left") as told:
+    with pytest.raises(BudgetSpent, match="0 of 3 model calls are left") as told:
         await il.ainvoke("bare", {"calls": 5}, thread_id="t", limits=Limits(model_calls=3))
     run = await il.arun("t")
 
@@ -340,7 +340,7 @@ async def test_run_that_was_stopped_while_it_landed_lands_again(
         (
             {"name_": "gpt-none", "max_tokens": None},
             Limits(tokens=1000),
-            "how long an answer of openai:gpt-none may be is not",
+            "how long an answer of openai:gpt-none may be is not known",
         ),
     ],
     ids=["no price", "no cap"],
@@ -381,6 +381,6 @@ def test_limit_that_limits_nothing_is_refused_where_it_is_written(values: dict[s
 
 async def test_wrong_limits_in_the_settings_are_refused_at_once(opened: Open) -> None:
     """With the variable that is wrong."""
-    with pytest.raises(UsageError, match="INTERLOCK_BUDGET_RUN limits 'dollars'"):
+    with pytest.raises(UsageError, match="INTERLOCK_BUDGET_RUN: 'dollars' is no unit"):
         async with opened(budget_run={"dollars": 1.0}):
             pass

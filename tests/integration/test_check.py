@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import interlock
-from interlock.errors import ResumeRefused
+from interlock.errors import NotFound, ResumeRefused
 from interlock.settings import Settings
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "check"
@@ -116,6 +116,13 @@ async def test_nothing_breaks_under_the_code_that_began_it(waiting: str) -> None
 
         assert [each.thread_id for each in found.broken] == ["blob"]
         assert (await il.acheck(graph="same")).broken == ()
+
+
+async def test_a_misspelt_graph_does_not_pass(waiting: str) -> None:
+    """A name that neither a thread nor the application knows is refused."""
+    async with interlock.aopen(waiting, config=SAMPLE / "old.json") as il:
+        with pytest.raises(NotFound, match="There is no graph 'smae'"):
+            await il.acheck(graph="smae")
 
 
 async def test_it_goes_through_the_threads_in_batches(

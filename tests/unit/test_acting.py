@@ -252,7 +252,7 @@ async def test_a_given_state_is_the_one_that_counts() -> None:
             {"amount": 1},
             {"limits": Limits(usd=1.5)},
             "budget",
-            r"\$2.0000 may be needed, and of \$1.5000 \$1.5000 are left",
+            r"\$2.0000 may be needed, and \$1.5000 of \$1.5000 are left",
         ),
         ({}, {"amount": 1}, {"policy": Rules("deny")}, "policy", "So it is"),
     ],

@@ -386,8 +386,8 @@ async def test_handlers_that_stand_twice_charge_once(spender: Spender) -> None:
     ("model", "limits", "said"),
     [
         (Priced(name_="unheard"), {"usd": 1.0}, "what openai:unheard costs is not known"),
-        (Priced(name_="unheard", max_tokens=None), {"tokens": 9}, "tokens are limited"),
-        (Priced(name_="unheard", max_tokens=None), {"output_tokens": 9}, "output tokens are"),
+        (Priced(name_="unheard", max_tokens=None), {"tokens": 9}, "Tokens are limited"),
+        (Priced(name_="unheard", max_tokens=None), {"output_tokens": 9}, "Output tokens are"),
     ],
     ids=["price", "cap", "cap on answers"],
 )
