@@ -16,6 +16,7 @@ Fetch = Callable[[Sequence[bytes]], Awaitable[Iterable[tuple[bytes, int, bytes]]
 """Returns hash, kind and body of some content."""
 
 
+K = TypeVar("K")
 T = TypeVar("T")
 _FRAME = Struct(f">{form.HASH}shi")
 _PACKED = form.typed("msgpack", b"")
@@ -38,6 +39,7 @@ class Reader:
         self._content: dict[bytes, tuple[int, bytes]] = {}
         self._segments: dict[bytes, Sequence[Any]] | None = {} if sharing else None
         self._values: dict[bytes, Any] | None = {} if sharing else None
+        self._rows: dict[tuple[str, bytes], Any] | None = {} if sharing else None
 
     def know(self, packed: bytes) -> None:
         """Take content that was read before: each with its hash, kind (two bytes), length (four) and body."""
@@ -70,11 +72,16 @@ class Reader:
     def value(self, kind: str, data: bytes) -> Any:
         """Return the value of a row, given by type and bytes; its content has been fetched."""
         if not is_reference(kind):
-            return self._seal.serde.loads_typed((kind, data))
+            return self._plain(kind, data)
         links, hidden = form.unpack(data)
         tag, says, snapshot = form.load(self._seal.opened(kind, hidden))
         value = self._list(links, says) if tag == "l" else self._single(tag, links, says)
         return _DeltaSnapshot(value) if snapshot else value
+
+    def _plain(self, kind: str, data: bytes) -> Any:
+        if self._rows is None:
+            return self._seal.serde.loads_typed((kind, data))
+        return self._once(self._rows, (kind, data), self._seal.serde.loads_typed)
 
     def _single(self, tag: str, links: Sequence[bytes], says: Any) -> Any:
         return self._items(links[0])[0] if tag == "v" else self._joined(links, says)
@@ -111,7 +118,7 @@ class Reader:
             return self._restored(link)
         return self._once(self._segments, link, self._restored)
 
-    def _once(self, known: dict[bytes, T], name: bytes, make: Callable[[bytes], T]) -> T:
+    def _once(self, known: dict[K, T], name: K, make: Callable[[K], T]) -> T:
         if name not in known:
             known[name] = make(name)
         return known[name]
