@@ -16,8 +16,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from langgraph.checkpoint.postgres import PostgresSaver
 from psycopg.conninfo import conninfo_to_dict
 
+import interlock
 from interlock.errors import EmbeddedPostgresError, UsageError
 from interlock.postgres import embedded
 from interlock.postgres.embedded import binaries, folder, postmaster
@@ -99,6 +101,20 @@ def test_server_is_set_up_for_safety(
 def test_each_test_gets_a_database_of_its_own(database_url: str) -> None:
     """The fixture gives a fresh clone of the template, and the server knows of it."""
     assert str(ask(database_url, "SELECT current_database()")).startswith("test_")
+
+
+def test_other_applications_do_not_hide_our_threads(database_url: str) -> None:
+    """LangGraph's own `setup` finds the tables that are there, and makes no second ones before them."""
+    with interlock.open(database_url):
+        pass
+    with PostgresSaver.from_conn_string(database_url) as saver:
+        saver.setup()
+
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            "select schemaname from pg_tables where tablename = 'checkpoints'"
+        )
+        assert found.fetchall() == [("public",)]
 
 
 def test_last_handle_stops_the_server(data_dir: Path) -> None:

@@ -70,6 +70,8 @@ def ensure_database(url: str, password: str | None) -> None:
             # Clients are told of their errors; in the log they would only take up room.
             connection.execute(f"ALTER ROLE {NAME} SET log_min_messages = log")
             connection.execute(f"CREATE DATABASE {NAME}")
+        # Our role and our schema have one name: LangGraph's `setup` would make its tables there a second time.
+        connection.execute(f'ALTER ROLE {NAME} SET search_path = public, "$user"')
         if password is not None:
             _set_password(connection, password)
 
