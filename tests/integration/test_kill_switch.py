@@ -142,7 +142,7 @@ async def test_a_process_is_told(
     began = time.monotonic()
     await il.akill("all", reason="why")
     assert (await running).status == "killed"
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 30  # it would have looked after 60
 
 
 async def test_a_lost_notification_is_made_up_for(
@@ -358,12 +358,13 @@ async def test_what_cannot_be_thrown(il: Interlock) -> None:
 
 
 async def test_a_part_of_the_stream_that_nobody_takes_does_not_save_it(
-    il: Interlock, log: Path, late: Late
+    il: Interlock, server: OpenAIServer, log: Path, late: Late
 ) -> None:
     """A consumer that is busy with something else does not keep its run alive."""
     parts = il.astream("asks", {"log": str(log)}, thread_id="t", stream_mode=["updates"])
     part = await anext(parts)
     assert "beside" in part["data"]
+    await until(lambda: server.requests)
 
     kill = await il.akill("thread", "t", reason="why")
     await until(late.left.is_set)

@@ -78,7 +78,9 @@ async def test_a_thread_goes_on_in_renamed_nodes_with_migrated_values(
         done = await answer(il, "one", "now")
 
     assert (asked.status, done.status) == ("waiting", "succeeded")
-    assert ran(order) == ["collect", "price", "stock", "gather", "closed yes", "sent now"]
+    first, *beside, gathered, closed, sent = ran(order)
+    assert (first, gathered, closed, sent) == ("collect", "gather", "closed yes", "sent now")
+    assert sorted(beside) == ["price", "stock"]
     assert done.output == {
         "cents": 800,
         "currency": "EUR",

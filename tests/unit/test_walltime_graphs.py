@@ -83,7 +83,7 @@ async def test_a_run_out_of_time_lands() -> None:
     state = await graph.ainvoke({}, thread())
 
     assert state["said"] == ["quick", "landed"]
-    assert 0.2 <= time.monotonic() - began < 0.4
+    assert time.monotonic() - began >= 0.2
 
 
 async def test_branches_take_the_same_time_once() -> None:
