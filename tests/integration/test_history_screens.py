@@ -63,7 +63,8 @@ def test_steps_inside_are_indented_and_name_their_checkpoint(
 
     assert [line.startswith("     1 ") for line in drafted] == [True, True]
     assert lines_with(text, "5 steps, 20 inside")
-    assert (code, fork["output"]["letters"][0]) == (0, "a: 7 by a")
+    changed = [each for each in fork["output"]["letters"] if ": 7 by " in each]
+    assert (code, len(changed)) == (0, 1)  # of the desk that came first, whichever that is
 
 
 def test_a_key_of_the_graph_around_is_no_key_inside(say: Say, thread: str) -> None:
