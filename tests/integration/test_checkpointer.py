@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -78,6 +80,79 @@ async def test_setup_needs_nothing_of_interlock_and_may_be_repeated(
             await connection.execute(f"drop database {name} with (force)".encode())
 
 
+async def test_savers_that_set_up_at_once_all_find_the_tables(database_url: str) -> None:
+    """LangGraph's setup does not expect company; ours tries again until all is made."""
+    fresh = await _schema(database_url, "fresh")
+
+    async def story(thread: str) -> Any:  # channel values
+        async with Checkpointer.from_conn_string(fresh) as saver:
+            await saver.setup()
+            await Story(saver, thread).put(text=long(thread) * 20)
+            return await Story(saver, thread).values()
+
+    found = await asyncio.gather(*(story(thread) for thread in "abcd"))
+
+    assert found == [{"text": long(thread) * 20} for thread in "abcd"]
+
+
+async def test_each_schema_has_content_of_its_own(database_url: str) -> None:
+    """Threads of one name in two schemas are two, though both see a third one with tables: one may be deleted."""
+    items = [f"{n} " + "x" * 100 for n in range(40)]
+    async with (
+        Checkpointer.from_conn_string(await _schema(database_url, "first")) as first,
+        Checkpointer.from_conn_string(await _schema(database_url, "second")) as second,
+    ):
+        await first.setup()
+        await second.setup()
+        await Story(first, "t").put(items=items)
+        await Story(second, "t").put(items=items)
+
+        await first.adelete_thread("t")
+
+        assert await Story(second, "t").values() == {"items": items}
+
+
+async def _schema(url: str, name: str) -> str:
+    """Make a schema, and return an address in which it comes before `public`."""
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute(f"create schema {name}".encode())
+    return f"{url}&options=-c%20search_path%3D{name},public"
+
+
+async def test_an_empty_checkpoint_id_is_none(saver: Checkpointer) -> None:
+    """As LangGraph's saver takes it, and its clients send it."""
+    await Story(saver, "t").put(n=1)
+    config = place("t")
+    config["configurable"]["checkpoint_id"] = ""
+
+    found = await saver.aget_tuple(config)
+
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"n": 1}
+
+
+def test_a_forked_process_is_told_to_make_its_own(database_url: str) -> None:
+    """The event loop does not run in the child: a call there would wait for ever."""
+    script = f"""
+import os
+from interlock.postgres import Checkpointer
+with Checkpointer.from_conn_string({database_url!r}) as saver:
+    child = os.fork()
+    if child == 0:
+        try:
+            saver.get_tuple({{"configurable": {{"thread_id": "t"}}}})
+        except Exception as error:
+            print(error, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert "made before this process was forked" in done.stdout
+
+
 @pytest.mark.parametrize("autocommit", [True, False])
 async def test_it_works_over_a_pool_and_over_one_connection(
     database_url: str, autocommit: bool
@@ -100,6 +175,7 @@ VALUES: dict[str, Any] = {
     "flag": True,
     "number": 2**60,
     "real": 0.1,
+    "whole real": 1e16,
     "infinite": math.inf,
     "text": "plain",
     "nul": "a\0b",

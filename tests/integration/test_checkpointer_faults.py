@@ -9,10 +9,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from interlock.postgres import Checkpointer
-from interlock.postgres.checkpointer import lines, queue
+from interlock.postgres.checkpointer import Core, lines, queue
 from tests.savers import Story, count, place, talking
 
 
@@ -35,7 +36,7 @@ async def test_a_step_is_one_commit(saver: Checkpointer) -> None:
     await talking(saver, 50).ainvoke({"said": [], "turns": 0}, place("t"), durability="sync")
 
     assert saver.stats.requests >= 100
-    assert saver.stats.round_trips <= 55
+    assert saver.stats.round_trips <= 55 + 4  # once for each connection of the pool
     assert saver.stats.commits <= 55
 
 
@@ -78,8 +79,6 @@ async def test_a_value_that_cannot_be_serialized_fails_at_once(saver: Checkpoint
 @pytest.mark.parametrize("own", [False, True], ids=["borrowed connection", "own connection"])
 async def test_a_cut_connection_costs_no_caller_anything(database_url: str, own: bool) -> None:
     """The server ends the session before and while rows are sent: they are sent again on a new connection."""
-    from interlock.postgres.checkpointer import Core
-
     async with AsyncConnectionPool(
         database_url, min_size=1, max_size=3, open=False, kwargs={"autocommit": True}
     ) as pool:
@@ -250,3 +249,70 @@ async def _until(holds: Any) -> None:
 def _url(saver: Checkpointer) -> str:
     assert isinstance(saver.conn, AsyncConnectionPool)
     return str(saver.conn.conninfo)
+
+
+async def test_what_a_crashed_server_lost_is_sent_again(database_url: str) -> None:
+    """Commits that were acknowledged before they were on disk are gone with all sessions: the next step is whole."""
+    async with AsyncConnectionPool(
+        database_url, min_size=1, max_size=2, open=False, kwargs={"autocommit": True}
+    ) as pool:
+        saver = Checkpointer(pool)
+        story = Story(saver)
+        items = [f"{n} " + "x" * 100 for n in range(40)]
+        await story.put(items=items)
+        await _lose_everything(database_url)
+
+        await story.put(items=[*items, "one more"])
+
+        assert await story.values() == {"items": [*items, "one more"]}
+        await saver.aclose()
+
+
+async def test_who_waits_behind_a_lost_connection_is_sent_whole_too(database_url: str) -> None:
+    """Rows that were made by what was known before a crash are made anew, also those of a later flush."""
+    saver = Checkpointer(
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True),
+        core=Core.at(database_url),
+    )
+    stories = [Story(saver, f"t{n}") for n in range(3)]
+    items = [f"{n} " + "x" * 100 for n in range(40)]
+    for story in stories:
+        await story.put(items=items)
+    await _lose_everything(database_url)
+    await saver.conn.close()
+    saver.conn = await psycopg.AsyncConnection.connect(
+        database_url, autocommit=True, row_factory=dict_row
+    )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queue, "MOST_ROWS", 1)  # a flush for each
+        await asyncio.gather(*(story.put(items=items[1:]) for story in stories))
+
+    assert [await story.values() for story in stories] == [{"items": items[1:]}] * 3
+    await saver.aclose()
+    await saver.conn.close()
+
+
+async def test_a_new_connection_alone_is_no_reason_to_send_again(database_url: str) -> None:
+    """While the server has a session that was written on, nothing is lost: a growing pool costs no content."""
+    async with AsyncConnectionPool(
+        database_url, min_size=2, max_size=2, open=False, kwargs={"autocommit": True}
+    ) as pool:
+        await pool.wait()
+        saver = Checkpointer(pool)
+        story = Story(saver)
+        items = [f"{n} " + "x" * 100 for n in range(400)]
+        await story.put(items=items)
+        before = saver.stats.content_bytes
+        for number in range(4):  # the pool lends its connections in turn
+            await story.put(items=[*items, f"one more {number}"])
+
+        assert len(saver._core.queue._met) == 2
+        assert saver.stats.content_bytes - before < 15_000
+        await saver.aclose()
+
+
+async def _lose_everything(url: str) -> None:
+    await _cut(url)
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("truncate checkpoint_content, checkpoint_references")

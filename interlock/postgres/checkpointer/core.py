@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import resources
 from typing import Any
 
 from langgraph.checkpoint.serde.base import CipherProtocol
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg.errors import DeadlockDetected, DuplicateObject, DuplicateTable, UniqueViolation
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -20,6 +22,10 @@ from interlock.postgres.queries import load
 
 SQL = load("checkpoints")
 TABLES = "0009_checkpoints.sql"
+
+SETUPS = 50
+SETUP_SECONDS = 0.05
+"""How often setting up is tried again, and after how long."""
 
 
 class Core:
@@ -56,6 +62,16 @@ async def _connected(url: str) -> AsyncConnection[DictRow]:
     return await AsyncConnection.connect(
         url, autocommit=True, prepare_threshold=0, row_factory=dict_row, connect_timeout=10
     )
+
+
+async def made_in_company(setup: Callable[[], Awaitable[None]]) -> None:
+    """Make LangGraph's tables, also where others make them at the same time, which its own `setup` does not expect."""
+    for _ in range(SETUPS):
+        try:
+            return await setup()
+        except (UniqueViolation, DuplicateObject, DuplicateTable, DeadlockDetected):
+            await asyncio.sleep(SETUP_SECONDS)
+    return await setup()
 
 
 async def make_tables(cursor: AsyncCursor[DictRow]) -> None:

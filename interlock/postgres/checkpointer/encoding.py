@@ -244,7 +244,14 @@ def _fits_row(value: Any, *, hidden: bool) -> bool:  # of a state key
         return not hidden
     if isinstance(value, str):
         return not hidden and len(value) <= INLINE_CHARACTERS and clean(value) == value
-    return isinstance(value, float) and not hidden and math.isfinite(value)
+    return isinstance(value, float) and not hidden and _stays_float(value)
+
+
+def _stays_float(value: float) -> bool:
+    """Tell whether a number comes back from jsonb as it is: 1e16 would be an integer, and -0.0 positive."""
+    if value == 0:
+        return math.copysign(1, value) > 0
+    return math.isfinite(value) and "e+" not in float.__repr__(value)
 
 
 def _small(items: Sequence[Item]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -26,10 +27,10 @@ def at_home(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutin
 
     @wraps(method)
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        home: asyncio.AbstractEventLoop = args[0].loop  # type: ignore[attr-defined]  # the saver
-        if asyncio.get_running_loop() is home:
+        saver: SynchronousFace = args[0]  # type: ignore[assignment]  # of a method of one
+        if asyncio.get_running_loop() is saver.loop:
             return await method(*args, **kwargs)
-        return await asyncio.wrap_future(_sent(home, method(*args, **kwargs)))
+        return await asyncio.wrap_future(_sent(saver, method(*args, **kwargs)))
 
     return call
 
@@ -48,13 +49,19 @@ def now_or_awaited(
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        _sent(saver.loop, method()).result()
+        _sent(saver, method()).result()
         return Done()
     return method()
 
 
 class SynchronousFace(AsyncPostgresSaver):
-    """The synchronous methods, for any thread but the one of the saver's own event loop."""
+    """The synchronous methods, for any thread but the one of the saver's own event loop.
+
+    Attributes:
+        process: the one in which the saver was made, and its event loop runs.
+    """
+
+    process: int
 
     async def acollect(self, thread_id: str | None = None) -> int:
         """Delete content that nobody refers to; return its bytes."""
@@ -138,13 +145,21 @@ class SynchronousFace(AsyncPostgresSaver):
                 "A synchronous method of the saver was called on the event loop that it runs on, which would wait for "
                 "itself. Await the asynchronous one (`graph.ainvoke`, `saver.aget_tuple`), or call it in a thread."
             )
-        answer: T = _sent(self.loop, coroutine).result()
+        answer: T = _sent(self, coroutine).result()
         return answer
 
 
 def _sent(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]
+    saver: SynchronousFace, coroutine: Coroutine[Any, Any, T]
 ) -> Any:  # a concurrent future, which is generic for type checkers alone
+    loop = saver.loop
+    if (
+        saver.process != os.getpid()
+    ):  # the loop's thread is not in this one, and the connections are not its own
+        coroutine.close()
+        raise asyncio.InvalidStateError(
+            "The saver was made before this process was forked. Make one in each process, after the fork."
+        )
     if loop.is_closed() or not loop.is_running():
         coroutine.close()
         raise asyncio.InvalidStateError(

@@ -94,6 +94,11 @@ class Knowledge:
         self._threads.clear()
         self._count = 0
 
+    def doubt(self) -> None:
+        """Forget all threads, and what generation it is."""
+        self.forget_all()
+        self.generation = UNKNOWN
+
     def _shed(self) -> None:
         while self._count > self._most and len(self._threads) > 1:
             self.forget(next(iter(self._threads)))

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -27,6 +28,9 @@ MOST_BYTES = 16 << 20
 
 ATTEMPTS = 3
 """How often a flush is sent when connections break, or two processes wait for each other in a circle."""
+
+OUTDATED = -2
+"""No generation: the rows were made by what was known before, and are made anew before they are sent."""
 
 Check = Callable[[], Awaitable[None]]
 
@@ -77,6 +81,8 @@ class Queue:
         self._patience = Patience()
         self._timer: asyncio.TimerHandle | None = None
         self._flusher: asyncio.Task[None] | None = None
+        self._met: WeakSet[Connection] = WeakSet()
+        self._sessions: set[str] = set()
 
     async def save(self, request: Request) -> None:
         """Save one caller's rows; returns after the commit, and raises what went wrong with these rows alone.
@@ -239,8 +245,29 @@ class Queue:
             return
         async with self._line.connection() as connection:
             prepare(connection)
+            await self._meet(connection, batch)
             while (present := await self._send(connection, batch)) is not None:
                 await self._catch_up(connection, present)
+
+    async def _meet(self, connection: Connection, batch: Sequence[Request]) -> None:
+        """Forget what is stored where a connection is new and the server has none of those that were used before.
+
+        It may have lost what was committed last then: one that crashed with `synchronous_commit` off, or a standby in
+        its place. No session outlives that.
+        """
+        if connection in self._met:
+            return
+        self._stats.round_trips += 1
+        async with _committing(connection):
+            cursor = connection.cursor(row_factory=psycopg.rows.tuple_row)
+            await cursor.execute(SQL["sessions"], {"known": list(self._sessions)})
+            there: set[str] = {row[0] for row in await cursor.fetchall()}
+        if self._sessions and not self._sessions & there:
+            self._knowledge.doubt()
+            for request in (*batch, *self._waiting):
+                request.generation = OUTDATED
+        self._sessions = there
+        self._met.add(connection)
 
     async def _send(self, connection: Connection, batch: Sequence[Request]) -> int | None:
         for request in batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
@@ -27,7 +28,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from interlock.postgres.checkpointer import collecting
 from interlock.postgres.checkpointer.arrays import ByteaArray, prepare
-from interlock.postgres.checkpointer.core import Core, make_tables
+from interlock.postgres.checkpointer.core import Core, made_in_company, make_tables
 from interlock.postgres.checkpointer.deltas import Deferring, resolved
 from interlock.postgres.checkpointer.encoding import Encoder, put_rows, write_rows
 from interlock.postgres.checkpointer.export import export
@@ -68,6 +69,7 @@ class Checkpointer(Upkeep, SynchronousFace):
         if pipe is not None:
             raise ValueError("Checkpointer saves in groups by itself: leave `pipe` out.")
         super().__init__(conn, None, serde)
+        self.process = os.getpid()
         self._core = core or Core.over(conn, self.lock)
 
     @property
@@ -116,7 +118,7 @@ class Checkpointer(Upkeep, SynchronousFace):
 
     @at_home
     async def _set_up(self) -> None:
-        await super().setup()
+        await made_in_company(super().setup)
         async with self._cursor() as cursor:
             await make_tables(cursor)
 
@@ -290,9 +292,10 @@ class Checkpointer(Upkeep, SynchronousFace):
         reader: Reader,
     ) -> list[DictRow]:
         """Return the row of one checkpoint; the reader knows all content that it refers to."""
-        keys = ("thread_id", "checkpoint_ns", "checkpoint_id")
+        values = {key: place.get(key) for key in ("thread_id", "checkpoint_ns")}
+        named = place.get("checkpoint_id") or None  # LangGraph takes an empty one for none
         self._core.stats.reads += 1
-        await cursor.execute(SQL["tuple"], {key: place.get(key) for key in keys})
+        await cursor.execute(SQL["tuple"], {**values, "checkpoint_id": named})
         rows = await cursor.fetchall()
         if rows and needs_sends(rows[0]):
             await self._add_sends(cursor, rows)

@@ -1,5 +1,8 @@
--- made: whether our tables and functions are there; they are made in one transaction, this function last
-select to_regproc('checkpoint_flush') is not null as made;
+-- made: whether our tables and functions are there, beside LangGraph's; they are made in one transaction, this function last
+select exists (
+    select from pg_proc f join pg_class c on c.relnamespace = f.pronamespace
+    where f.proname = 'checkpoint_flush' and c.oid = to_regclass('checkpoints')
+) as made;
 
 -- flush: save what many callers hand in, in one statement and one commit; returns null, or the generation that they did not know
 select checkpoint_flush(
@@ -14,6 +17,11 @@ select checkpoint_flush(
 
 -- sweeps: which holders lost references after a generation, oldest first
 select generation, holder from checkpoint_sweeps where generation > %(seen)s order by generation;
+
+-- sessions: this session, and of some others those that the server still has; each by a name that is not used again
+select s.name from (
+    select pid, pid || '@' || extract(epoch from backend_start) as name from pg_stat_activity
+) s where s.pid = pg_backend_pid() or s.name = any(%(known)s);
 
 -- content: what stands under some hashes
 select hash, kind, body from checkpoint_content where hash = any(%(hashes)s);
