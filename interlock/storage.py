@@ -158,7 +158,7 @@ class Storage(ABC):
         """
         if keep < 0 or older_than < timedelta(0):
             raise UsageError(
-                "What is kept cannot be negative.", hint="0 keeps nothing beyond pins."
+                "What is kept cannot be negative.", hint="0 keeps no more than what always is."
             )
         found: list[Pruned] = []
         since = datetime.now(UTC) - older_than if older_than else None
