@@ -44,6 +44,8 @@ def meter_nodes(compiled: Graph, land: str = "") -> Graph:
         if inner is None or name == START or node.is_error_handler or isinstance(inner, _Metered):
             continue
         node.node = _Metered(inner, name, land)  # what LangGraph has cached on first use
+        if land:  # or the way to the landing would be cached, and taken by later runs
+            node.cache_policy = None
     return compiled
 
 

@@ -88,6 +88,7 @@ class Guard:
                 node.node = Watched(
                     inner, name, self.loops
                 )  # what LangGraph has cached on first use
+                node.cache_policy = None  # a cached task would not be watched, and go round unseen
         begin, start = ChannelWrite((ChannelWriteEntry(TRAIL, None),)), compiled.nodes[START]
         compiled.nodes[START] = start.copy({"writers": [*start.writers, begin]})
         compiled.stream_channels = [key for key in compiled.stream_channels_list if key != TRAIL]

@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.cache.memory import InMemoryCache
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.errors import GraphRecursionError
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.types import Command, Send
+from langgraph.types import CachePolicy, Command, Send
 from typing_extensions import TypedDict
 
 from interlock.core.bounded import Declaration, bounded
@@ -484,7 +485,7 @@ async def test_an_agent_that_looks_into_one_file_after_another_is_left_alone() -
         number = sum(each.type == "tool" for each in state["messages"])
         if number == len(files):
             return {"messages": [AIMessage("All of them are clean.")]}
-        wanted = {"pattern": "todo", "path": files[number], "context": "none"}
+        wanted: State = {"pattern": "todo", "path": files[number], "context": "none"}
         wanted |= {"recursive": True, "ignore_case": True}
         call = {"name": "grep", "args": wanted, "id": f"c{number}"}
         return {"messages": [AIMessage("", tool_calls=[call])]}
@@ -543,6 +544,24 @@ async def test_a_landing_is_never_taken_back() -> None:
 
     found = ["nothing in 0", "nothing in 2", "nothing in 4", "nothing in 6", "landed"]
     assert [each for each in after["found"] if each != "thought"] == found
+
+
+async def test_a_node_with_a_cache_is_watched() -> None:
+    """What is answered from a cache goes round as anything else does."""
+
+    async def again(state: Wide) -> Wide:
+        return {"seen": []}
+
+    builder: Builder = StateGraph(Wide)
+    builder.add_node("again", again, cache_policy=CachePolicy())
+    builder.add_edge(START, "again")
+    builder.add_conditional_edges("again", lambda state: END if state["tried"] else "again")
+    declared = Declaration(steps=20, loops=Loops(notes="tried"))
+    graph = bounded(builder, declared, name="cached").copy({"cache": InMemoryCache()})
+
+    after = await graph.ainvoke({"seen": [], "tried": []})
+
+    assert [each[:6] for each in after["tried"]] == ["Tried "]
 
 
 # --- what is shown and stored ---

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
+from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, RetryPolicy, Send
+from langgraph.types import CachePolicy, Command, RetryPolicy, Send
 from typing_extensions import TypedDict
 
 from interlock.core.allowance import landing_here
@@ -128,6 +129,13 @@ async def test_declared_landing_must_be_a_node() -> None:
     """Told when the graph is made, and not when it is spent."""
     with pytest.raises(UsageError, match="lands at 'nowhere', which is no node of it"):
         Graph().node("first").edges(">first").bounded(Limits(), land="nowhere")
+
+
+@pytest.mark.parametrize("steps", [0, -1])
+def test_declared_steps_are_a_limit(steps: int) -> None:
+    """LangGraph would take zero for no limit at all."""
+    with pytest.raises(UsageError, match="is no limit"):
+        Declaration(steps=steps)
 
 
 # --- branches ---
@@ -388,6 +396,21 @@ async def test_call_with_callbacks_of_its_own_is_charged(synchronous: bool) -> N
 
     assert after["said"] == ["land!model_calls"]
     assert model.asked == ["0", "1"]
+
+
+async def test_way_to_the_landing_is_not_cached() -> None:
+    """A run with budget enough does what an earlier one could not."""
+    made = Graph(first=1).node("first", cache_policy=CachePolicy()).node("land")
+    made.edges(">first", "first>", "land>")
+    cache: InMemoryCache[Any] = InMemoryCache()
+
+    said = [
+        (await each.ainvoke({"said": []}))["said"]
+        for calls in (0, 1)
+        for each in [made.bounded(Limits(model_calls=calls)).copy({"cache": cache})]
+    ]
+
+    assert said == [["land!model_calls"], ["first"]]
 
 
 async def test_runs_side_by_side_do_not_share_a_budget() -> None:
