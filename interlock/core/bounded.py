@@ -19,6 +19,7 @@ from interlock.core.looping import Guard
 from interlock.core.loops import Loops
 from interlock.core.sync import sync_too
 from interlock.core.trails import GUARD
+from interlock.errors import UsageError
 
 Migration = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Takes the values of a state of one version, and returns those of the next."""
@@ -47,6 +48,14 @@ class Declaration:
     migrations: Mapping[int, Migration] = field(default_factory=dict)
     renamed_nodes: Mapping[str, str] = field(default_factory=dict)
     milestones: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a number of steps that LangGraph would take for none given."""
+        if self.steps < 1:
+            raise UsageError(
+                f"Declaration(steps={self.steps}) is no limit.",
+                hint="Write how many supersteps one run may take, 1 or more.",
+            )
 
 
 _DECLARED: WeakKeyDictionary[StateGraph[Any, Any, Any, Any], Declaration] = WeakKeyDictionary()
