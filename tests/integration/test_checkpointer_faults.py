@@ -275,9 +275,9 @@ async def test_who_waits_behind_a_lost_connection_is_sent_whole_too(database_url
         core=Core.at(database_url),
     )
     stories = [Story(saver, f"t{n}") for n in range(3)]
-    items = [f"{n} " + "x" * 100 for n in range(40)]
+    said = {each.thread: [f"{each.thread} {n} " + "x" * 100 for n in range(40)] for each in stories}
     for story in stories:
-        await story.put(items=items)
+        await story.put(items=said[story.thread])
     await _lose_everything(database_url)
     await saver.conn.close()
     saver.conn = await psycopg.AsyncConnection.connect(
@@ -286,9 +286,10 @@ async def test_who_waits_behind_a_lost_connection_is_sent_whole_too(database_url
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(queue, "MOST_ROWS", 1)  # a flush for each
-        await asyncio.gather(*(story.put(items=items[1:]) for story in stories))
+        await asyncio.gather(*(story.put(items=said[story.thread][1:]) for story in stories))
 
-    assert [await story.values() for story in stories] == [{"items": items[1:]}] * 3
+    found = [await story.values() for story in stories]
+    assert found == [{"items": said[story.thread][1:]} for story in stories]
     await saver.aclose()
     await saver.conn.close()
 
