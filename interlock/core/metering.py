@@ -162,7 +162,9 @@ class Meter:
             if call.unknown:
                 await _refuse_unknown(call, budgets)
             await budgets.reserve(call.scopes, call.most, key=call.key)
-        except asyncio.CancelledError:  # it may have been taken, and is not told to this task any more
+        except (
+            asyncio.CancelledError
+        ):  # it may have been taken, and is not told to this task any more
             self._calls.pop(run_id, None)
             await _whole(budgets.release(call.key))
             raise

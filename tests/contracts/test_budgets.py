@@ -82,9 +82,9 @@ async def test_what_does_not_fit_is_refused_and_nothing_is_held(budgets: Budgets
     """The error says whose budget, of what, and how much is left."""
     scope = run(Limits(tokens=100))
     await budgets.reserve([scope], tokens(70), key="a")
-    with pytest.raises(
-        BudgetSpent, match=r"run r .*31 tokens .* 30 of 100 tokens are left"
-    ) as (told):
+    with pytest.raises(BudgetSpent, match=r"run r .*31 tokens .* 30 of 100 tokens are left") as (
+        told
+    ):
         await budgets.reserve([scope], tokens(31), key="b")
     assert await budgets.reserve([scope], tokens(30), key="c")
 

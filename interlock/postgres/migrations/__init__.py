@@ -178,11 +178,14 @@ async def _make_checkpoint_tables(connection: Connection) -> None:
     from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
     from psycopg.rows import dict_row
 
+    from interlock.postgres.checkpointer.core import made_in_company
+
     # Where they are already, whatever schema comes first by now: a role may have one of its own name, as ours has.
     await connection.execute(_THEIR_SCHEMA)
     connection.row_factory = dict_row  # type: ignore[assignment]  # the saver reads its rows as mappings
     try:
-        await AsyncPostgresSaver(connection).setup()  # type: ignore[arg-type]  # same
+        saver = AsyncPostgresSaver(connection)  # type: ignore[arg-type]  # same
+        await made_in_company(saver.setup)
     finally:
         connection.row_factory = psycopg.rows.tuple_row
         await connection.execute("reset search_path")
