@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain, groupby
-from struct import Struct
 from typing import Any, TypeVar
 
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
@@ -18,7 +17,6 @@ Fetch = Callable[[Sequence[bytes]], Awaitable[Iterable[tuple[bytes, int, bytes]]
 
 K = TypeVar("K")
 T = TypeVar("T")
-_FRAME = Struct(f">{form.HASH}shi")
 _PACKED = form.typed("msgpack", b"")
 
 
@@ -41,14 +39,9 @@ class Reader:
         self._values: dict[bytes, Any] | None = {} if sharing else None
         self._rows: dict[tuple[str, bytes], Any] | None = {} if sharing else None
 
-    def know(self, packed: bytes) -> None:
-        """Take content that was read before: each with its hash, kind (two bytes), length (four) and body."""
-        at = 0
-        while at < len(packed):
-            body = at + _FRAME.size
-            name, kind, length = _FRAME.unpack_from(packed, at)
-            at = body + length
-            self._content[name] = kind, packed[body:at]
+    def know(self, content: Iterable[tuple[bytes, int, bytes]]) -> None:
+        """Take content that was read before: hash, kind and body of each."""
+        self._content.update((name, (kind, body)) for name, kind, body in content)
 
     async def fetch(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
         """Fetch all content that some rows, given by type and bytes, refer to.

@@ -296,10 +296,11 @@ class Checkpointer(Upkeep, SynchronousFace):
         named = place.get("checkpoint_id") or None  # LangGraph takes an empty one for none
         self._core.stats.reads += 1
         await cursor.execute(SQL["tuple"], {**values, "checkpoint_id": named})
-        rows = await cursor.fetchall()
+        found = await cursor.fetchall()
+        rows = [row for row in found if row["hash"] is None]
+        reader.know((row["hash"], row["kind"], row["content"]) for row in found if row["hash"])
         if rows and needs_sends(rows[0]):
             await self._add_sends(cursor, rows)
-        reader.know(rows[0]["content"] or b"" if rows else b"")
         await reader.fetch(stored_values(rows))
         return rows
 

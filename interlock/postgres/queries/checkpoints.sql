@@ -47,7 +47,7 @@ cross join lateral (
     where cw.thread_id = c.thread_id and cw.checkpoint_ns = c.checkpoint_ns and cw.checkpoint_id = c.checkpoint_id
 ) w;
 
--- tuple: one checkpoint, the latest unless it is named, with its rows and all content that they refer to
+-- tuple: one checkpoint, the latest unless it is named, and in rows of their own all content that it refers to
 with recursive found as (
     select c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint, c.metadata,
         b.channels, b.types, b.bodies, w.tasks, w.paths, w.numbers, w.written, w.kinds, w.values
@@ -72,23 +72,23 @@ with recursive found as (
         %(checkpoint_id)s::text,
         (select max(l.checkpoint_id) from checkpoints l where l.thread_id = %(thread_id)s and l.checkpoint_ns = %(checkpoint_ns)s)
     )
-), part (hash, kind, body) as (
-    select c.hash, c.kind, c.body
+), part (hash) as (  -- names alone: bodies are large, and would be compared to tell which are known
+    select l.hash
     from found f
     cross join lateral (
         select unnest(f.types) as type, unnest(f.bodies) as body union all select unnest(f.kinds), unnest(f.values)
     ) v
     cross join lateral checkpoint_links(case when split_part(v.type, '+', 1) = 'segments' then v.body end) as l (hash)
-    join checkpoint_content c on c.hash = l.hash
     union
-    select c.hash, c.kind, c.body
-    from part p cross join lateral checkpoint_links(p.body) as l (hash) join checkpoint_content c on c.hash = l.hash
-    where p.kind & 15 = 1
+    select l.hash
+    from part p
+    join checkpoint_content c on c.hash = p.hash and c.kind & 15 = 1
+    cross join lateral checkpoint_links(c.body) as l (hash)
 )
-select found.*, (
-    select string_agg(p.hash || int2send(p.kind) || int4send(octet_length(p.body)) || p.body, ''::bytea) from part p
-) as content
-from found;
+select found.*, null::bytea as hash, null::smallint as kind, null::bytea as content from found
+union all  -- in rows of their own: putting them together takes longer than finding them
+select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, c.hash, c.kind, c.body
+from part p join checkpoint_content c on c.hash = p.hash;
 
 -- sends: what tasks of some checkpoints sent to the next step, where checkpoints are of a format before the fourth
 select checkpoint_ns, checkpoint_id, task_path, task_id, idx, type, blob from checkpoint_writes
