@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, DeltaChannelHistory
 
 from interlock.application import Graph
 from interlock.core.blobs import named_in
@@ -148,6 +148,15 @@ class _Held(BaseCheckpointSaver[str]):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return it."""
         return _HELD.get()
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Return nothing of what `DeltaChannel`s hold: which tasks run does not depend on it.
+
+        LangGraph's own way goes from parent to parent, and comes to no end where each is the same.
+        """
+        return {channel: {"writes": []} for channel in channels}
 
 
 _HELD: ContextVar[CheckpointTuple] = ContextVar("held")
