@@ -63,10 +63,6 @@ class SynchronousFace(AsyncPostgresSaver):
 
     process: int
 
-    async def acollect(self, thread_id: str | None = None) -> int:
-        """Delete content that nobody refers to; return its bytes."""
-        raise NotImplementedError
-
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that is asked for, or the latest one."""
         return self._wait(self.aget_tuple(config))
@@ -123,10 +119,6 @@ class SynchronousFace(AsyncPostgresSaver):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Keep the latest checkpoint of each graph of some threads, or with `strategy="delete"` none."""
         self._wait(self.aprune(thread_ids, strategy=strategy))
-
-    def collect(self, thread_id: str | None = None) -> int:
-        """Delete content that nobody refers to; see `acollect`."""
-        return self._wait(self.acollect(thread_id))
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

@@ -32,7 +32,7 @@ from interlock.postgres.checkpointer.core import Core, made_in_company, make_tab
 from interlock.postgres.checkpointer.deltas import Deferring, resolved
 from interlock.postgres.checkpointer.encoding import Encoder, put_rows, write_rows
 from interlock.postgres.checkpointer.export import export
-from interlock.postgres.checkpointer.face import SynchronousFace, at_home, now_or_awaited
+from interlock.postgres.checkpointer.face import at_home, now_or_awaited
 from interlock.postgres.checkpointer.opening import Opening
 from interlock.postgres.checkpointer.queue import Request
 from interlock.postgres.checkpointer.reading import MissingContent, Reader
@@ -51,7 +51,7 @@ READS = 5
 Pool = AsyncConnectionPool[Any]  # of any connection class
 
 
-class Checkpointer(Upkeep, SynchronousFace):
+class Checkpointer(Upkeep):
     """A drop-in for LangGraph's `AsyncPostgresSaver`, on the same tables and a few more.
 
     Made with a pool or a connection, as that one is, on a running event loop. Its copies, as `with_allowlist` makes

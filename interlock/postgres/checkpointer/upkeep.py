@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-
 from interlock.postgres.checkpointer import collecting
 from interlock.postgres.checkpointer.collecting import SQL, fetched, run
-from interlock.postgres.checkpointer.face import at_home
+from interlock.postgres.checkpointer.face import SynchronousFace, at_home
 
 
-class Upkeep(AsyncPostgresSaver):
+class Upkeep(SynchronousFace):
     """What a saver does with whole threads; content that nobody refers to afterwards is deleted."""
 
     @at_home
@@ -62,3 +60,7 @@ class Upkeep(AsyncPostgresSaver):
             if thread_id is None:
                 return await collecting.collect_strays(cursor.connection)
             return await collecting.collect(cursor.connection, thread_id)
+
+    def collect(self, thread_id: str | None = None) -> int:
+        """Delete content that nobody refers to; see `acollect`."""
+        return self._wait(self.acollect(thread_id))
