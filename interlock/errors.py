@@ -202,6 +202,24 @@ class Killed(InterlockError):
         self.kill = kill
 
 
+class RunCancelled(InterlockError):
+    """The run was stopped from outside, and does not go on.
+
+    Attributes:
+        kind: `cancel`, `interrupt`, `rollback` or `deadline`, as in `interlock.core.queueing.StopKind`.
+    """
+
+    exit_code = 6
+
+    def __init__(self, message: str, *, hint: str = "", kind: str = "cancel") -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+
+
+class LeaseLost(InterlockError):
+    """This process is not the run's worker any more, because it was taken for dead; nothing was written."""
+
+
 class ObjectiveChanged(InterlockError, ValueError):
     """Something would rewrite the objective that a thread carries word for word; it was refused."""
 

@@ -31,7 +31,8 @@ from interlock.core.inescapable import inescapable
 from interlock.core.kills import Kill, KillGuard
 from interlock.core.metering import Meter
 from interlock.core.replaying import RecordingGuard
-from interlock.core.runs import OpenQuestion, Run, RunStatus
+from interlock.core.run_states import RunStatus
+from interlock.core.runs import OpenQuestion, Run
 from interlock.core.stepping import LOOKED_AT, circle_of, reached
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder

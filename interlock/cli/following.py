@@ -79,7 +79,7 @@ def exit_code(run: Run, call: Call) -> int:
             return stop_code(call.stopped_by)
         case "killed":
             return KILLED
-        case "failed" | "cancelled":
+        case "failed" | "dead" | "cancelled":
             return LIMIT if run.error_kind in ("LimitReached", "BudgetSpent") else 1
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-RunStatus = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled", "killed"]
-"""`queued`: accepted and not being worked on: new, drained, or handed back. `waiting`: for a person.
-`killed`: stopped by the kill switch; it can be resumed once that is lifted."""
+from interlock.core.run_states import RunStatus
 
 RunKind = Literal["invoke", "resume", "fork"]
 

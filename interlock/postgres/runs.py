@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import psycopg
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from psycopg.rows import DictRow
@@ -15,7 +14,8 @@ from psycopg.types.json import Jsonb
 from interlock.core.blobs import named_in
 from interlock.core.kills import Subject
 from interlock.core.lineage import Lineage
-from interlock.core.runs import OpenQuestion, Run, RunKind, RunStatus, Usage
+from interlock.core.run_states import RunStatus
+from interlock.core.runs import OpenQuestion, Run, RunKind, Usage
 from interlock.core.usage import ModelCall
 from interlock.errors import NotFound, ThreadBusy, UsageError
 from interlock.postgres import blobs, forks, kills, questions
@@ -281,16 +281,11 @@ async def add_run(
     await execute(connection, SQL["open_thread"], thread | lineage)
     await _refuse_other_graph(connection, new)
     await blobs.note(connection, new.thread_id, named_in([new.input, new.answers]))
-    try:
-        await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
-        if new.schema_version > 1:
-            version = {"run_id": new.run_id, "schema_version": new.schema_version}
-            await execute(connection, SQL["note_version"], version)
-    except psycopg.errors.UniqueViolation as error:
-        raise ThreadBusy(
-            f"Thread {new.thread_id} already has a run that has not ended.",
-            hint=f"Continue it with `interlock resume {new.thread_id}`, or wait for it.",
-        ) from error
+    await _refuse_busy(connection, new.thread_id)
+    await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
+    if new.schema_version > 1:
+        version = {"run_id": new.run_id, "schema_version": new.schema_version}
+        await execute(connection, SQL["note_version"], version)
 
 
 async def latest_run(connection: Connection, thread_id: str) -> StoredRun:
@@ -322,6 +317,16 @@ async def _refuse_other_graph(connection: Connection, new: NewRun) -> None:
         raise UsageError(
             f"Thread {new.thread_id} belongs to the graph {found!r}, not to {new.graph!r}.",
             hint="Use another thread.",
+        )
+
+
+async def _refuse_busy(connection: Connection, thread_id: str) -> None:
+    """Hold a thread until the end of the transaction; raise `ThreadBusy` when it has a run that has not ended."""
+    await fetch(connection, SQL["hold_thread"], {"thread_id": thread_id})
+    if await fetch(connection, SQL["active_run"], {"thread_id": thread_id}):
+        raise ThreadBusy(
+            f"Thread {thread_id} already has a run that has not ended.",
+            hint=f"Continue it with `interlock resume {thread_id}`, or wait for it.",
         )
 
 

@@ -29,6 +29,8 @@ from interlock.postgres.migrations import migrate, scripts
 DATA = Path(__file__).parents[1] / "data" / "schemas"
 CONFIG = DATA / "langgraph.json"
 LAST = "0008_lineage"
+TAKEN_AWAY = {"0014_queue": ["drop index"]}
+"""Several runs may be queued on a thread: an old worker accepts there what it refused before, and still runs one at a time."""
 NEW = [name for name, _ in scripts() if name > LAST]
 
 
@@ -211,7 +213,7 @@ def test_migrations_add_and_take_nothing_away() -> None:
             each for each in re.findall(r"alter table (\S+)\s+add column", bare) if each not in made
         ]
 
-        assert (name, changed, widened) == (name, [], [])
+        assert (name, changed, widened) == (name, TAKEN_AWAY.get(name, []), [])
 
 
 def old_statements() -> dict[str, str]:

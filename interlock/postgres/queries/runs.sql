@@ -3,6 +3,12 @@ insert into interlock.threads (thread_id, graph, title, context, parent_thread_i
 values (%(thread_id)s, %(graph)s, %(title)s, %(context)s, %(parent_thread_id)s, %(parent_checkpoint_id)s, %(lineage)s, %(purpose)s)
 on conflict (thread_id) do nothing;
 
+-- hold_thread: let nothing begin or end on a thread until the end of the transaction
+select thread_id from interlock.threads where thread_id = %(thread_id)s for no key update;
+
+-- active_run: the run of a thread that has not ended
+select run_id from interlock.runs where thread_id = %(thread_id)s and status in ('queued', 'running') limit 1;
+
 -- add_run: accept a run on a thread
 insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers)
 values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %(input_type)s, %(input)s, %(answers)s);

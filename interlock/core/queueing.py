@@ -1,0 +1,46 @@
+"""How a run is handed to workers: when, how urgently, and what if its thread is busy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
+"""What happens to a run on a thread that has one: it is refused; it waits for its turn; the other is cancelled and its
+progress kept; the other is cancelled and everything that it did to the thread is undone."""
+
+StopKind = Literal["cancel", "interrupt", "rollback", "deadline"]
+"""Why a run is stopped from outside, the kill switch apart."""
+
+LEASE_SECONDS = 10.0
+"""How long a worker counts as alive after its last heartbeat, by the database's clock."""
+
+BEAT_SECONDS = 2.5
+LOOK_SECONDS = 0.5
+"""How often a worker looks for others whose connection has ended."""
+
+PRIORITY_SECONDS = 60.0
+"""The head start of one step of priority; it ages away, so nothing starves."""
+
+MAX_CRASHES = 3
+"""How often in a row a run may lose its worker without having made a step; then it is dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a run is submitted.
+
+    Attributes:
+        idempotency_key: two submissions of one tenant under one key are one run.
+        multitask_strategy: what happens when its thread has a run that has not ended.
+        priority: from -1000 to 1000; each step is worth a minute of waiting.
+        start_at: not before this.
+        deadline: it is cancelled unless it has ended by then; the time that it waits for people counts too.
+    """
+
+    idempotency_key: str = ""
+    multitask_strategy: MultitaskStrategy = "reject"
+    priority: int = 0
+    start_at: datetime | None = None
+    deadline: datetime | None = None

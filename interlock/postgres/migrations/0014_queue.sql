@@ -1,0 +1,172 @@
+-- Runs that workers take on. A run that nobody is to work on unasked (begun with `invoke`, or stopped by hand) has no row here.
+-- What a run was submitted with stands in a table of its own: workers of an earlier version read rows of runs whole.
+create table interlock.run_options (
+    run_id text primary key references interlock.runs on delete cascade,
+    base_run_id text not null default '',  -- of a resume: the run that asked what is answered
+    tenant text not null default '',
+    idempotency_key text,
+    request text not null default '',  -- digest of what was submitted under the key
+    multitask_strategy text not null default 'reject' check (multitask_strategy in ('reject', 'enqueue', 'interrupt', 'rollback')),
+    priority integer not null default 0 check (priority between -1000 and 1000),
+    start_at timestamptz,
+    deadline timestamptz,
+    unique (tenant, idempotency_key)
+);
+
+-- The processes that take runs on. Whoever is not here any more may write nothing of a run: each write looks at the row,
+-- and holds it for key share until it is committed. A heartbeat does not wait for that; a removal does.
+create table interlock.workers (
+    worker_id text primary key,  -- the name whose advisory lock falls with the connection (interlock.lives)
+    process text not null,  -- host:pid
+    backend integer not null,  -- of the connection that holds its locks
+    state text not null default 'working' check (state in ('working', 'draining')),
+    concurrency integer not null check (concurrency > 0),
+    graphs text[],  -- null: all
+    tenants text[],
+    started_at timestamptz not null default clock_timestamp(),
+    beat_at timestamptz not null default clock_timestamp(),
+    lease_until timestamptz not null
+) with (fillfactor = 50);
+
+-- The queue: a row for each run that is due, until it has ended. What starts later is put in by its timer.
+create table interlock.queue (
+    run_id text primary key references interlock.runs on delete cascade,
+    thread_id text not null,
+    graph text not null,
+    tenant text not null default '',
+    rank timestamptz not null,  -- when it came, less the head start of its priority: so it ages, and nothing starves
+    number bigint not null,  -- of the run: the order within a thread
+    resumes boolean not null default false,  -- it goes on with a thread that waits, and so goes before those that begin anew
+    ready boolean not null default false,  -- it is the next of its thread, and the thread is free
+    worker_id text references interlock.workers,  -- who works on it; whoever removes a worker has to release its runs first
+    claimed_at timestamptz,
+    crashes integer not null default 0,  -- how often in a row its worker died without that it made a step
+    crashed_at text not null default ''  -- the checkpoint where that was
+) with (fillfactor = 50);
+create index queue_ready on interlock.queue (tenant, rank, number) where ready and worker_id is null;
+create index queue_worker on interlock.queue (worker_id) where worker_id is not null;
+create index queue_thread on interlock.queue (thread_id, number);
+create unique index queue_one_claimed on interlock.queue (thread_id) where worker_id is not null;
+
+-- What happened to runs, in the transaction that made it happen.
+create table interlock.run_events (
+    id bigint generated always as identity primary key,
+    run_id text not null references interlock.runs on delete cascade,
+    thread_id text not null,
+    kind text not null,  -- submitted, queued, claimed, released, lost, retried, cancelled, and how it ended
+    worker_id text not null default '',
+    detail jsonb not null default '{}',
+    at timestamptz not null default clock_timestamp()
+);
+create index run_events_run on interlock.run_events (run_id, id);
+
+-- Orders to stop what runs: whoever runs it sees them and ends it.
+create table interlock.stop_orders (
+    run_id text primary key references interlock.runs on delete cascade,
+    kind text not null check (kind in ('cancel', 'interrupt', 'rollback', 'deadline')),
+    reason text not null default '',
+    ordered_by text not null default '',
+    ordered_at timestamptz not null default clock_timestamp()
+);
+
+-- How the status of a run may change; interlock/core/run_states.py is its twin, and a test compares them.
+create table interlock.run_transitions (
+    before text not null,
+    after text not null,
+    primary key (before, after)
+);
+insert into interlock.run_transitions (before, after) values
+    ('queued', 'running'), ('queued', 'cancelled'), ('queued', 'failed'), ('queued', 'dead'), ('queued', 'killed'),
+    ('running', 'queued'), ('running', 'waiting'), ('running', 'succeeded'), ('running', 'failed'), ('running', 'dead'),
+    ('running', 'cancelled'), ('running', 'killed'),
+    ('waiting', 'cancelled'),
+    ('failed', 'queued'), ('failed', 'running'), ('failed', 'dead'), ('failed', 'cancelled'),
+    ('dead', 'queued'), ('dead', 'running'), ('dead', 'cancelled'),
+    ('killed', 'queued'), ('killed', 'running'), ('killed', 'cancelled');
+
+create function interlock.check_transition() returns trigger language plpgsql as $$
+begin
+    if not exists (select from interlock.run_transitions where before = old.status and after = new.status) then
+        raise exception 'a run that is % does not become %', old.status, new.status using errcode = 'check_violation';
+    end if;
+    return new;
+end
+$$;
+create trigger runs_transitions before update of status on interlock.runs
+    for each row when (old.status is distinct from new.status) execute function interlock.check_transition();
+
+-- Not validated: what stands there obeyed the narrower one, and reading it all would hold up the workers.
+alter table interlock.runs
+    drop constraint runs_status_check,
+    add constraint runs_status_check check (
+        status in ('queued', 'running', 'waiting', 'succeeded', 'failed', 'dead', 'cancelled', 'killed')
+    ) not valid;
+-- Several may be queued on a thread now; one runs at a time, whatever the code above forgets.
+drop index interlock.runs_one_active;
+create unique index runs_one_running on interlock.runs (thread_id) where status = 'running';
+
+-- Whether the next run of a thread may begin: nothing runs on it or is about to, and it waits for nobody unless it is a resume.
+create function interlock.is_free(a_thread text, for_resume boolean) returns boolean language sql stable as $$
+    select not exists (select from interlock.queue where thread_id = a_thread and (ready or worker_id is not null))
+        and not exists (select from interlock.runs where thread_id = a_thread and status = 'running')
+        and (for_resume or coalesce((
+            select status <> 'waiting' from interlock.runs
+            where thread_id = a_thread and status <> 'queued' order by number desc limit 1
+        ), true))
+$$;
+
+-- Hand a queued run to the workers; whoever calls it ends the transaction soon, for it holds the thread.
+create function interlock.enqueue(a_run text) returns void language plpgsql as $$
+declare
+    it record;
+begin
+    select r.thread_id, r.graph, r.number, r.kind = 'resume' as resumes, coalesce(r.context ->> 'tenant', '') as tenant,
+        coalesce((select o.priority from interlock.run_options o where o.run_id = r.run_id), 0) as priority
+    into it from interlock.runs r where r.run_id = a_run and r.status = 'queued';
+    if not found then
+        return;
+    end if;
+    perform from interlock.threads where thread_id = it.thread_id for no key update;
+    insert into interlock.queue (run_id, thread_id, graph, tenant, rank, number, resumes, ready)
+    values (
+        a_run, it.thread_id, it.graph, it.tenant, clock_timestamp() - it.priority * interval '1 minute', it.number, it.resumes,
+        interlock.is_free(it.thread_id, it.resumes)
+    )
+    on conflict (run_id) do nothing;
+    perform pg_notify('interlock_queue', '');
+end
+$$;
+
+-- Let the next run of a thread begin, if there is one and the thread is free; whoever calls it holds the thread.
+create function interlock.promote(a_thread text) returns void language plpgsql as $$
+declare
+    next_run text;
+begin
+    select q.run_id into next_run from interlock.queue q
+    where q.thread_id = a_thread and q.worker_id is null and not q.ready and interlock.is_free(a_thread, q.resumes)
+    order by q.resumes desc, q.number limit 1;
+    if found then
+        update interlock.queue set ready = true where run_id = next_run;
+        perform pg_notify('interlock_queue', '');
+    end if;
+end
+$$;
+
+-- The run, and before it those that it goes on with because their questions were answered; others may have come in between.
+create or replace function interlock.chain(a_run text) returns text[] language sql stable as $$
+    with recursive up (run_id, thread_id, number, kind, depth) as (
+        select r.run_id, r.thread_id, r.number, r.kind, 0 from interlock.runs r where r.run_id = a_run
+        union all
+        select p.run_id, p.thread_id, p.number, p.kind, u.depth + 1
+        from up u
+        cross join lateral (
+            select b.* from interlock.runs b
+            where b.thread_id = u.thread_id and b.number < u.number and b.run_id = coalesce(
+                (select o.base_run_id from interlock.run_options o where o.run_id = u.run_id and o.base_run_id <> ''), b.run_id
+            )
+            order by b.number desc limit 1
+        ) p
+        where u.kind = 'resume'
+    )
+    select array(select run_id from up order by depth desc)
+$$;
