@@ -458,17 +458,19 @@ async def test_a_database_that_does_not_answer_is_one_clear_error(tmp_path: Path
 async def test_the_database_itself_refuses_two_runs_on_a_thread(
     il: Interlock, database_url: str, log: Path
 ) -> None:
-    """Whatever the code forgets, a thread has one active run."""
+    """Whatever the code forgets, one run of a thread runs at a time."""
     run = await il.asubmit("counter", {"goal": 1, "log": str(log)})
 
     with pytest.raises(ThreadBusy, match="has a run that has not ended"):
         await il.asubmit("counter", {"goal": 1, "log": str(log)}, thread_id=run.thread_id)
-    with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.UniqueViolation):
-        connection.execute(
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        insert = (
             "insert into interlock.runs (run_id, thread_id, graph, kind, status)"
-            " values ('other', %s, 'counter', 'invoke', 'running')",
-            (run.thread_id,),
+            " values (%s, %s, 'counter', 'invoke', 'running')"
         )
+        connection.execute(insert, ("one", run.thread_id))
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute(insert, ("other", run.thread_id))
 
 
 async def test_counts_are_of_threads_by_their_latest_run(
