@@ -30,7 +30,7 @@ DATA = Path(__file__).parents[1] / "data" / "schemas"
 CONFIG = DATA / "langgraph.json"
 LAST = "0008_lineage"
 TAKEN_AWAY = {"0014_queue": ["drop index"]}
-"""Several runs may be queued on a thread: an old worker accepts what it refused before, and still runs one at a time."""
+"""Several runs may be queued on a thread: an old worker accepts what it refused before; one still runs at a time."""
 NEW = [name for name, _ in scripts() if name > LAST]
 
 
