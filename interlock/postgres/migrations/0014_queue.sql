@@ -35,6 +35,7 @@ create table interlock.queue (
     graph text not null,
     tenant text not null default '',
     rank timestamptz not null,  -- when it came, less the head start of its priority: so it ages, and nothing starves
+    priority integer not null default 0,  -- that the rank was made with
     number bigint not null,  -- of the run: the order within a thread
     resumes boolean not null default false,  -- it goes on with a thread that waits, and so goes before those that begin anew
     ready boolean not null default false,  -- it is the next of its thread, and the thread is free
@@ -127,9 +128,9 @@ begin
         return;
     end if;
     perform from interlock.threads where thread_id = it.thread_id for no key update;
-    insert into interlock.queue (run_id, thread_id, graph, tenant, rank, number, resumes, ready)
+    insert into interlock.queue (run_id, thread_id, graph, tenant, rank, priority, number, resumes, ready)
     values (
-        a_run, it.thread_id, it.graph, it.tenant, clock_timestamp() - it.priority * interval '1 minute', it.number, it.resumes,
+        a_run, it.thread_id, it.graph, it.tenant, clock_timestamp() - it.priority * interval '1 minute', it.priority, it.number, it.resumes,
         interlock.is_free(it.thread_id, it.resumes)
     )
     on conflict (run_id) do nothing;
