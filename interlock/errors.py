@@ -48,6 +48,7 @@ class ModelFailed(InterlockError):
         model: the model, as `provider:name`.
         status_code: HTTP status of the answer; None where there was none.
         transient: whether the same request may well succeed a moment later.
+        retry_after: after how many seconds the provider wants to be asked again; None where it did not say.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class ModelFailed(InterlockError):
         model: str,
         status_code: int | None = None,
         transient: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.model = model
         self.status_code = status_code
         self.transient = transient
+        self.retry_after = retry_after
 
 
 class OutputInvalid(InterlockError, ValueError):

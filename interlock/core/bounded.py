@@ -13,6 +13,7 @@ from langgraph.typing import ContextT, InputT, OutputT, StateT
 
 from interlock.core.budget import Limits
 from interlock.core.declared import DeclaredGraph
+from interlock.core.failures import Retries, check_retries
 from interlock.core.guarding import guard_nodes
 from interlock.core.landing import meter_nodes
 from interlock.core.looping import Guard
@@ -38,6 +39,8 @@ class Declaration:
         migrations: version -> what makes values of the next version of its values.
         renamed_nodes: old name -> present one; threads that wait in a node go on in it.
         milestones: nodes whose checkpoints are always kept.
+        retries: how failures of runs that workers do are retried, by kind; what is not named has its default.
+        holds_when_dead: what is queued on a thread behind a run that died waits until its letter is closed.
     """
 
     steps: int
@@ -48,9 +51,12 @@ class Declaration:
     migrations: Mapping[int, Migration] = field(default_factory=dict)
     renamed_nodes: Mapping[str, str] = field(default_factory=dict)
     milestones: tuple[str, ...] = ()
+    retries: Retries = field(default_factory=dict)
+    holds_when_dead: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a number of steps that LangGraph would take for none given."""
+        """Refuse a number of steps that LangGraph would take for none given, and kinds that are not retried."""
+        check_retries(self.retries)
         if self.steps < 1:
             raise UsageError(
                 f"Declaration(steps={self.steps}) is no limit.",

@@ -9,12 +9,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.language_models import BaseChatModel
 
 from interlock.core.offline import OfflineModel
-from interlock.core.transient import is_transient, status
+from interlock.core.transient import is_transient, retry_after, status
 from interlock.errors import ModelFailed, ModelUnavailable
 
 EXAMPLES = "openai:gpt-5, anthropic:claude-sonnet-4-5, ollama:llama3.2, offline:extractive"
@@ -196,6 +197,7 @@ def failure_of(error: Exception, model: str) -> ModelFailed | None:
         model=model,
         status_code=code,
         transient=transient and not out_of_credit,
+        retry_after=retry_after(error, datetime.now(UTC)),
     )
 
 

@@ -5,7 +5,11 @@ Clients of providers raise what they like. What they share is an HTTP status som
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol, cast
 
 from interlock.errors import InterlockError, ModelFailed, OutputInvalid
 
@@ -30,8 +34,18 @@ _TRANSPORT = frozenset(
         "ServiceUnavailable",
         "DeadlineExceeded",
         "ResourceExhausted",
+        "ConnectionError",  # requests
+        "Timeout",
+        "ClientConnectionError",  # aiohttp
+        "ServerTimeoutError",
+        "URLError",  # the standard library
+        "gaierror",
+        "NodeTimeoutError",  # LangGraph
     }
 )
+
+_SQL_STATES = ("08", "40", "53", "55P03", "57P01", "57P02", "57P03", "57P05")
+"""How the states begin of a lost connection, a conflict of transactions, and a server that is busy or stops."""
 
 _BUGS = (TypeError, AttributeError, NameError, LookupError, AssertionError, ImportError)
 
@@ -42,7 +56,7 @@ def is_transient(error: BaseException) -> bool:
         return error.transient
     if isinstance(error, InterlockError):
         return False
-    return any(_says_later(each) for each in _chain(error))
+    return any(says_later(each) for each in causes(error))
 
 
 def is_fatal(error: BaseException) -> bool:
@@ -62,23 +76,90 @@ def is_fatal(error: BaseException) -> bool:
 def status(error: BaseException) -> int | None:
     """Return the HTTP status that an error of a provider's client carries, or None."""
     response = getattr(error, "response", None)
-    for holder, name in ((error, "status_code"), (response, "status_code"), (error, "code")):
+    for holder, name in (
+        (error, "status_code"),
+        (response, "status_code"),
+        (error, "status"),
+        (error, "code"),
+    ):
         value = getattr(holder, name, None)
         if isinstance(value, int) and 100 <= value < 600:
             return value
+    return _aws_status(response)
+
+
+def retry_after(error: BaseException, now: datetime) -> float | None:
+    """Return how many seconds a server asked to be left alone, by a header of its answer; None where it did not.
+
+    Source: RFC 9110, section 10.2.3; `retry-after-ms` is OpenAI's and Azure's.
+    """
+    for each in causes(error):
+        told = getattr(each, "retry_after", None)
+        seconds = _header_seconds(each, now) if told is None else _number(str(told))
+        if seconds is not None:
+            return max(seconds, 0.0)
     return None
 
 
-def _says_later(error: BaseException) -> bool:
+def says_later(error: BaseException) -> bool:
+    """Say whether an error, whatever its cause, tells of something that passes by itself."""
     code = status(error)
     if code is not None:
         return code in _BUSY or code >= 500
     if isinstance(error, TimeoutError | ConnectionError):
         return True
+    if isinstance(state := getattr(error, "sqlstate", None), str):
+        return state.startswith(_SQL_STATES)
     return not _TRANSPORT.isdisjoint(each.__name__ for each in type(error).__mro__)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, and then what it was raised from."""
     while error is not None:
         yield error
         error = error.__cause__
+
+
+def _aws_status(response: object) -> int | None:
+    """Return the status in what botocore's errors carry."""
+    told = response.get("ResponseMetadata") if isinstance(response, Mapping) else None
+    code = told.get("HTTPStatusCode") if isinstance(told, Mapping) else None
+    return code if isinstance(code, int) else None
+
+
+class _Headers(Protocol):
+    """What clients keep an answer's headers in."""
+
+    def items(self) -> Iterable[tuple[object, object]]:
+        """Return names and values."""
+        ...
+
+
+def _header_seconds(error: BaseException, now: datetime) -> float | None:
+    response = getattr(error, "response", None)
+    headers = getattr(response, "headers", None) or getattr(error, "headers", None)
+    if not hasattr(headers, "items"):
+        return None
+    given = {str(key).lower(): str(value) for key, value in cast("_Headers", headers).items()}
+    milliseconds = _number(given.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    told = given.get("retry-after", "")
+    seconds = _number(told)
+    return _until(told, now) if seconds is None else seconds
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _until(text: str, now: datetime) -> float | None:
+    try:
+        then = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now.timestamp()
