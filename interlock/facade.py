@@ -24,6 +24,7 @@ from interlock.core.runs import (
 from interlock.core.sync import run_sync
 from interlock.differences import Difference
 from interlock.execution import Part
+from interlock.health import ExaminingNow
 from interlock.kills import KillingNow
 from interlock.notify.delivery import Delivered
 from interlock.originals import OriginalsNow
@@ -32,7 +33,9 @@ from interlock.runtime import Runtime
 from interlock.storage import StorageNow
 
 
-class Interlock(Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow, CheckingNow):
+class Interlock(
+    Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow, CheckingNow, ExaminingNow
+):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 
     Each method has an asynchronous twin whose name starts with `a`. The synchronous ones belong to `open()`, the

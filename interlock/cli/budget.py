@@ -188,16 +188,13 @@ def of_limits(account: Account, limits: Limits) -> str:
 
 def nearly_spent(accounts: Sequence[Account]) -> list[str]:
     """Return a line for each budget of which four fifths are taken; runs, which end, are left out."""
+    from interlock.core.findings import is_nearly_spent
+
     return [
         f"{each.kind} {each.name}: {of_limits(each, each.limits)}"
         for each in accounts
-        if each.kind != "run" and _is_nearly_spent(each)
+        if each.kind != "run" and is_nearly_spent(each)
     ]
-
-
-def _is_nearly_spent(account: Account) -> bool:
-    taken = account.spent + account.held
-    return any(taken.of(unit) >= 0.8 * limit for unit, limit in account.limits.given().items())
 
 
 def _list(kind: ScopeKind | None, *, limited: bool, limit: int) -> int:

@@ -95,7 +95,7 @@ class PostgresBudgets:
     async def left(self, scopes: Sequence[Scope]) -> Mapping[Unit, float]:
         """Return what is left of each unit that is limited; the least over the scopes."""
         rows = await self._fetch("accounts", _named(scopes))
-        found = {(each["kind"], each["name"]): _account(each) for each in rows}
+        found = {(each["kind"], each["name"]): account_of(each) for each in rows}
         return left_of(
             [
                 (scope, found.get((scope.kind, scope.name)) or _none(scope.kind, scope.name))
@@ -107,14 +107,14 @@ class PostgresBudgets:
         """Return how a budget stands; one that nobody took from is empty."""
         await self._name()  # known from now on, also where this loop stands still
         rows = await self._fetch("accounts", {"kinds": [kind], "names": [clean(name)]})
-        return _account(rows[0]) if rows else _none(kind, name)
+        return account_of(rows[0]) if rows else _none(kind, name)
 
     async def accounts(
         self, kind: ScopeKind | None = None, *, limited: bool = False, limit: int = 50
     ) -> list[Account]:
         """Return the budgets that something was taken from lately; `limited`: only those with a stored limit."""
         values = {"kind": kind, "limited": limited, "limit": limit}
-        return [_account(row) for row in await self._fetch("latest", values)]
+        return [account_of(row) for row in await self._fetch("latest", values)]
 
     async def limit(self, kind: ScopeKind, name: str, limits: Limits) -> None:
         """Store a budget's limits in place of the ones before."""
@@ -184,7 +184,8 @@ def _none(kind: ScopeKind, name: str) -> Account:
     return Account(kind=kind, name=name)
 
 
-def _account(row: DictRow) -> Account:
+def account_of(row: DictRow) -> Account:
+    """Return the budget of a row."""
     stored = dict(zip(UNITS, row["limits"], strict=True))
     bounds = {unit: None if each is None else float(each) for unit, each in stored.items()}
     return Account(

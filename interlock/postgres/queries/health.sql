@@ -1,0 +1,80 @@
+-- workers: the processes that take runs on, with what they work on now
+select w.worker_id, w.process, w.state, w.concurrency, w.graphs, w.tenants, w.started_at,
+    extract(epoch from clock_timestamp() - w.beat_at)::float8 as beat_seconds,
+    extract(epoch from w.lease_until - clock_timestamp())::float8 as lease_seconds,
+    q.runs, q.threads
+from interlock.workers w
+cross join lateral (
+    select count(*)::int as runs, coalesce((array_agg(thread_id order by claimed_at))[:5], '{}') as threads
+    from interlock.queue where worker_id = w.worker_id
+) q
+order by w.started_at, w.worker_id;
+
+-- queue: how many runs are due, by tenant, graph and priority; those that wait longest first
+select tenant, graph, priority,
+    (count(*) filter (where ready and worker_id is null))::int as ready,
+    (count(*) filter (where not ready and worker_id is null))::int as behind,
+    count(worker_id)::int as claimed,
+    coalesce(extract(epoch from clock_timestamp() - min(rank + priority * interval '1 minute') filter (where ready and worker_id is null)), 0)::float8
+        as oldest_seconds
+from interlock.queue group by tenant, graph, priority
+order by oldest_seconds desc, tenant, graph, priority;
+
+-- runs: how many runs have not ended, by how they stand
+select status, count(*)::int as runs from interlock.runs where status in ('queued', 'running', 'waiting') group by status;
+
+-- pace: what happened to runs within the last minute, of the newest events only, and how long a time that is
+with latest as (
+    select kind, at from interlock.run_events
+    where id > (select coalesce(max(id), 0) - 20000 from interlock.run_events) and at > clock_timestamp() - interval '60 seconds'
+), span as (
+    select case when count(*) < 20000 then 60.0 else extract(epoch from clock_timestamp() - min(at)) end::float8 as seconds from latest
+)
+select latest.kind, count(*)::int as events, span.seconds from latest, span group by latest.kind, span.seconds;
+
+-- timers: how many are set, by kind; how late the latest is, and when the next is due
+select kind, count(*)::int as timers,
+    (count(*) filter (where due_at <= interlock.clock()))::int as overdue,
+    coalesce(extract(epoch from interlock.clock() - min(due_at)), 0)::float8 as late_seconds,
+    min(due_at) as next_at
+from interlock.timers where state = 'set' group by kind order by kind;
+
+-- questions: how many wait for people, and how many of them beyond their time
+select count(*)::int as questions,
+    (count(*) filter (where least(deadline, remind_at, escalate_at) <= clock_timestamp()))::int as overdue,
+    coalesce(extract(epoch from clock_timestamp() - min(least(deadline, remind_at, escalate_at))), 0)::float8 as late_seconds,
+    coalesce(extract(epoch from clock_timestamp() - min(asked_at)), 0)::float8 as oldest_seconds
+from interlock.questions where status = 'open';
+
+-- counts: timers that were set aside because they could not be fired, and effects of which nobody knows whether they happened
+select (select count(*) from interlock.timers where state = 'failed')::int as failed_timers,
+    (
+        select coalesce(sum(effects), 0) from (
+            select owner, count(*) as effects from interlock.effects where status = 'intended' and not reads group by owner
+        ) as intended
+        where owner = '' or not interlock.lives(owner)
+    )::int as doubts;
+
+-- limited: the budgets that have a limit; those of runs, which end, are left out
+select * from interlock.budgets
+where limits <> array_fill(null::numeric, array[8]) and kind in ('thread', 'graph', 'tenant') limit 1000;
+
+-- server: what time it is, and how busy the server is with this database
+select clock_timestamp() as at,
+    (select count(*)::int from pg_stat_activity where datname = current_database()) as connections,
+    current_setting('max_connections')::int as most_connections,
+    coalesce((
+        select extract(epoch from clock_timestamp() - min(xact_start)) from pg_stat_activity
+        where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+    ), 0)::float8 as oldest_transaction_seconds,
+    coalesce((select n_dead_tup from pg_stat_user_tables where relid = 'interlock.queue'::regclass), 0)::bigint as dead_queue_rows;
+
+-- tables: what our tables take with their indexes, the largest first
+select c.relname as name, pg_total_relation_size(c.oid) as bytes
+from pg_class c
+where c.relkind = 'r' and (
+    c.relnamespace = (select relnamespace from pg_class where oid = 'interlock.runs'::regclass)
+    or c.oid = any(array['checkpoints'::regclass, 'checkpoint_blobs'::regclass, 'checkpoint_writes'::regclass, 'checkpoint_content'::regclass,
+        'checkpoint_references'::regclass]::oid[])
+)
+order by bytes desc;
