@@ -373,6 +373,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
             kind="resume",
             context=context,
             answers=answers,
+            base_run_id=run.run_id,
         )
         await self.store.add(new)
         return await self.store.stored(new.run_id)

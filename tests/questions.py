@@ -13,6 +13,7 @@ from psycopg.rows import DictRow, dict_row
 
 from interlock import Interlock
 from interlock.core.actions import digest
+from interlock.core.run_states import RunStatus
 from interlock.core.runs import OpenQuestion, QuestionEvent
 from interlock.postgres.runs import Ending, NewRun, RunStore
 
@@ -72,7 +73,8 @@ async def wait_for(
     run = (await store.stored(run_id)).run
     questions = [_question(each, number, run_id, thread) for number, each in enumerate(payloads)]
     await store.start(run, "test", {})
-    await store.end(run, Ending(status="waiting", questions=tuple(questions)))
+    status: RunStatus = "waiting" if questions else "succeeded"
+    await store.end(run, Ending(status=status, questions=tuple(questions)))
     return questions
 
 

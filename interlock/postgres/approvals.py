@@ -16,7 +16,7 @@ from interlock.core.voting import DEADLINE, Ballot, Outcome
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.questions import SQL, decided, note, only, open_questions, question_of
-from interlock.postgres.runs import NewRun, add_run, latest_run
+from interlock.postgres.runs import NewRun, add_run, present_run
 
 LIST = "`interlock approvals` lists the open ones."
 ATTEMPTS = 5
@@ -160,13 +160,14 @@ async def _go_on(
     settled = [(question, outcome) for question, outcome in outcomes if outcome.settled]
     if not settled:
         return None
-    last = await latest_run(connection, thread_id)
+    last = await present_run(connection, thread_id)
     new = NewRun(
         run_id=str(uuid4()),
         thread_id=thread_id,
         graph=last.run.graph,
         kind="resume",
         context=last.context,
+        base_run_id=last.run.run_id,
         # The gate looks the other answers up, so that none of them can open another gate.
         answers={each.interrupt_id: by.value for each, by in settled if not each.looked_up},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -14,16 +15,18 @@ from psycopg.types.json import Jsonb
 from interlock.core.blobs import named_in
 from interlock.core.kills import Subject
 from interlock.core.lineage import Lineage
+from interlock.core.queueing import Options
 from interlock.core.run_states import RunStatus
 from interlock.core.runs import OpenQuestion, Run, RunKind, Usage
 from interlock.core.usage import ModelCall
 from interlock.errors import NotFound, ThreadBusy, UsageError
-from interlock.postgres import blobs, forks, kills, questions
+from interlock.postgres import blobs, forks, kills, questions, submitting
 from interlock.postgres.forks import Prefix
 from interlock.postgres.plain import clean, exact, jsonb
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.questions import only
+from interlock.postgres.timers import set_timer
 
 SQL = load("runs")
 
@@ -35,6 +38,7 @@ class NewRun:
     Attributes:
         context: the model, the role models and the pinned prompts that it uses.
         answers: for a resume: LangGraph's interrupt id -> answer.
+        base_run_id: for a resume: the run that asked what it answers.
         parent: for a fork: the thread and checkpoint that it starts from.
         prefix: for a fork: what its thread begins with.
         lineage: which work of its parents a fork may use.
@@ -49,6 +53,7 @@ class NewRun:
     context: Mapping[str, Any]
     input: Any = None  # the graph's input schema
     answers: Mapping[str, Any] | None = None
+    base_run_id: str = ""
     title: str = ""
     parent: tuple[str, str] | None = None
     prefix: Prefix | None = None
@@ -98,7 +103,15 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How an attempt ended; `kill` is the switch that ended it."""
+    """How an attempt ended.
+
+    Attributes:
+        kill: the switch that ended it.
+        requeue: with `queued`: a worker hands it back, and any other takes it on at once.
+        retry_seconds: with `queued`: it is taken on again after so long; None for not of its own accord.
+        failure: which kind of failure it was; empty for none.
+        wakes_at: with `waiting`: until when it sleeps; None when it does not.
+    """
 
     status: RunStatus
     error: str = ""
@@ -106,6 +119,10 @@ class Ending:
     questions: tuple[OpenQuestion, ...] = ()
     output: Any = None  # the graph's output schema
     kill: int = 0
+    requeue: bool = False
+    retry_seconds: float | None = None
+    failure: str = ""
+    wakes_at: datetime | None = None
 
 
 class RunStore:
@@ -115,8 +132,15 @@ class RunStore:
         self._pool = pool
         self._serde = serde
 
-    async def add(self, new: NewRun) -> None:
+    async def add(
+        self, new: NewRun, options: Options | None = None, *, enqueue: bool = False
+    ) -> None:
         """Accept a run, and make its thread if there is none; a fork's thread begins with a copy of its parent's line.
+
+        Args:
+            new: the run.
+            options: how it was submitted.
+            enqueue: hand it to workers.
 
         Raises:
             ThreadBusy: the thread has a run that is queued or running, or waits for an answer.
@@ -126,11 +150,12 @@ class RunStore:
         if isinstance(self._serde, EncryptedSerializer):
             new = replace(new, title="")  # it may be of what is encrypted
         async with connected(self._pool) as connection, connection.transaction():
-            await add_run(connection, new, self._dumped(new.input))
+            await add_run(connection, new, self._dumped(new.input), options)
             await _refuse_killed(connection, new.run_id, "The run was refused")
-            await _refuse_waiting(connection, new.thread_id)
             if new.prefix is not None:
                 await forks.copy(connection, new.prefix, new.thread_id, self._serde)
+            if enqueue:
+                await submitting.hand_over(connection, new.run_id, new.thread_id)
 
     async def start(self, run: Run, process: str, context: Mapping[str, Any]) -> None:
         """Note that a process begins an attempt at a run; it must hold the thread.
@@ -141,34 +166,33 @@ class RunStore:
         """
         values = {"run_id": run.run_id, "attempts": run.attempts, "process": process}
         async with connected(self._pool) as connection:
-            if not await execute(
-                connection, SQL["start_run"], values | {"context": jsonb(context)}
-            ):
+            row = (await fetch(connection, SQL["start"], values | {"context": jsonb(context)}))[0]
+            if not row["started"]:
                 await _refuse_killed(connection, run.run_id, f"Thread {run.thread_id} may not run")
                 raise _taken_over(run)
 
-    async def end(self, run: Run, ending: Ending, process: str = "") -> None:
-        """End an attempt: status, questions, the thread's time and what was killed, in one transaction.
+    async def end(self, run: Run, ending: Ending, process: str = "") -> Ending:
+        """End an attempt: status, queue, questions, the thread's time and what was killed, in one transaction.
+
+        Returns:
+            How it ended: what was to be stopped meanwhile is `cancelled` and asks nobody.
 
         Raises:
             ThreadBusy: another process has begun an attempt since; nothing was changed.
         """
-        values = {
-            "run_id": run.run_id,
-            "attempts": run.attempts + 1,
-            "status": ending.status,
-            "error": clean(ending.error[:4000]),
-            "error_kind": ending.error_kind,
-        }
         async with connected(self._pool) as connection, connection.transaction():
-            # First the thread, which whoever takes an answer holds too: otherwise each could wait for the other.
-            await execute(connection, SQL["touch_thread"], {"thread_id": run.thread_id})
-            if not await execute(connection, SQL["end_run"], values):
+            # It holds the thread first, as whoever takes an answer does: otherwise each could wait for the other.
+            row = (await fetch(connection, SQL["end"], _ended(run, ending)))[0]
+            if row["status"] is None:
                 raise _taken_over(run)
+            if row["status"] != ending.status:
+                ending = Ending(status=row["status"], error_kind="RunCancelled")
             await _end_questions(connection, run, ending)
+            await _again_later(connection, run, ending)
             if ending.kill:
-                about = {"run_id": run.run_id, "thread_id": run.thread_id}
-                await kills.note(connection, ending.kill, "stopped", who=process, why="", **about)
+                names = {"run_id": run.run_id, "thread_id": run.thread_id}
+                await kills.note(connection, ending.kill, "stopped", who=process, why="", **names)
+        return ending
 
     async def refuse_killed(self, run_id: str, what: str) -> None:
         """Raise `Killed` while a switch stands over a run."""
@@ -202,9 +226,9 @@ class RunStore:
         return stored_run(rows[0])
 
     async def latest(self, thread_id: str) -> StoredRun:
-        """Return the last run of a thread; raises `NotFound`."""
+        """Return the run that a thread is at; raises `NotFound`."""
         async with connected(self._pool) as connection:
-            return await latest_run(connection, thread_id)
+            return await present_run(connection, thread_id)
 
     async def counts(self) -> dict[str, int]:
         """Return how many threads stand in each status, each by its latest run."""
@@ -250,7 +274,10 @@ class RunStore:
 
 
 async def add_run(
-    connection: Connection, new: NewRun, packed: tuple[str, bytes] = ("null", b"")
+    connection: Connection,
+    new: NewRun,
+    packed: tuple[str, bytes] = ("null", b""),
+    options: Options | None = None,
 ) -> None:
     """Accept a run inside a transaction; raises `ThreadBusy` and `UsageError` as `RunStore.add`."""
     kind, blob = packed
@@ -281,16 +308,20 @@ async def add_run(
     await execute(connection, SQL["open_thread"], thread | lineage)
     await _refuse_other_graph(connection, new)
     await blobs.note(connection, new.thread_id, named_in([new.input, new.answers]))
-    await _refuse_busy(connection, new.thread_id)
+    await submitting.make_way(connection, new.thread_id, options, resumes=new.kind == "resume")
     await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
+    if options or new.base_run_id:
+        about = {"run_id": new.run_id, "base_run_id": new.base_run_id}
+        tenant = str(new.context.get("tenant", ""))
+        await submitting.add_options(connection, about, tenant, options or Options())
     if new.schema_version > 1:
         version = {"run_id": new.run_id, "schema_version": new.schema_version}
         await execute(connection, SQL["note_version"], version)
 
 
-async def latest_run(connection: Connection, thread_id: str) -> StoredRun:
-    """Return the last run of a thread; raises `NotFound`."""
-    rows = await fetch(connection, SQL["latest_run"], {"thread_id": thread_id})
+async def present_run(connection: Connection, thread_id: str) -> StoredRun:
+    """Return the run that a thread is at; raises `NotFound`."""
+    rows = await fetch(connection, SQL["present_run"], {"thread_id": thread_id})
     if not rows:
         raise NotFound(
             f"There is no thread {thread_id!r}.", hint="`interlock status` lists the latest ones."
@@ -320,25 +351,6 @@ async def _refuse_other_graph(connection: Connection, new: NewRun) -> None:
         )
 
 
-async def _refuse_busy(connection: Connection, thread_id: str) -> None:
-    """Hold a thread until the end of the transaction; raise `ThreadBusy` when it has a run that has not ended."""
-    await fetch(connection, SQL["hold_thread"], {"thread_id": thread_id})
-    if await fetch(connection, SQL["active_run"], {"thread_id": thread_id}):
-        raise ThreadBusy(
-            f"Thread {thread_id} already has a run that has not ended.",
-            hint=f"Continue it with `interlock resume {thread_id}`, or wait for it.",
-        )
-
-
-async def _refuse_waiting(connection: Connection, thread_id: str) -> None:
-    # Looked up after the run was added: until then a run that ends could still ask.
-    if waiting := await questions.open_questions(connection, thread_id):
-        raise ThreadBusy(
-            f"Thread {thread_id} waits for an answer to {', '.join(each.id for each in waiting)}.",
-            hint="Answer it first, or use another thread.",
-        )
-
-
 async def _refuse_killed(connection: Connection, run_id: str, what: str) -> None:
     if (kill := await kills.over_run(connection, run_id)) is not None:
         raise kill.error(what)
@@ -348,9 +360,30 @@ async def _end_questions(connection: Connection, run: Run, ending: Ending) -> No
     await questions.ask(connection, ending.questions)
     if ending.error_kind in ("AnswerRefused", "ResumeRefused"):
         await questions.reopen(connection, run.thread_id, run.run_id)
-    elif ending.status in ("waiting", "succeeded"):
+    elif ending.status in ("waiting", "succeeded", "cancelled"):
         open_now = [question.id for question in ending.questions]
         await questions.withdraw(connection, run.thread_id, open_now)
+
+
+async def _again_later(connection: Connection, run: Run, ending: Ending) -> None:
+    names = {"run_id": run.run_id, "thread_id": run.thread_id}
+    if ending.status == "queued" and (seconds := ending.retry_seconds) is not None:
+        await set_timer(connection, kind="retry", after_seconds=seconds, **names)
+    if ending.status == "waiting" and (due := ending.wakes_at) is not None:
+        await set_timer(connection, kind="wake", due_at=due, dedupe=f"wake:{run.run_id}", **names)
+
+
+def _ended(run: Run, ending: Ending) -> dict[str, Any]:  # SQL values
+    again = {"failure": ending.failure, "retry_seconds": ending.retry_seconds}
+    return {
+        "run_id": run.run_id,
+        "attempts": run.attempts + 1,
+        "status": ending.status,
+        "error": clean(ending.error[:4000]),
+        "error_kind": ending.error_kind,
+        "requeue": ending.requeue,
+        "detail": jsonb({key: value for key, value in again.items() if value not in ("", None)}),
+    }
 
 
 def _taken_over(run: Run) -> ThreadBusy:

@@ -106,14 +106,43 @@ alter table interlock.runs
 drop index interlock.runs_one_active;
 create unique index runs_one_running on interlock.runs (thread_id) where status = 'running';
 
--- Whether the next run of a thread may begin: nothing runs on it or is about to, and it waits for nobody unless it is a resume.
-create function interlock.is_free(a_thread text, for_resume boolean) returns boolean language sql stable as $$
+-- The run that a thread has come to: of those that have begun and do not run any more the last. What was rolled back never was.
+create function interlock.last_run(a_thread text) returns text language sql stable as $$
+    select run_id from interlock.runs
+    where thread_id = a_thread and status not in ('queued', 'running') and (attempts > 0 or status <> 'cancelled')
+        and error_kind <> 'RolledBack'
+    order by finished_at desc nulls last, number desc limit 1
+$$;
+
+-- The run that a thread is at: what runs, else what has begun or was answered, else what waits, else the next, else the last.
+create function interlock.present_run(a_thread text) returns text language sql stable as $$
+    with last as materialized (select interlock.last_run(a_thread) as run_id)
+    select r.run_id from interlock.runs r
+    left join last on last.run_id = r.run_id
+    left join interlock.run_options o on o.run_id = r.run_id
+    where r.thread_id = a_thread
+    order by case
+        when r.status = 'running' then 0
+        when r.status = 'queued' and (r.attempts > 0 or r.kind = 'resume') then 1
+        when r.status = 'waiting' and last.run_id is not null then 2
+        when r.status = 'queued' and coalesce(o.start_at <= clock_timestamp(), true) then 3
+        when last.run_id is not null then 4
+        when r.status = 'queued' then 5
+        else 6
+    end, case when r.status = 'queued' then r.number else - r.number end limit 1
+$$;
+
+-- Whether the next run of a thread may begin: nothing runs on it or is about to, nothing has begun and is to go on,
+-- and it waits for nobody unless it is a resume.
+create function interlock.is_free(a_thread text, for_resume boolean, a_run text) returns boolean language sql stable as $$
     select not exists (select from interlock.queue where thread_id = a_thread and (ready or worker_id is not null))
-        and not exists (select from interlock.runs where thread_id = a_thread and status = 'running')
-        and (for_resume or coalesce((
-            select status <> 'waiting' from interlock.runs
-            where thread_id = a_thread and status <> 'queued' order by number desc limit 1
-        ), true))
+        and not exists (
+            select from interlock.runs where thread_id = a_thread
+                and (status = 'running' or (status = 'queued' and attempts > 0 and run_id <> a_run))
+        )
+        and (for_resume or not exists (
+            select from interlock.runs where run_id = interlock.last_run(a_thread) and status = 'waiting'
+        ))
 $$;
 
 -- Hand a queued run to the workers; whoever calls it ends the transaction soon, for it holds the thread.
@@ -131,7 +160,7 @@ begin
     insert into interlock.queue (run_id, thread_id, graph, tenant, rank, priority, number, resumes, ready)
     values (
         a_run, it.thread_id, it.graph, it.tenant, clock_timestamp() - it.priority * interval '1 minute', it.priority, it.number, it.resumes,
-        interlock.is_free(it.thread_id, it.resumes)
+        interlock.is_free(it.thread_id, it.resumes, a_run)
     )
     on conflict (run_id) do nothing;
     perform pg_notify('interlock_queue', '');
@@ -144,12 +173,107 @@ declare
     next_run text;
 begin
     select q.run_id into next_run from interlock.queue q
-    where q.thread_id = a_thread and q.worker_id is null and not q.ready and interlock.is_free(a_thread, q.resumes)
+    where q.thread_id = a_thread and q.worker_id is null and not q.ready and interlock.is_free(a_thread, q.resumes, q.run_id)
     order by q.resumes desc, q.number limit 1;
     if found then
         update interlock.queue set ready = true where run_id = next_run;
         perform pg_notify('interlock_queue', '');
     end if;
+end
+$$;
+
+-- Note what happened to a run, inside the transaction that makes it happen.
+create function interlock.note_run(a_run text, a_thread text, a_kind text, a_worker text, a_detail jsonb) returns void language sql as $$
+    insert into interlock.run_events (run_id, thread_id, kind, worker_id, detail) values (a_run, a_thread, a_kind, a_worker, a_detail)
+$$;
+
+-- A process of nobody's but its caller's begins an attempt: then no worker does. False: it went on since it was read, or is killed.
+-- Locks are taken in one order everywhere: the thread, the queue, the run.
+create function interlock.start_run(a_run text, had integer, a_process text, a_context jsonb) returns boolean language plpgsql as $$
+declare
+    it_thread text;
+begin
+    select thread_id into it_thread from interlock.runs where run_id = a_run;
+    perform from interlock.threads where thread_id = it_thread for no key update;
+    perform from interlock.queue where thread_id = it_thread and (run_id = a_run or ready or worker_id is not null)
+    order by run_id for update;
+    if exists (select from interlock.queue where thread_id = it_thread and worker_id is not null) then
+        return false;
+    end if;
+    update interlock.runs
+    set status = 'running', attempts = attempts + 1, process = a_process, started_at = coalesce(started_at, now()),
+        error = '', error_kind = '', context = a_context
+    where run_id = a_run and attempts = had and status in ('queued', 'running', 'failed', 'dead', 'killed')
+        and not exists (select from interlock.kills_over(a_run));
+    if not found then
+        return false;
+    end if;
+    delete from interlock.queue where run_id = a_run;
+    update interlock.queue set ready = false where thread_id = it_thread and ready;
+    return true;
+end
+$$;
+
+-- An attempt ends. What was ordered meanwhile counts: a run that is to be stopped is not handed back and asks nobody, and what
+-- is to be rolled back is, however it ended. Returned is how it ended; null: it was taken over, and nothing was changed.
+create function interlock.end_run(
+    a_run text, attempt integer, a_status text, an_error text, a_kind text, requeue boolean, detail jsonb
+) returns text language plpgsql as $$
+declare
+    it_thread text;
+    worker text;
+    ordered record;
+begin
+    select thread_id into it_thread from interlock.runs where run_id = a_run;
+    update interlock.threads set updated_at = now() where thread_id = it_thread;
+    select worker_id into worker from interlock.queue where run_id = a_run for update;
+    select o.kind, o.reason, o.ordered_by into ordered from interlock.stop_orders o where o.run_id = a_run;
+    if ordered.kind = 'rollback' or (ordered.kind is not null and a_status in ('waiting', 'queued')) then
+        a_status := 'cancelled';
+        an_error := ordered.reason;
+        a_kind := 'RunCancelled';
+    end if;
+    update interlock.runs
+    set status = a_status, error = an_error, error_kind = a_kind,
+        finished_at = case when a_status = 'queued' then null else clock_timestamp() end
+    where run_id = a_run and attempts = attempt and status = 'running';
+    if not found then
+        return null;
+    end if;
+    if a_status = 'queued' and requeue then
+        update interlock.queue set worker_id = null, claimed_at = null, ready = true where run_id = a_run;
+        perform pg_notify('interlock_queue', '');
+    else
+        delete from interlock.queue where run_id = a_run;
+    end if;
+    perform interlock.note_run(
+        a_run, it_thread,
+        case when a_status <> 'queued' then a_status when detail ? 'retry_seconds' then 'retried' else 'released' end,
+        coalesce(worker, ''), detail
+    );
+    if a_status <> 'queued' then
+        delete from interlock.stop_orders where run_id = a_run;
+        if ordered.kind = 'rollback' then
+            perform interlock.roll_back(it_thread, interlock.chain(a_run));
+        end if;
+        perform interlock.promote(it_thread);
+        perform pg_notify('interlock_ended', a_run);
+    end if;
+    return a_status;
+end
+$$;
+
+-- Undo what some runs did to a thread; what they did to the world stays in the ledger.
+create function interlock.roll_back(a_thread text, some_runs text[]) returns void language plpgsql as $$
+begin
+    update interlock.runs set status = 'cancelled', error_kind = 'RolledBack', finished_at = coalesce(finished_at, clock_timestamp())
+    where run_id = any(some_runs) and status in ('queued', 'waiting', 'cancelled');
+    delete from checkpoint_writes w using checkpoints c
+    where c.thread_id = a_thread and c.metadata ->> 'run_id' = any(some_runs)
+        and w.thread_id = c.thread_id and w.checkpoint_ns = c.checkpoint_ns and w.checkpoint_id = c.checkpoint_id;
+    delete from checkpoints where thread_id = a_thread and metadata ->> 'run_id' = any(some_runs);
+    insert into interlock.foldings (thread_id) values (a_thread)
+    on conflict (thread_id) do update set number = foldings.number + 1, folded_at = now();
 end
 $$;
 

@@ -3,12 +3,6 @@ insert into interlock.threads (thread_id, graph, title, context, parent_thread_i
 values (%(thread_id)s, %(graph)s, %(title)s, %(context)s, %(parent_thread_id)s, %(parent_checkpoint_id)s, %(lineage)s, %(purpose)s)
 on conflict (thread_id) do nothing;
 
--- hold_thread: let nothing begin or end on a thread until the end of the transaction
-select thread_id from interlock.threads where thread_id = %(thread_id)s for no key update;
-
--- active_run: the run of a thread that has not ended
-select run_id from interlock.runs where thread_id = %(thread_id)s and status in ('queued', 'running') limit 1;
-
 -- add_run: accept a run on a thread
 insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers)
 values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %(input_type)s, %(input)s, %(answers)s);
@@ -16,28 +10,19 @@ values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %
 -- note_version: note of which version of its schema a run's input is
 insert into interlock.input_versions (run_id, schema_version) values (%(run_id)s, %(schema_version)s);
 
--- start_run: a process begins an attempt; no row means that the run went on since it was read, or that it is killed
-update interlock.runs
-set status = 'running', attempts = attempts + 1, process = %(process)s, started_at = coalesce(started_at, now()), error = '', error_kind = '',
-    context = %(context)s
-where run_id = %(run_id)s and attempts = %(attempts)s and status in ('queued', 'running', 'failed', 'killed')
-    and not exists (select from interlock.kills_over(%(run_id)s));
+-- start: a process begins an attempt; false means that the run went on since it was read, or that it is killed
+select interlock.start_run(%(run_id)s, %(attempts)s, %(process)s, %(context)s) as started;
 
--- end_run: a run ends, waits, or is handed back; no row means that another process has taken it on
-update interlock.runs
-set status = %(status)s, error = %(error)s, error_kind = %(error_kind)s, finished_at = case when %(status)s = 'queued' then null else now() end
-where run_id = %(run_id)s and attempts = %(attempts)s and status = 'running';
-
--- touch_thread: note that something happened on a thread
-update interlock.threads set updated_at = now() where thread_id = %(thread_id)s;
+-- end: a run ends, waits, or is handed back; null means that another process has taken it on
+select interlock.end_run(%(run_id)s, %(attempts)s, %(status)s, %(error)s, %(error_kind)s, %(requeue)s, %(detail)s) as status;
 
 -- thread: one thread
 select * from interlock.threads where thread_id = %(thread_id)s;
 
--- threads: the threads that something happened on lately, each with its latest run
+-- threads: the threads that something happened on lately, each with the run that it is at
 select t.*, r.run_id, r.kind, r.status, r.attempts, r.error, r.error_kind
 from interlock.threads t
-left join lateral (select * from interlock.runs where thread_id = t.thread_id order by number desc limit 1) r on true
+left join interlock.runs r on r.run_id = interlock.present_run(t.thread_id)
 where %(graph)s::text is null or t.graph = %(graph)s
 order by t.updated_at desc limit %(limit)s;
 
@@ -51,11 +36,11 @@ select r.*, t.lineage, interlock.chain(r.run_id) as chain,
     coalesce((select v.schema_version from interlock.input_versions v where v.run_id = r.run_id), 1) as schema_version
 from interlock.runs r join interlock.threads t using (thread_id) where r.run_id = %(run_id)s;
 
--- latest_run: the last run of a thread
+-- present_run: the run that a thread is at
 select r.*, t.lineage, interlock.chain(r.run_id) as chain,
     coalesce((select v.schema_version from interlock.input_versions v where v.run_id = r.run_id), 1) as schema_version
 from interlock.runs r join interlock.threads t using (thread_id)
-where r.thread_id = %(thread_id)s order by r.number desc limit 1;
+where r.run_id = interlock.present_run(%(thread_id)s);
 
 -- add_model_call: note what a model call took
 insert into interlock.model_calls (thread_id, run_id, task_id, node, model, input_tokens, output_tokens, cost, seconds)
@@ -66,10 +51,10 @@ select task_id, count(*)::int as calls, sum(input_tokens)::int as input_tokens, 
     case when count(*) = count(cost) then sum(cost) end as cost, sum(seconds) as seconds
 from interlock.model_calls where thread_id = %(thread_id)s group by task_id;
 
--- count_by_status: how many threads stand in each status, each by its latest run
-select status, count(*)::int as count
-from (select distinct on (thread_id) status from interlock.runs order by thread_id, number desc) as latest
-group by status;
+-- count_by_status: how many threads stand in each status, each by the run that it is at
+select r.status, count(*)::int as count
+from interlock.threads t join interlock.runs r on r.run_id = interlock.present_run(t.thread_id)
+group by r.status;
 
 -- lock_thread: try to hold a thread for as long as this session lives
 select pg_try_advisory_lock(hashtextextended(%(thread_id)s, %(seed)s)) as locked;

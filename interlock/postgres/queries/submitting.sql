@@ -1,0 +1,21 @@
+-- hold_thread: let nothing begin or end on a thread until the end of the transaction
+select thread_id from interlock.threads where thread_id = %(thread_id)s for no key update;
+
+-- in_the_way: what of a thread has not ended, in its order; a run that starts later is not in the line yet
+select r.run_id, r.status, r.status <> 'queued' or r.attempts > 0 or r.kind = 'resume' as begun
+from interlock.runs r left join interlock.run_options o using (run_id)
+where r.thread_id = %(thread_id)s and (
+    r.status = 'running'
+    or (r.status = 'queued' and (r.attempts > 0 or coalesce(o.start_at <= clock_timestamp(), true)))
+    or (r.status = 'waiting' and r.run_id = interlock.last_run(%(thread_id)s))
+)
+order by begun desc, r.number;
+
+-- add_options: note how a run was submitted
+insert into interlock.run_options (run_id, base_run_id, tenant, idempotency_key, request, multitask_strategy, priority, start_at, deadline)
+values (
+    %(run_id)s, %(base_run_id)s, %(tenant)s, %(key)s, %(request)s, %(multitask_strategy)s, %(priority)s, %(start_at)s, %(deadline)s
+);
+
+-- hand_over: let workers take on a run that was accepted just now
+select interlock.note_run(%(run_id)s, %(thread_id)s, 'submitted', '', '{}'), interlock.enqueue(%(run_id)s);
