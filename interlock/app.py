@@ -40,6 +40,7 @@ from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.recordings import PostgresRecordings
 from interlock.postgres.runs import RunStore
 from interlock.postgres.schema import placed
+from interlock.postgres.sleeps import PostgresSleeps
 from interlock.postgres.trust import PostgresTrust
 from interlock.runtime import PortsFor
 from interlock.settings import Settings
@@ -148,7 +149,11 @@ def _ports(
     )
 
     def made(lineage: Lineage) -> Ports:
-        own = replace(shared, ledger=PostgresLedger(pool, thread_locks, lineage))
+        own = replace(
+            shared,
+            ledger=PostgresLedger(pool, thread_locks, lineage),
+            sleeps=PostgresSleeps(pool, lineage),
+        )
         if not lineage.recorded_only:
             return own
         return replace(own, approvals=RecordedAnswers(pool, lineage))

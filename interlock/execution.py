@@ -21,7 +21,7 @@ from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
 from typing_extensions import TypedDict
 
 from interlock.application import Graph
-from interlock.core import gate, prompts
+from interlock.core import gate, prompts, sleeping
 from interlock.core.actions import digest as digest_of
 from interlock.core.allowance import KEY as ALLOWANCE
 from interlock.core.allowance import Allowance
@@ -250,15 +250,20 @@ class Execution:
         """Say how the thread stands now; the stream's own last word leaves out branches that still wait."""
         with translated():
             snapshot = await self.graph.aget_state(self._config())
-        if questions := tuple(questions_of(snapshot, self.run)):
-            return Ending(status="waiting", questions=questions)
+        questions, wakes_at = tuple(questions_of(snapshot, self.run)), wakes_of(snapshot)
+        if questions or wakes_at:
+            return Ending(status="waiting", questions=questions, wakes_at=wakes_at)
         if snapshot.next:
             text = f"Stopped before {', '.join(snapshot.next)}, as the graph was compiled to."
             return Ending(status="queued", error=text, error_kind=BREAKPOINT)
         return Ending(status="succeeded", output=output_of(self.graph, snapshot.values))
 
     async def _end(self, ending: Ending) -> Run:
-        told = replace(ending, questions=()) if self.around.lineage.recorded_only else ending
+        told = (
+            replace(ending, questions=(), wakes_at=None)
+            if self.around.lineage.recorded_only
+            else ending
+        )
         await self.runs.end(self.run, told, process_name())  # a replay asks nobody
         return replace(
             self.run,
@@ -267,6 +272,7 @@ class Execution:
             error_kind=ending.error_kind,
             partial=landed.reason if (landed := self.allowance.course.landed) else "",
             interrupts=ending.questions,
+            wakes_at=ending.wakes_at,
             output=ending.output,
             attempts=self.run.attempts + 1,
         )
@@ -322,7 +328,14 @@ def questions_of(snapshot: StateSnapshot, run: Run) -> list[OpenQuestion]:
         _question(interrupt, task.name, snapshot, run)
         for task in snapshot.tasks
         for interrupt in task.interrupts
+        if sleeping.wakes_at(interrupt.value) is None
     ]
+
+
+def wakes_of(snapshot: StateSnapshot) -> datetime | None:
+    """Return when the first of a thread's sleeping tasks wakes; None when none sleeps."""
+    times = [sleeping.wakes_at(each.value) for task in snapshot.tasks for each in task.interrupts]
+    return min((each for each in times if each is not None), default=None)
 
 
 def output_of(graph: Graph, values: Any) -> Any:  # the graph's state -> its output schema

@@ -29,6 +29,7 @@ from interlock.core.prices import PriceTable, builtin
 from interlock.core.recordings import Recordings, Unrecorded
 from interlock.core.runs import Usage
 from interlock.core.site import Site
+from interlock.core.sleeps import AwakeSleeps, Sleeps
 from interlock.core.trust import MemoryTrust, Trust
 from interlock.core.usage import Spending, Uncounted
 from interlock.errors import ReplayDiverged
@@ -53,6 +54,7 @@ class Ports:
         prices: what models cost.
         kills: the kill switch.
         blobs: large bytes that states name by references.
+        sleeps: until when nodes sleep.
     """
 
     models: ModelSource = field(default_factory=ChatModels)
@@ -67,6 +69,7 @@ class Ports:
     prices: PriceTable = field(default_factory=builtin)
     kills: Kills = field(default_factory=MemoryKills)
     blobs: Blobs = field(default_factory=MemoryBlobs)
+    sleeps: Sleeps = field(default_factory=AwakeSleeps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -217,6 +217,7 @@ class Run:
         error: what stopped it; empty unless it failed or was handed back.
         alive: whether a process is working on it now; a `running` run that is not alive lost its process.
         partial: why it was steered to its landing before it was through; empty when it was not.
+        wakes_at: until when it sleeps; None when it does not.
     """
 
     run_id: str
@@ -233,6 +234,7 @@ class Run:
     error_kind: str = ""
     alive: bool = False
     partial: str = ""
+    wakes_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

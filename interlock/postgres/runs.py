@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -366,11 +367,12 @@ async def _end_questions(connection: Connection, run: Run, ending: Ending) -> No
 
 
 async def _again_later(connection: Connection, run: Run, ending: Ending) -> None:
-    names = {"run_id": run.run_id, "thread_id": run.thread_id}
+    """Set when it goes on of its own accord, if it does."""
+    later = partial(set_timer, connection, run_id=run.run_id, thread_id=run.thread_id)
     if ending.status == "queued" and (seconds := ending.retry_seconds) is not None:
-        await set_timer(connection, kind="retry", after_seconds=seconds, **names)
+        await later(kind="retry", after_seconds=seconds)
     if ending.status == "waiting" and (due := ending.wakes_at) is not None:
-        await set_timer(connection, kind="wake", due_at=due, dedupe=f"wake:{run.run_id}", **names)
+        await later(kind="wake", due_at=due, dedupe=f"wake:{run.run_id}")
 
 
 def _ended(run: Run, ending: Ending) -> dict[str, Any]:  # SQL values

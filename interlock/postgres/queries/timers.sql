@@ -11,3 +11,7 @@ returning id;
 -- cancel_timers: nothing of what is set for a run happens any more
 update interlock.timers set state = 'cancelled' where run_id = %(run_id)s and state = 'set' and kind = any(%(kinds)s::text[])
 returning id;
+
+-- asleep: until when a run sleeps, while its timer is set
+select t.due_at, t.due_at <= interlock.clock() as over from interlock.timers t
+where t.run_id = %(run_id)s and t.kind = 'wake' and t.state = 'set';
