@@ -39,13 +39,13 @@ create table interlock.queue (
     number bigint not null,  -- of the run: the order within a thread
     resumes boolean not null default false,  -- it goes on with a thread that waits, and so goes before those that begin anew
     ready boolean not null default false,  -- it is the next of its thread, and the thread is free
-    worker_id text references interlock.workers,  -- who works on it; whoever removes a worker has to release its runs first
+    worker_id text,  -- who works on it; whoever claims holds the worker's row, and whoever removes a worker releases its runs
     claimed_at timestamptz,
     crashes integer not null default 0,  -- how often in a row its worker died without that it made a step
     crashed_at text not null default ''  -- the checkpoint where that was
-) with (fillfactor = 50);
-create index queue_ready on interlock.queue (tenant, rank, number) where ready and worker_id is null;
-create index queue_worker on interlock.queue (worker_id) where worker_id is not null;
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+create index queue_ready on interlock.queue (tenant, graph, rank, number) where ready and worker_id is null;
+create index queue_claimed on interlock.queue (tenant, worker_id) where worker_id is not null;
 create index queue_thread on interlock.queue (thread_id, number);
 create unique index queue_one_claimed on interlock.queue (thread_id) where worker_id is not null;
 
