@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Sequence
 
 from interlock.core.health import Health
 from interlock.core.sync import run_sync
@@ -19,6 +20,10 @@ class Examining(ABC):
         """Return how the installation stands now, with what is wrong and what to do; raises `DatabaseUnavailable`."""
         return await HealthStore(self._pool).look()
 
+    async def apending(self, threads: Sequence[str]) -> dict[str, str]:
+        """Return which of some threads are `queued` for a worker, and which are `asleep` until a time."""
+        return await HealthStore(self._pool).pending(threads)
+
 
 class ExaminingNow(Examining):
     """The synchronous twin."""
@@ -26,3 +31,7 @@ class ExaminingNow(Examining):
     def health(self) -> Health:
         """Return how the installation stands; see `ahealth`."""
         return run_sync(self.ahealth())
+
+    def pending(self, threads: Sequence[str]) -> dict[str, str]:
+        """Return which of some threads are queued for a worker, or asleep; see `apending`."""
+        return run_sync(self.apending(threads))

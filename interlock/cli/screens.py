@@ -38,7 +38,11 @@ STATUS_STYLES = {
     "succeeded": "green",
     "waiting": "yellow",
     "running": "cyan",
+    "queued": "cyan",
+    "asleep": "blue",
     "failed": "red",
+    "dead": "bold red",
+    "cancelled": "dim",
     "killed": "bold red",
     "lost": "red",
     "stopped": "yellow",
@@ -50,17 +54,24 @@ def notice_for(models: Iterable[str]) -> str:
     return next((notice for model in models if (notice := notice_of(model))), "")
 
 
-def print_threads(threads: Sequence[ThreadSummary], console: Console) -> None:
-    """Print the latest threads."""
+def print_threads(
+    threads: Sequence[ThreadSummary], console: Console, pending: Mapping[str, str] | None = None
+) -> None:
+    """Print the latest threads; `pending` as for `threads_table`."""
     if not threads:
         console.print("No thread yet: [cyan]interlock run[/] starts one.")
         return
+    console.print(threads_table(threads, pending or {}))
+
+
+def threads_table(threads: Sequence[ThreadSummary], pending: Mapping[str, str]) -> Table:
+    """Return threads as rows; `pending` tells of those that are `queued` for a worker, or `asleep`."""
     table = _table("thread", "graph", "status", "about", "last")
     now = datetime.now(UTC)
     for each in threads:
-        status = standing(each)
+        status = standing(each, pending.get(each.thread_id, ""))
         about = clipped(each.title, 200) + (
-            f" — {clipped(each.error, 120)}" if status in ("failed", "killed") else ""
+            f" — {clipped(each.error, 120)}" if status in ("failed", "dead", "killed") else ""
         )
         fork = f" ⑂ {short(each.parent_thread_id)}" if each.parent_thread_id else ""
         table.add_row(
@@ -70,11 +81,13 @@ def print_threads(threads: Sequence[ThreadSummary], console: Console) -> None:
             about + fork,
             ago(each.updated_at, now),
         )
-    console.print(table)
+    return table
 
 
-def standing(thread: ThreadSummary) -> str:
+def standing(thread: ThreadSummary, pending: str = "") -> str:
     """Return a thread's status as a person means it: a running one without a process is lost."""
+    if pending and thread.status in ("queued", "waiting"):
+        return pending
     if thread.status == "running" and not thread.alive:
         return "lost"
     if thread.status == "queued":

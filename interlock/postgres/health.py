@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, LiteralString
 
 from psycopg.rows import DictRow
@@ -26,6 +27,8 @@ from interlock.postgres.queries import load
 SQL = load("health")
 KILLS = load("kills")
 OUTBOX = load("outbox")
+NEWS = (SQL["hear_queue"], SQL["hear_ended"], SQL["hear_timers"], KILLS["listen"])
+"""Listens to everything that is told of; for `interlock.postgres.hearing`."""
 
 
 class HealthStore:
@@ -38,6 +41,12 @@ class HealthStore:
         """Return how the installation stands now, with what is wrong; raises `DatabaseUnavailable`."""
         async with connected(self._pool) as connection, connection.transaction():
             return judged(await _look(connection))
+
+    async def pending(self, threads: Sequence[str]) -> dict[str, str]:
+        """Return which of some threads are `queued` for a worker, and which are `asleep`."""
+        async with connected(self._pool) as connection:
+            found = await fetch(connection, SQL["pending"], {"threads": list(threads)})
+        return {row["thread_id"]: row["how"] for row in found}
 
 
 async def _look(connection: Connection) -> Health:

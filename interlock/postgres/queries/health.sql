@@ -55,13 +55,19 @@ select (select count(*) from interlock.timers where state = 'failed')::int as fa
         where owner = '' or not interlock.lives(owner)
     )::int as doubts;
 
+-- pending: which of some threads are queued for workers, and which sleep
+select q.thread_id, 'queued' as how from interlock.queue q where q.thread_id = any(%(threads)s) and q.worker_id is null
+union all
+select r.thread_id, 'asleep' from interlock.runs r join interlock.timers t using (run_id)
+where r.thread_id = any(%(threads)s) and r.status = 'waiting' and t.kind = 'wake' and t.state = 'set';
+
 -- limited: the budgets that have a limit; those of runs, which end, are left out
 select * from interlock.budgets
 where limits <> array_fill(null::numeric, array[8]) and kind in ('thread', 'graph', 'tenant') limit 1000;
 
 -- server: what time it is, and how busy the server is with this database
 select clock_timestamp() as at,
-    (select count(*)::int from pg_stat_activity where datname = current_database()) as connections,
+    (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as connections,
     current_setting('max_connections')::int as most_connections,
     coalesce((
         select extract(epoch from clock_timestamp() - min(xact_start)) from pg_stat_activity
@@ -78,3 +84,12 @@ where c.relkind = 'r' and (
         'checkpoint_references'::regclass]::oid[])
 )
 order by bytes desc;
+
+-- hear_queue: be told when work may be there
+listen interlock_queue;
+
+-- hear_ended: be told when a run has ended
+listen interlock_ended;
+
+-- hear_timers: be told when a timer is set
+listen interlock_timers;
