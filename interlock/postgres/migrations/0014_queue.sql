@@ -12,6 +12,7 @@ create table interlock.run_options (
     deadline timestamptz,
     unique (tenant, idempotency_key)
 );
+create index run_options_base on interlock.run_options (base_run_id) where base_run_id <> '';
 
 -- The processes that take runs on. Whoever is not here any more may write nothing of a run: each write looks at the row,
 -- and holds it for key share until it is committed. A heartbeat does not wait for that; a removal does.
@@ -46,7 +47,7 @@ create table interlock.queue (
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index queue_ready on interlock.queue (tenant, graph, rank, number) where ready and worker_id is null;
 create index queue_claimed on interlock.queue (tenant, worker_id) where worker_id is not null;
-create index queue_thread on interlock.queue (thread_id, number);
+create index queue_thread on interlock.queue (thread_id, resumes desc, number);
 create unique index queue_one_claimed on interlock.queue (thread_id) where worker_id is not null;
 
 -- What happened to runs, in the transaction that made it happen.
@@ -105,6 +106,8 @@ alter table interlock.runs
 -- Several may be queued on a thread now; one runs at a time, whatever the code above forgets.
 drop index interlock.runs_one_active;
 create unique index runs_one_running on interlock.runs (thread_id) where status = 'running';
+create index runs_begun on interlock.runs (thread_id) where status = 'queued' and attempts > 0;
+create index runs_last on interlock.runs (thread_id, finished_at desc nulls last, number desc) where status not in ('queued', 'running');
 
 -- The run that a thread has come to: of those that have begun and do not run any more the last. What was rolled back never was.
 create function interlock.last_run(a_thread text) returns text language sql stable as $$
@@ -136,9 +139,9 @@ $$;
 -- and it waits for nobody unless it is a resume.
 create function interlock.is_free(a_thread text, for_resume boolean, a_run text) returns boolean language sql stable as $$
     select not exists (select from interlock.queue where thread_id = a_thread and (ready or worker_id is not null))
+        and not exists (select from interlock.runs where thread_id = a_thread and status = 'running')
         and not exists (
-            select from interlock.runs where thread_id = a_thread
-                and (status = 'running' or (status = 'queued' and attempts > 0 and run_id <> a_run))
+            select from interlock.runs where thread_id = a_thread and status = 'queued' and attempts > 0 and run_id <> a_run
         )
         and (for_resume or not exists (
             select from interlock.runs where run_id = interlock.last_run(a_thread) and status = 'waiting'
@@ -170,13 +173,13 @@ $$;
 -- Let the next run of a thread begin, if there is one and the thread is free; whoever calls it holds the thread.
 create function interlock.promote(a_thread text) returns void language plpgsql as $$
 declare
-    next_run text;
+    next record;
 begin
-    select q.run_id into next_run from interlock.queue q
-    where q.thread_id = a_thread and q.worker_id is null and not q.ready and interlock.is_free(a_thread, q.resumes, q.run_id)
+    select q.run_id, q.resumes into next from interlock.queue q
+    where q.thread_id = a_thread and q.worker_id is null and not q.ready
     order by q.resumes desc, q.number limit 1;
-    if found then
-        update interlock.queue set ready = true where run_id = next_run;
+    if found and interlock.is_free(a_thread, next.resumes, next.run_id) then
+        update interlock.queue set ready = true where run_id = next.run_id;
         perform pg_notify('interlock_queue', '');
     end if;
 end
@@ -225,12 +228,12 @@ declare
     ordered record;
 begin
     select thread_id into it_thread from interlock.runs where run_id = a_run;
-    update interlock.threads set updated_at = now() where thread_id = it_thread;
+    update interlock.threads set updated_at = clock_timestamp() where thread_id = it_thread;
     select worker_id into worker from interlock.queue where run_id = a_run for update;
     select o.kind, o.reason, o.ordered_by into ordered from interlock.stop_orders o where o.run_id = a_run;
     if ordered.kind = 'rollback' or (ordered.kind is not null and a_status in ('waiting', 'queued')) then
         a_status := 'cancelled';
-        an_error := ordered.reason;
+        an_error := interlock.stop_story(ordered.kind, ordered.reason, ordered.ordered_by);
         a_kind := 'RunCancelled';
     end if;
     update interlock.runs
@@ -246,6 +249,9 @@ begin
     else
         delete from interlock.queue where run_id = a_run;
     end if;
+    if a_status = 'cancelled' and ordered.kind is not null then
+        detail := detail || jsonb_build_object('order', ordered.kind, 'reason', ordered.reason, 'by', ordered.ordered_by);
+    end if;
     perform interlock.note_run(
         a_run, it_thread,
         case when a_status <> 'queued' then a_status when detail ? 'retry_seconds' then 'retried' else 'released' end,
@@ -253,6 +259,9 @@ begin
     );
     if a_status <> 'queued' then
         delete from interlock.stop_orders where run_id = a_run;
+        if a_status <> 'waiting' then
+            update interlock.timers set state = 'cancelled' where run_id = any(interlock.chain(a_run)) and state = 'set';
+        end if;
         if ordered.kind = 'rollback' then
             perform interlock.roll_back(it_thread, interlock.chain(a_run));
         end if;
@@ -260,6 +269,97 @@ begin
         perform pg_notify('interlock_ended', a_run);
     end if;
     return a_status;
+end
+$$;
+
+-- Say in words why a run was stopped.
+create function interlock.stop_story(a_kind text, a_reason text, who text) returns text language sql immutable as $$
+    select case a_kind
+        when 'deadline' then 'Its deadline passed before it had ended'
+        when 'interrupt' then 'A later run took its place'
+        when 'rollback' then 'A later run took its place, and what it had done to the thread was undone'
+        else 'It was cancelled'
+    end || case when who <> '' then ' by ' || who else '' end || case when a_reason <> '' then ': ' || rtrim(a_reason, '.') else '' end || '.'
+$$;
+
+-- The run, or the last of those that go on with it because its questions were answered.
+create function interlock.goes_on_as(a_run text) returns text language sql stable as $$
+    with recursive down (run_id, number) as (
+        select r.run_id, r.number from interlock.runs r where r.run_id = a_run
+        union all
+        select r.run_id, r.number from down d
+        join interlock.run_options o on o.base_run_id = d.run_id
+        join interlock.runs r on r.run_id = o.run_id
+    )
+    select run_id from down order by number desc limit 1
+$$;
+
+-- Stop a run, or what goes on with it. Returned is `cancelled`; `ordered`: whoever runs it sees the order and ends it; `ended`: before.
+create function interlock.stop_run(a_run text, a_kind text, a_reason text, who text) returns text language plpgsql as $$
+declare
+    it record;
+begin
+    perform from interlock.threads t join interlock.runs r using (thread_id) where r.run_id = a_run for no key update of t;
+    a_run := interlock.goes_on_as(a_run);
+    perform from interlock.queue where run_id = a_run for update;
+    select r.status, r.thread_id, interlock.last_run(r.thread_id) as last into it from interlock.runs r where r.run_id = a_run;
+    if it.status = 'running' then
+        insert into interlock.stop_orders (run_id, kind, reason, ordered_by) values (a_run, a_kind, a_reason, who)
+        on conflict (run_id) do update set kind = excluded.kind, reason = excluded.reason, ordered_by = excluded.ordered_by
+            where excluded.kind = 'rollback';
+        perform pg_notify('interlock_stops', a_run);
+        return 'ordered';
+    end if;
+    if it.status is null or it.status not in ('queued', 'waiting') or (it.status = 'waiting' and it.last is distinct from a_run) then
+        return 'ended';
+    end if;
+    perform interlock.cancel_run(a_run, a_kind, a_reason, who);
+    return 'cancelled';
+end
+$$;
+
+-- Cancel a run that nobody works on: whoever calls it has made sure of that, and holds the thread.
+create function interlock.cancel_run(a_run text, a_kind text, a_reason text, who text) returns void language plpgsql as $$
+declare
+    it_thread text;
+    line text[] := interlock.chain(a_run);
+begin
+    select thread_id into it_thread from interlock.runs where run_id = a_run;
+    update interlock.threads set updated_at = clock_timestamp() where thread_id = it_thread;
+    delete from interlock.queue where run_id = a_run;
+    update interlock.runs
+    set status = 'cancelled', error = interlock.stop_story(a_kind, a_reason, who), error_kind = 'RunCancelled', finished_at = clock_timestamp()
+    where run_id = a_run or (run_id = any(line) and status = 'waiting');
+    with gone as (
+        update interlock.questions set status = 'withdrawn' where run_id = any(line) and status = 'open' returning question_id
+    )
+    insert into interlock.question_events (question_id, kind, who, detail) select question_id, 'withdrawn', '', '{}' from gone;
+    update interlock.timers set state = 'cancelled' where run_id = any(line) and state = 'set';
+    delete from interlock.stop_orders where run_id = a_run;
+    perform interlock.note_run(a_run, it_thread, 'cancelled', '', jsonb_build_object('order', a_kind, 'reason', a_reason, 'by', who));
+    if a_kind = 'rollback' then
+        perform interlock.roll_back(it_thread, line);
+    end if;
+    perform interlock.promote(it_thread);
+    perform pg_notify('interlock_ended', a_run);
+end
+$$;
+
+-- Cancel a run that is to be stopped and whose process is gone; whoever calls it holds the lock of its thread. False: it is a worker's.
+create function interlock.carry_out(a_run text) returns boolean language plpgsql as $$
+declare
+    ordered record;
+begin
+    perform from interlock.threads t join interlock.runs r using (thread_id) where r.run_id = a_run for no key update of t;
+    perform from interlock.queue where run_id = a_run for update;
+    select o.kind, o.reason, o.ordered_by into ordered from interlock.stop_orders o join interlock.runs r using (run_id)
+    where o.run_id = a_run and r.status in ('running', 'queued')
+        and not exists (select from interlock.queue q where q.run_id = a_run and q.worker_id is not null);
+    if not found then
+        return false;
+    end if;
+    perform interlock.cancel_run(a_run, ordered.kind, ordered.reason, ordered.ordered_by);
+    return true;
 end
 $$;
 
