@@ -15,6 +15,18 @@ select checkpoint_flush(
     %(put_thread)s, %(put_ns)s, %(put_checkpoint)s, %(put_parent)s, %(put_body)s, %(put_metadata)s
 ) as present;
 
+-- fenced_flush: the same for workers: refused when one of them was removed; returns null, or the generation that they did not know
+select interlock.fenced_flush(
+    %(fence)s,
+    %(seen)s::bigint,
+    %(content_hash)s, %(content_kind)s, %(content_body)s,
+    %(reference_holder)s, %(reference_hash)s,
+    %(blob_thread)s, %(blob_ns)s, %(blob_channel)s, %(blob_version)s, %(blob_type)s, %(blob_body)s,
+    %(write_thread)s, %(write_ns)s, %(write_checkpoint)s, %(write_task)s, %(write_path)s, %(write_idx)s,
+    %(write_channel)s, %(write_type)s, %(write_body)s, %(write_over)s,
+    %(put_thread)s, %(put_ns)s, %(put_checkpoint)s, %(put_parent)s, %(put_body)s, %(put_metadata)s
+) as present;
+
 -- sweeps: which holders lost references after a generation, oldest first
 select generation, holder from checkpoint_sweeps where generation > %(seen)s order by generation;
 
@@ -72,23 +84,35 @@ with recursive found as (
         %(checkpoint_id)s::text,
         (select max(l.checkpoint_id) from checkpoints l where l.thread_id = %(thread_id)s and l.checkpoint_ns = %(checkpoint_ns)s)
     )
-), part (hash) as (  -- names alone: bodies are large, and would be compared to tell which are known
-    select l.hash
-    from found f
+), level (hashes) as (  -- a list for each depth: rows would be estimated to be many, and tables read whole
+    select array(
+        select l.hash
+        from found f
+        cross join lateral (
+            select unnest(f.types) as type, unnest(f.bodies) as body union all select unnest(f.kinds), unnest(f.values)
+        ) v
+        cross join lateral checkpoint_links(case when split_part(v.type, '+', 1) = 'segments' then v.body end) as l (hash)
+    )
+    union all
+    select below.hashes
+    from level
     cross join lateral (
-        select unnest(f.types) as type, unnest(f.bodies) as body union all select unnest(f.kinds), unnest(f.values)
-    ) v
-    cross join lateral checkpoint_links(case when split_part(v.type, '+', 1) = 'segments' then v.body end) as l (hash)
-    union
-    select l.hash
-    from part p
-    join checkpoint_content c on c.hash = p.hash and c.kind & 15 = 1
-    cross join lateral checkpoint_links(c.body) as l (hash)
+        select array_agg(distinct l.hash) as hashes
+        from unnest(level.hashes) as h (hash)
+        cross join lateral (
+            select c.body from checkpoint_content c where c.hash = h.hash and c.kind & 15 = 1
+            limit 1 -- by its key, as above
+        ) node
+        cross join lateral checkpoint_links(node.body) as l (hash)
+    ) below
+    where below.hashes is not null
 )
 select found.*, null::bytea as hash, null::smallint as kind, null::bytea as content from found
 union all  -- in rows of their own: putting them together takes longer than finding them
-select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, c.hash, c.kind, c.body
-from part p join checkpoint_content c on c.hash = p.hash;
+select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, part.hash, part.kind, part.body
+from level
+cross join lateral unnest(level.hashes) as h (hash)
+cross join lateral (select c.hash, c.kind, c.body from checkpoint_content c where c.hash = h.hash limit 1) part;
 
 -- sends: what tasks of some checkpoints sent to the next step, where checkpoints are of a format before the fourth
 select checkpoint_ns, checkpoint_id, task_path, task_id, idx, type, blob from checkpoint_writes
