@@ -14,14 +14,16 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from interlock.core.blobs import named_in
+from interlock.core.failures import FailureKind
 from interlock.core.kills import Subject
+from interlock.core.letters import NewLetter
 from interlock.core.lineage import Lineage
 from interlock.core.queueing import Options
 from interlock.core.run_states import RunStatus
 from interlock.core.runs import OpenQuestion, Run, RunKind, Usage
 from interlock.core.usage import ModelCall
 from interlock.errors import NotFound, ThreadBusy, UsageError
-from interlock.postgres import blobs, forks, kills, questions, submitting
+from interlock.postgres import blobs, forks, kills, letters, questions, submitting
 from interlock.postgres.forks import Prefix
 from interlock.postgres.plain import clean, exact, jsonb
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
@@ -112,6 +114,8 @@ class Ending:
         retry_seconds: with `queued`: it is taken on again after so long; None for not of its own accord.
         failure: which kind of failure it was; empty for none.
         wakes_at: with `waiting`: until when it sleeps; None when it does not.
+        letter: with `dead`: what whoever has to look is told.
+        detail: more of what is written down of it as an event, as JSON.
     """
 
     status: RunStatus
@@ -124,6 +128,8 @@ class Ending:
     retry_seconds: float | None = None
     failure: str = ""
     wakes_at: datetime | None = None
+    letter: NewLetter | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RunStore:
@@ -190,10 +196,17 @@ class RunStore:
                 ending = Ending(status=row["status"], error_kind="RunCancelled")
             await _end_questions(connection, run, ending)
             await _again_later(connection, run, ending)
+            if ending.letter is not None:
+                await letters.bury(connection, run.run_id, ending.letter)
             if ending.kill:
                 names = {"run_id": run.run_id, "thread_id": run.thread_id}
                 await kills.note(connection, ending.kill, "stopped", who=process, why="", **names)
         return ending
+
+    async def tries(self, run: Run, kind: FailureKind) -> tuple[int, str]:
+        """Return how often a run was tried again after a kind of failure without progress since, and its checkpoint."""
+        async with connected(self._pool) as connection:
+            return await letters.tries_of(connection, run.run_id, run.thread_id, kind)
 
     async def refuse_killed(self, run_id: str, what: str) -> None:
         """Raise `Killed` while a switch stands over a run."""
@@ -376,7 +389,7 @@ async def _again_later(connection: Connection, run: Run, ending: Ending) -> None
 
 
 def _ended(run: Run, ending: Ending) -> dict[str, Any]:  # SQL values
-    again = {"failure": ending.failure, "retry_seconds": ending.retry_seconds}
+    again = {"failure": ending.failure, "retry_seconds": ending.retry_seconds, **ending.detail}
     return {
         "run_id": run.run_id,
         "attempts": run.attempts + 1,

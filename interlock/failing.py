@@ -1,0 +1,103 @@
+"""How a worker's run ends that raised: tried again later, or dead, with a letter to whoever has to look."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import random
+
+from interlock.core.bounded import Declaration
+from interlock.core.failures import DEFAULTS, Dead, FailureKind, Retries, classify, plan
+from interlock.core.letters import NewLetter
+from interlock.core.models import redacted
+from interlock.core.runs import Run
+from interlock.core.transient import causes
+from interlock.postgres.runs import Ending
+
+Tries = Callable[[Run, FailureKind], Awaitable[tuple[int, str]]]
+"""Returns for a run and a kind of failure how often it was tried again since its newest checkpoint, and
+that checkpoint."""
+
+TRACEBACK = 20_000
+"""Characters of a traceback that are kept; from the middle of a longer one some are left out."""
+
+ERROR = 4_000
+
+
+async def ending_of(
+    error: Exception, ending: Ending, run: Run, declared: Declaration | None, tries: Tries
+) -> Ending:
+    """Return how a run ends that raised while nobody waited for it.
+
+    Args:
+        error: what was raised.
+        ending: how the run would end if somebody did wait for it.
+        run: the run.
+        declared: what its graph declares of itself.
+        tries: tells how often it was tried again already.
+    """
+    kind = classify(error)
+    if (
+        kind is None or ending.status == "waiting"
+    ):  # an answer was refused: its question is open again
+        return ending
+    failed, checkpoint = await tries(run, kind)
+    retries: Retries = declared.retries if declared else DEFAULTS
+    then = plan(kind, failed + 1, error, retries, now=datetime.now(UTC), chance=random)
+    told = replace(ending, failure=kind, error=blotted(ending.error)[:ERROR])
+    if isinstance(then, Dead):
+        holds = declared is not None and declared.holds_when_dead
+        letter = letter_of(error, kind, because=then.because, holds=holds)
+        return replace(told, status="dead", letter=replace(letter, error=told.error))
+    detail = {"error": told.error[:500], "checkpoint": checkpoint, "tries": failed + 1}
+    return replace(told, status="queued", retry_seconds=then.seconds, detail=detail)
+
+
+def letter_of(error: Exception, kind: FailureKind, *, because: str, holds: bool) -> NewLetter:
+    """Return what is told of a run that died of an error."""
+    return NewLetter(
+        kind=kind,
+        error_type=type(error).__name__,
+        traceback=traceback_of(error),
+        because=because,
+        node=" / ".join(nodes_of(error)),
+        holds=holds,
+    )
+
+
+def nodes_of(error: BaseException) -> tuple[str, ...]:
+    """Return the nodes that lead to where an error was raised, from the thread's own graph inwards."""
+    for each in causes(error):
+        notes = [_TASK.match(note) for note in getattr(each, "__notes__", ())]
+        if found := [note[1] for note in reversed(notes) if note]:
+            return tuple(found)
+    return ()
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return where an error was raised and what it was raised from, without keys, cut to a size."""
+    text = blotted("".join(traceback.format_exception(error)))
+    if len(text) <= TRACEBACK:
+        return text
+    head, tail = TRACEBACK // 4, TRACEBACK - TRACEBACK // 4
+    return f"{text[:head]}\n[… {len(text) - TRACEBACK:,} characters …]\n{text[-tail:]}"
+
+
+def blotted(text: str) -> str:
+    """Blot out keys, passwords in addresses, and the values of variables whose names say that they are secret."""
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST and _SECRET.search(name):
+            text = text.replace(value, f"[{name}]")
+    return _PASSWORD.sub(r"\1[password]@", redacted(text))
+
+
+_TASK = re.compile(r"During task with name '(.*)' and id '")
+"""LangGraph's note on what a node raised, the innermost graph's first."""
+
+_SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)S?$")
+_SHORTEST = 8
+_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
