@@ -26,6 +26,7 @@ from interlock.differences import Difference
 from interlock.execution import Part
 from interlock.health import ExaminingNow
 from interlock.kills import KillingNow
+from interlock.letters import LettersNow
 from interlock.notify.delivery import Delivered
 from interlock.originals import OriginalsNow
 from interlock.replays import Replay
@@ -34,7 +35,14 @@ from interlock.storage import StorageNow
 
 
 class Interlock(
-    Runtime, KillingNow, BoundingNow, OriginalsNow, StorageNow, CheckingNow, ExaminingNow
+    Runtime,
+    KillingNow,
+    BoundingNow,
+    OriginalsNow,
+    StorageNow,
+    CheckingNow,
+    ExaminingNow,
+    LettersNow,
 ):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 
