@@ -154,15 +154,21 @@ class RunStore:
             UsageError: the thread belongs to another graph, or the input cannot be stored.
             Killed: a switch stands over it.
         """
+        async with connected(self._pool) as connection, connection.transaction():
+            await self.accept(connection, new, options, enqueue=enqueue)
+
+    async def accept(
+        self, connection: Connection, new: NewRun, options: Options | None, *, enqueue: bool
+    ) -> None:
+        """Accept a run inside the caller's transaction, as `add`."""
         if isinstance(self._serde, EncryptedSerializer):
             new = replace(new, title="")  # it may be of what is encrypted
-        async with connected(self._pool) as connection, connection.transaction():
-            await add_run(connection, new, self._dumped(new.input), options)
-            await _refuse_killed(connection, new.run_id, "The run was refused")
-            if new.prefix is not None:
-                await forks.copy(connection, new.prefix, new.thread_id, self._serde)
-            if enqueue:
-                await submitting.hand_over(connection, new.run_id, new.thread_id)
+        await add_run(connection, new, self._dumped(new.input), options)
+        await _refuse_killed(connection, new.run_id, "The run was refused")
+        if new.prefix is not None:
+            await forks.copy(connection, new.prefix, new.thread_id, self._serde)
+        if enqueue:
+            await submitting.hand_over(connection, new.run_id, new.thread_id)
 
     async def start(self, run: Run, process: str, context: Mapping[str, Any]) -> None:
         """Note that a process begins an attempt at a run; it must hold the thread.
