@@ -1,0 +1,379 @@
+"""How often models may be called by all processes together: limits, what a call asks for, and the port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+from interlock.errors import UsageError
+
+T = TypeVar("T")
+
+Why = Literal["requests", "tokens", "concurrent", "told", "breaker"]
+"""What a call waits for: its share of a minute, a slot, a provider that said when to come back, or one that is out of
+order."""
+
+BURST = 1.0
+"""Seconds whose share of a minute may come at once, unless a limit says otherwise."""
+
+PATIENCE = 600.0
+"""Seconds that a call waits for a provider that fails or says "later", unless the file says otherwise."""
+
+ANY_TENANT = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """What may be asked of a target; None is not limited here.
+
+    Attributes:
+        requests: a minute.
+        tokens: a minute, of prompts and answers.
+        concurrent: calls at one time.
+        burst: seconds whose share may come at once; None for `BURST`.
+    """
+
+    requests: float | None = None
+    tokens: float | None = None
+    concurrent: int | None = None
+    burst: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that limit nothing, or everything."""
+        given = (self.requests, self.tokens, self.concurrent)
+        if any(each is not None and not each > 0 for each in given):
+            raise UsageError(
+                f"{self} lets nothing through.",
+                hint="Write numbers greater than 0; leave out what is not limited.",
+            )
+        if self.burst is not None and self.burst < 0:
+            raise UsageError(f"{self}: burst is in seconds, 0 or more.")
+
+    def else_(self, other: Rate) -> Rate:
+        """Return this limit with another's numbers where it has none."""
+        return Rate(
+            requests=other.requests if self.requests is None else self.requests,
+            tokens=other.tokens if self.tokens is None else self.tokens,
+            concurrent=other.concurrent if self.concurrent is None else self.concurrent,
+            burst=other.burst if self.burst is None else self.burst,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerRule:
+    """When calls to a provider, or to one of its models, are held back.
+
+    Attributes:
+        failures: transient ones, after which it opens.
+        of: among so many of the last calls.
+        within: seconds that a failure counts.
+        open: seconds until one call may try; twice as many after each try that fails, up to five minutes.
+    """
+
+    failures: int = 5
+    of: int = 10
+    within: float = 60.0
+    open: float = 15.0
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that cannot be kept."""
+        if not (1 <= self.failures <= self.of <= 1000 and self.within > 0 and self.open > 0):
+            raise UsageError(
+                f"{self} cannot be kept.",
+                hint="Write failures and of from 1 up, failures no greater than of, and seconds greater than 0.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatePlan:
+    """What is declared.
+
+    Attributes:
+        limits: target -> what may be asked of it.
+        fallbacks: model -> those that answer in its place while it is out of order, the first first.
+        patience: seconds that a call waits for a provider that fails or says "later".
+    """
+
+    limits: Mapping[str, Rate] = field(default_factory=dict)
+    breaker: BreakerRule = field(default_factory=BreakerRule)
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    patience: float = PATIENCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A limit that a call comes under: its row, and what may be asked of it."""
+
+    name: str
+    rate: Rate
+
+    @property
+    def burst(self) -> float:
+        """Seconds whose share may come at once."""
+        return BURST if self.rate.burst is None else self.rate.burst
+
+    @property
+    def per_request(self) -> float:
+        """Seconds of the limit that a request takes; 0 where they are not limited."""
+        return 60.0 / self.rate.requests if self.rate.requests else 0.0
+
+    @property
+    def per_token(self) -> float:
+        """Seconds of the limit that a token takes; 0 where they are not limited."""
+        return 60.0 / self.rate.tokens if self.rate.tokens else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who makes a call, for whoever looks why it waits."""
+
+    model: str = ""
+    run_id: str = ""
+    thread_id: str = ""
+    graph: str = ""
+    tenant: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a model call needs before it is made.
+
+    Attributes:
+        key: names the call, over all times that it asks.
+        bounds: the limits that it comes under.
+        breakers: the targets that must be in order.
+        tokens: that it takes at most.
+        booked: it has a place in line, and comes because it is its turn.
+        waited: it was told to wait before.
+    """
+
+    key: str
+    bounds: tuple[Bound, ...] = ()
+    breakers: tuple[str, ...] = ()
+    tokens: int = 0
+    booked: bool = False
+    waited: bool = False
+    caller: Caller = field(default_factory=Caller)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """What a call is told: go, or come again after some seconds; `open` means that its breaker holds it back.
+
+    Attributes:
+        name: the target that makes it wait.
+        probes: it is the one call that finds out whether a provider works again.
+    """
+
+    verdict: Literal["go", "wait", "open"] = "go"
+    seconds: float = 0.0
+    name: str = ""
+    why: Why | Literal[""] = ""
+    probes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How calls to a target ended; failures are only those that speak against it."""
+
+    name: str
+    ok: int = 0
+    failed: int = 0
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """A target that must be left alone for some seconds, because it said so."""
+
+    name: str
+    seconds: float
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """What is to be noted of a call when it has ended, or is given up.
+
+    Attributes:
+        ask: as it was let through, or as it waited.
+        made: it was let through.
+        tokens: that it took; None where nobody knows.
+    """
+
+    ask: Ask
+    made: bool = True
+    tokens: int | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    pushed: tuple[Pushed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What every process knows of the limits, a second old at most.
+
+    Attributes:
+        stored: limits that were set by hand; each of their numbers is put in place of a declared one.
+        loud: targets that are not simply in order: pushed, or with a breaker that is not closed.
+    """
+
+    stored: Mapping[str, Rate] = field(default_factory=dict)
+    loud: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A call that waits."""
+
+    key: str
+    name: str
+    why: Why
+    caller: Caller
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a target stands.
+
+    Attributes:
+        rate: what holds, the stored numbers over the declared ones.
+        stored: whether any number is stored.
+        requests: the share of its burst that is used up just now: 0 idle, 1 or more full; None where not limited.
+        tokens: the same of tokens.
+        calls: that are under way, where their number is limited.
+        waiting: calls that wait for it.
+        not_before: when it may be asked again, because it said so.
+        breaker: `closed`, `open`, or `half-open` while one call tries.
+        opened_at: since when it is not closed.
+        open_until: when one call may try.
+        failures: among the last calls.
+        told: what it said last.
+    """
+
+    name: str
+    rate: Rate = field(default_factory=Rate)
+    stored: bool = False
+    requests: float | None = None
+    tokens: float | None = None
+    calls: int | None = None
+    waiting: int = 0
+    not_before: datetime | None = None
+    breaker: Literal["closed", "open", "half-open"] = "closed"
+    opened_at: datetime | None = None
+    open_until: datetime | None = None
+    failures: int = 0
+    told: str = ""
+
+
+@runtime_checkable
+class Rates(Protocol):
+    """The port: in memory here, in Postgres in `interlock.postgres.rates`."""
+
+    @property
+    def plan(self) -> RatePlan:
+        """Return what is declared."""
+        ...
+
+    async def look(self) -> View:
+        """Return what is known of the limits, a second old at most."""
+        ...
+
+    async def take(self, ask: Ask) -> Slot:
+        """Take all that a call needs, or a place in line; it comes again after the seconds that it is told."""
+        ...
+
+    async def settle(self, end: End) -> None:
+        """Note how a call ended: what it did not take goes back, and others learn of a failure."""
+        ...
+
+    def worked(self, names: Sequence[str]) -> None:
+        """Note a call that succeeded; it is told to others when there is an occasion."""
+        ...
+
+    async def store(self, target: str, rate: Rate, *, by: str = "") -> None:
+        """Store a limit in place of the one before; raises `UsageError` for a target that is none."""
+        ...
+
+    async def remove(self, target: str) -> bool:
+        """Remove a stored limit; say whether there was one."""
+        ...
+
+    async def standing(self) -> list[Standing]:
+        """Return how each target stands that is limited or was asked, by name."""
+        ...
+
+    async def waiting(self) -> list[Waiting]:
+        """Return the calls that wait, the oldest first."""
+        ...
+
+    async def run(self, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
+        """Do some work on the limits, on whatever event loop this is called."""
+        ...
+
+    def wait(self, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
+        """Do some work on the limits from synchronous code, also where that holds up an event loop."""
+        ...
+
+
+def breakers_of(model: str) -> tuple[str, ...]:
+    """Return the targets that must be in order for a call of a model, `provider:name`."""
+    return (f"provider:{model.partition(':')[0]}", f"model:{model}")
+
+
+def bounds_of(
+    model: str, tenant: str, declared: Mapping[str, Rate], stored: Mapping[str, Rate]
+) -> tuple[Bound, ...]:
+    """Return the limits that a call comes under; each of them has a row of its own for each tenant that it names."""
+    if not declared and not stored:
+        return ()
+    found = [
+        _bound(name, patterns, declared, stored) for name, patterns in _names(model, tenant).items()
+    ]
+    return tuple(each for each in found if each is not None)
+
+
+def _names(model: str, tenant: str) -> dict[str, tuple[str, ...]]:
+    """Return the rows of a call's limits, each with the targets that may limit it, the narrower first."""
+    places = breakers_of(model)
+    names: dict[str, tuple[str, ...]] = {each: (each,) for each in places}
+    if tenant:
+        names[f"tenant:{tenant}"] = (f"tenant:{tenant}", f"tenant:{ANY_TENANT}")
+        for each in places:
+            own, any_ = f"{each}/tenant:{tenant}", f"{each}/tenant:{ANY_TENANT}"
+            names[own] = (own, any_)
+    return names
+
+
+def _bound(
+    name: str,
+    patterns: tuple[str, ...],
+    declared: Mapping[str, Rate],
+    stored: Mapping[str, Rate],
+) -> Bound | None:
+    given = [each[p] for p in patterns for each in (stored, declared) if p in each]
+    rate = Rate()
+    for each in given:
+        rate = rate.else_(each)
+    limits = (rate.requests, rate.tokens, rate.concurrent)
+    return Bound(name=name, rate=rate) if any(limits) else None
+
+
+def check_target(target: str) -> str:
+    """Return a target as it is written; raises `UsageError` for what is none."""
+    place, _, tenant = target.partition("/tenant:")
+    kind, _, name = place.partition(":")
+    whole = bool(name) and (kind != "model" or all(name.partition(":")[::2]))
+    narrow = "/tenant:" in target
+    known = kind in ("provider", "model") or (kind == "tenant" and not narrow)
+    if not (known and whole and bool(tenant) == narrow):
+        raise UsageError(
+            f"{target!r} is nothing that can be limited.",
+            hint="Write provider:openai, model:openai:gpt-5 or tenant:acme; for one tenant at one provider "
+            "provider:openai/tenant:acme, and for each tenant tenant:*.",
+        )
+    return target
