@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, assert_never, get_args, runtime_check
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from interlock.core.queueing import StopOrder
 from interlock.core.refusing import refusing
 from interlock.errors import Killed, NotFound, UsageError
 
@@ -114,9 +115,15 @@ class Kills(Protocol):
         ...
 
     def watching(
-        self, subject: Subject, stop: Callable[[Kill], None]
+        self,
+        subject: Subject,
+        stop: Callable[[Kill], None],
+        ordered: Callable[[StopOrder], None] | None = None,
     ) -> AbstractContextManager[None]:
-        """Call a function once when a switch over a run is thrown, or stands; on any thread, and it must not wait."""
+        """Call a function once when a switch over a run is thrown, or stands; on any thread, and it must not wait.
+
+        The other one is called once when this very run is to be stopped: where others can order that.
+        """
         ...
 
     async def throw(self, scope: KillScope, name: str = "", *, reason: str, by: str = "") -> Kill:
@@ -138,11 +145,23 @@ class Kills(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Watched:
-    """A run that is to be stopped when a switch over it is thrown."""
+    """A run that is to be stopped when a switch over it is thrown, or somebody orders it."""
 
     subject: Subject
     stop: Callable[[Kill], None]
+    ordered: Callable[[StopOrder], None] | None = None
     told: bool = False
+
+    @property
+    def run_id(self) -> str:
+        """The run itself, without those that it goes on with."""
+        return self.subject.runs[-1] if self.subject.runs else ""
+
+    def order(self, orders: Mapping[str, StopOrder]) -> None:
+        """Stop it if it is to be stopped, the first time."""
+        if self.ordered is not None and (found := orders.get(self.run_id)) is not None:
+            tell, self.ordered = self.ordered, None
+            tell(found)
 
     def tell(self, standing: list[Kill]) -> Kill | None:
         """Stop it if a switch stands over it, the first time; return that switch."""

@@ -20,6 +20,7 @@ from interlock.core.kills import (
     first_over,
     not_standing,
 )
+from interlock.core.queueing import StopOrder
 
 
 @dataclass(slots=True)
@@ -37,8 +38,13 @@ class MemoryKills:
             return first_over(self._standing(), subject)
 
     @contextmanager
-    def watching(self, subject: Subject, stop: Callable[[Kill], None]) -> Iterator[None]:
-        """Call a function once when a switch over a run is thrown, or stands."""
+    def watching(
+        self,
+        subject: Subject,
+        stop: Callable[[Kill], None],
+        ordered: Callable[[StopOrder], None] | None = None,
+    ) -> Iterator[None]:
+        """Call a function once when a switch over a run is thrown, or stands; nobody here can order anything else."""
         watched = Watched(subject, stop)
         with self._lock:
             self._watched.append(watched)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from interlock.errors import RunCancelled
+
 MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 """What happens to a run on a thread that has one: it is refused; it waits for its turn; the other is cancelled and its
 progress kept; the other is cancelled and everything that it did to the thread is undone."""
@@ -44,3 +46,21 @@ class Options:
     priority: int = 0
     start_at: datetime | None = None
     deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopOrder:
+    """That a run is to be stopped, as whoever runs it is told.
+
+    Attributes:
+        story: why, and who says so, in one sentence.
+    """
+
+    run_id: str
+    kind: StopKind
+    story: str
+
+    @property
+    def error(self) -> RunCancelled:
+        """The error that stops it."""
+        return RunCancelled(self.story, kind=self.kind)

@@ -1,4 +1,4 @@
-"""Sees the switches that are thrown in any process, on a thread and a connection of its own.
+"""Sees the switches that are thrown in any process, and the orders to stop, on a thread and a connection of its own.
 
 So it sees them also while the runtime's event loop is held up by synchronous code.
 """
@@ -9,7 +9,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -17,11 +17,13 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from interlock.core.kills import Kill, Subject, Watched, first_over
+from interlock.core.queueing import StopOrder
 from interlock.errors import DatabaseUnavailable
 from interlock.postgres.queries import load
 from interlock.postgres.schema import ours
 
 SQL = load("kills")
+STOPS = load("stops")
 
 POLL_SECONDS = 0.5
 """How often it looks while something runs here, whether it was told of anything or not: the news may be lost."""
@@ -59,9 +61,14 @@ class KillWatch:
         self._closing = False
 
     @contextmanager
-    def watching(self, subject: Subject, stop: Callable[[Kill], None]) -> Iterator[None]:
-        """Call a function once when a switch over a run is thrown, or stands."""
-        watched = Watched(subject, stop)
+    def watching(
+        self,
+        subject: Subject,
+        stop: Callable[[Kill], None],
+        ordered: Callable[[StopOrder], None] | None = None,
+    ) -> Iterator[None]:
+        """Call a function once when a switch over a run is thrown, or stands; the other when it is ordered to stop."""
+        watched = Watched(subject, stop, ordered)
         with self._changed:
             self._watched.append(watched)
             self._start()
@@ -110,6 +117,7 @@ class KillWatch:
             try:
                 with _connection(self._url) as connection:
                     connection.execute(SQL["listen"])
+                    connection.execute(STOPS["listen"])
                     while not self._closing:
                         self._look(connection)
                         self._wait(connection)
@@ -126,8 +134,10 @@ class KillWatch:
             self._view = _View(standing, at)
             self._changed.notify_all()
             watched = tuple(self._watched)
+        orders = _orders(connection, watched)
         for each in watched:
             each.tell(standing)
+            each.order(orders)
 
     def _wait(self, connection: psycopg.Connection[DictRow]) -> None:
         self._wake.wait(POLL_SECONDS if self._watched else None, connection.fileno())
@@ -168,6 +178,16 @@ def kill_of(row: DictRow) -> Kill:
         lifted_at=row["lifted_at"],
         lifted_by=row["lifted_by"],
     )
+
+
+def _orders(
+    connection: psycopg.Connection[DictRow], watched: Sequence[Watched]
+) -> dict[str, StopOrder]:
+    """Return, by run, the orders to stop some of the runs that work here."""
+    if not (runs := [each.run_id for each in watched if each.ordered is not None]):
+        return {}
+    rows = connection.execute(ours(connection, STOPS["orders"]), {"run_ids": runs}).fetchall()
+    return {row["run_id"]: StopOrder(**row) for row in rows}
 
 
 def _connection(url: str) -> psycopg.Connection[DictRow]:

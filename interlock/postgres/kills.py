@@ -17,6 +17,7 @@ from interlock.core.kills import (
     check_order,
     not_standing,
 )
+from interlock.core.queueing import StopOrder
 from interlock.errors import NotFound
 from interlock.postgres.kill_watch import SQL, KillWatch, kill_of
 from interlock.postgres.plain import clean
@@ -127,10 +128,13 @@ class PostgresKills(KillStore):
         return self._watch.over(subject)
 
     def watching(
-        self, subject: Subject, stop: Callable[[Kill], None]
+        self,
+        subject: Subject,
+        stop: Callable[[Kill], None],
+        ordered: Callable[[StopOrder], None] | None = None,
     ) -> AbstractContextManager[None]:
-        """Call a function once when a switch over a run is thrown, or stands."""
-        return self._watch.watching(subject, stop)
+        """Call a function once when a switch over a run is thrown, or stands; the other when it is ordered to stop."""
+        return self._watch.watching(subject, stop, ordered)
 
 
 async def over_run(connection: Connection, run_id: str) -> Kill | None:

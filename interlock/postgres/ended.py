@@ -1,0 +1,134 @@
+"""Tells when runs end: one connection that listens, for all that wait in this process, with a slow poll under it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import DictRow
+
+from interlock.errors import NotFound
+from interlock.postgres.pool import Pool, connected, fetch
+from interlock.postgres.queries import load
+from interlock.postgres.questions import only
+
+SQL = load("ended")
+
+POLL_SECONDS = 1.0
+"""How often who waits looks, whether anything was told or not."""
+
+IDLE_SECONDS = 5.0
+"""How long it goes on listening when nobody waits any more."""
+
+RETRY_SECONDS = 0.2
+NAME = "interlock ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a run stands, or what goes on with it.
+
+    Attributes:
+        present: its thread is at it.
+    """
+
+    run_id: str
+    thread_id: str
+    status: str
+    present: bool
+
+
+class Endings:
+    """What is known of the ends of runs; for one event loop."""
+
+    def __init__(self, url: str, pool: Pool) -> None:
+        self._url = url
+        self._pool = pool
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    async def named(self, name: str) -> str:
+        """Return the run of this name, or the one that a thread of this name is at; generated names may be abbreviated.
+
+        Raises:
+            NotFound: there is neither.
+            UsageError: the characters fit several.
+        """
+        async with connected(self._pool) as connection:
+            if rows := await fetch(connection, SQL["named"], {"name": name}):
+                return str(rows[0]["run_id"])
+            alike = await fetch(connection, SQL["named_alike"], {"name": name}) if name else []
+        found = {row["name"]: row["run_id"] for row in alike}
+        hint = "`interlock status` lists the latest threads."
+        return str(found[only(list(found), name, "run or thread", hint)])
+
+    async def stands(self, run_id: str) -> Standing:
+        """Return how a run stands, or what goes on with it; raises `NotFound`."""
+        if not (rows := await self._fetch("stands", run_id=run_id)):
+            raise NotFound(f"There is no run {run_id!r}.")
+        return Standing(**rows[0])
+
+    async def last_checkpoint(self, thread_id: str, run_id: str) -> str | None:
+        """Return the last checkpoint that a run made on the graph of its thread; None when it is gone."""
+        rows = await self._fetch("last_checkpoint", thread_id=thread_id, run_id=run_id)
+        return rows[0]["checkpoint_id"] if rows else None
+
+    @contextmanager
+    def watching(self, run_id: str) -> Iterator[asyncio.Event]:
+        """Set an event when a run ends or waits, and whenever it is not known whether it did."""
+        news = asyncio.Event()
+        self._waiting[run_id].add(news)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._listen(), name=NAME)
+        try:
+            yield news
+        finally:
+            self._waiting[run_id].discard(news)
+            if not self._waiting[run_id]:
+                del self._waiting[run_id]
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _listen(self) -> None:
+        while self._waiting:
+            try:
+                async with await _connection(self._url) as connection:
+                    await connection.execute(SQL["listen"])
+                    await self._hear(connection)
+            except psycopg.Error:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _hear(self, connection: psycopg.AsyncConnection) -> None:
+        self._tell_all()  # what ended before this is seen by looking
+        quiet = False
+        while self._waiting or not quiet:
+            quiet = True
+            async for notice in connection.notifies(timeout=IDLE_SECONDS, stop_after=1):
+                self._tell(notice.payload)
+                quiet = False
+
+    def _tell(self, run_id: str) -> None:
+        for news in self._waiting.get(run_id, ()):
+            news.set()
+
+    def _tell_all(self) -> None:
+        for run_id in tuple(self._waiting):
+            self._tell(run_id)
+
+    async def _fetch(self, statement: str, **values: str) -> list[DictRow]:
+        async with connected(self._pool) as connection:
+            return await fetch(connection, SQL[statement], values)
+
+
+async def _connection(url: str) -> psycopg.AsyncConnection:
+    return await psycopg.AsyncConnection.connect(
+        url, autocommit=True, connect_timeout=5, application_name=NAME
+    )
