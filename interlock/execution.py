@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import os
 import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
@@ -25,11 +25,14 @@ from interlock.core import gate, prompts, sleeping
 from interlock.core.actions import digest as digest_of
 from interlock.core.allowance import KEY as ALLOWANCE
 from interlock.core.allowance import Allowance
+from interlock.core.bounded import declaration_of
 from interlock.core.context import KEY, Around, Context
 from interlock.core.doubt import doubts
 from interlock.core.inescapable import inescapable
 from interlock.core.kills import Kill, KillGuard
+from interlock.core.letters import KEEPS_ANSWERS
 from interlock.core.metering import Meter
+from interlock.core.queueing import StopOrder
 from interlock.core.replaying import RecordingGuard
 from interlock.core.run_states import RunStatus
 from interlock.core.runs import OpenQuestion, Run
@@ -42,9 +45,12 @@ from interlock.errors import (
     BudgetSpent,
     InterlockError,
     Killed,
+    LeaseLost,
     LimitReached,
     ResumeRefused,
+    RunCancelled,
 )
+from interlock.failing import ending_of
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
@@ -78,6 +84,9 @@ class Execution:
         allowance: what the run may take.
         meter: what holds its model calls to that; None for a replay.
         modes: the stream modes that the caller wants to see.
+        attended: somebody waits for it here; otherwise a worker has claimed it, holds its thread, and hands it back
+            when it did not come to an end that could be written (`settled`).
+        finish: ends a run that has succeeded together with others; False when it has to be ended by itself.
     """
 
     graph: Graph
@@ -91,6 +100,9 @@ class Execution:
     meter: Meter | None = None
     modes: Sequence[str] = ("updates", "custom")
     control: RunControl = field(default_factory=RunControl)
+    attended: bool = True
+    finish: Callable[[str, int], Awaitable[bool]] | None = None
+    settled: bool = False
     _ended: Run | None = None
     _stream: Stoppable[Any] | None = None  # LangGraph's parts
     _reason: Exception | None = None
@@ -109,15 +121,24 @@ class Execution:
             ResumeRefused: this code cannot go on with the stored state; nothing was changed.
             Exception: what a node raised, after it was recorded.
         """
-        async with self.locks.hold(self.run.thread_id):
-            with self.around.ports.kills.watching(self.around.subject, self._kill):
-                # Watched before it is looked whether it may start: what is thrown in between is seen by either.
-                await self.runs.start(self.run, process_name(), self.stored_context)
-                async with aclosing(self._attempt()) as parts:
-                    async for part in parts:
-                        yield part
+        async with self._begun(), aclosing(self._attempt()) as parts:
+            async for part in parts:
+                yield part
         # Told after the thread was let go: who answers at once must not find it busy.
         yield {"type": "end", "ns": (), "data": self._ended}
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[None]:
+        # Watched before it is looked whether it may start: what is thrown in between is seen by either.
+        watching = self.around.ports.kills.watching(self.around.subject, self._kill, self._order)
+        if not self.attended:
+            with watching:
+                yield
+            return
+        async with self.locks.hold(self.run.thread_id):
+            with watching:
+                await self.runs.start(self.run, process_name(), self.stored_context)
+                yield
 
     def stop(self, reason: Exception) -> None:
         """Cancel whatever the run is at, for a reason; safe to call from any thread, and the first reason counts."""
@@ -128,6 +149,9 @@ class Execution:
     def _kill(self, kill: Kill) -> None:
         self.stop(kill.error(f"Thread {self.run.thread_id} was stopped"))
 
+    def _order(self, order: StopOrder) -> None:
+        self.stop(order.error)
+
     async def _attempt(self) -> AsyncGenerator[Part]:
         try:
             async with aclosing(self._drive()) as parts:
@@ -136,21 +160,45 @@ class Execution:
             ending = await self._ending()
         except GraphDrained:
             ending = Ending(
-                status="queued", error="Stopped on request between two steps.", error_kind=DRAINED
+                status="queued",
+                error="Stopped on request between two steps.",
+                error_kind=DRAINED,
+                requeue=not self.attended,
             )
         except (asyncio.CancelledError, GeneratorExit):
             await asyncio.shield(self._hand_back())
             raise
         except Exception as error:
-            if (killed := self._killed(error)) is not None:
-                self._ended = await self._end(killed)
-                return
-            raised = _translate(error, self.run, self.around.stopped)
-            if raised is error and isinstance(error, GraphRecursionError):
-                raised = await self._went_round(error)
-            await self._fail(raised)
-            raise raised from (error if raised is not error else None)
+            self._ended = await self._raised(error)
+            return
         self._ended = await self._end(ending)
+
+    async def _raised(self, error: Exception) -> Run:
+        """End a run that raised; whoever waits for it is told by an error."""
+        if (killed := self._killed(error)) is not None:
+            return await self._end(killed)
+        raised = _translate(error, self.run, self.around.stopped)
+        if raised is error and isinstance(error, GraphRecursionError):
+            raised = await self._went_round(error)
+        if isinstance(raised, LeaseLost):
+            raise raised  # others have taken it over: there is nothing to write
+        if not self.attended:
+            return await self._end(await self._unattended(raised))
+        await self._fail(raised)
+        raise raised from (error if raised is not error else None)
+
+    async def _unattended(self, raised: Exception) -> Ending:
+        """Return what follows a failure that nobody waits for: another try later, or a dead letter.
+
+        Raises:
+            DatabaseUnavailable: ours does not answer; its worker hands the run back, and it is no failure of the run.
+        """
+        failed = _failure(raised, self.run)
+        declared = declaration_of(self.graph)
+        ending = await ending_of(raised, failed, self.run, declared, self.runs.tries)
+        if ending.failure not in KEEPS_ANSWERS:
+            await self.around.ports.recordings.forget(self.run.thread_id, self.run.run_id)
+        return ending
 
     async def _went_round(self, error: GraphRecursionError) -> LimitReached:
         """Return the error that says which limit was reached, and which nodes used it up."""
@@ -264,7 +312,9 @@ class Execution:
             if self.around.lineage.recorded_only
             else ending
         )
-        await self.runs.end(self.run, told, process_name())  # a replay asks nobody
+        written = await self._settle(told)  # a replay asks nobody
+        if written is not told:  # it was to be stopped meanwhile
+            ending = written
         return replace(
             self.run,
             status=ending.status,
@@ -277,9 +327,21 @@ class Execution:
             attempts=self.run.attempts + 1,
         )
 
+    async def _settle(self, ending: Ending) -> Ending:
+        plain = self.finish is not None and ending.status == "succeeded"
+        if not (plain and await self._finished()):
+            ending = await self.runs.end(self.run, ending, process_name())
+        self.settled = True
+        return ending
+
+    async def _finished(self) -> bool:
+        return self.finish is not None and await self.finish(self.run.run_id, self.run.attempts + 1)
+
     def _killed(self, error: Exception) -> Ending | None:
-        """Return how the run ends when what was raised is the kill switch, or a consequence of it."""
-        killed = self._reason if isinstance(self._reason, Killed) else error
+        """Return how the run ends when what was raised is a stop from outside, or a consequence of it."""
+        killed = self._reason if isinstance(self._reason, Killed | RunCancelled) else error
+        if isinstance(killed, RunCancelled):
+            return Ending(status="cancelled", error=str(killed.args[0]), error_kind="RunCancelled")
         if not isinstance(killed, Killed):
             return None
         return Ending(
@@ -287,6 +349,8 @@ class Execution:
         )
 
     async def _hand_back(self) -> None:
+        if not self.attended:
+            return  # its worker does it
         # What cannot be written now stands as a run whose process was lost, and can be resumed all the same.
         with suppress(InterlockError):
             await self._end(Ending(status="queued", error="Stopped on request.", error_kind=LOST))

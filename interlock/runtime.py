@@ -102,6 +102,16 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
         self._graphs: dict[str, Graph] = {}
         self._controls: set[RunControl] = set()
 
+    @property
+    def pool(self) -> Pool:
+        """The connections of this runtime."""
+        return self._pool
+
+    @property
+    def locks(self) -> ThreadLocks:
+        """The threads that this runtime works on."""
+        return self._locks
+
     # --- running ---
 
     async def asubmit(
@@ -385,13 +395,27 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
         *,
         around: Around | None = None,
     ) -> AsyncGenerator[Part]:
+        execution = await self.prepare(stored, modes, around=around)
+        self._controls.add(execution.control)
+        try:
+            async with aclosing(execution.parts()) as parts:
+                async for part in parts:
+                    replay = execution.around.lineage.recorded_only  # it asks nobody
+                    yield part if replay else await self._told(part)
+        finally:
+            self._controls.discard(execution.control)
+
+    async def prepare(
+        self, stored: StoredRun, modes: Sequence[str] = (), *, around: Around | None = None
+    ) -> Execution:
+        """Return what drives a run, made for this application; raises as `aresume`."""
         graph = self._durable(stored.run.graph)
         self._ports.policy.current()
         check_prompts(stored)
         allowance = await self._allowance(stored, graph)
         around, meter = metered(around or self._around(stored), allowance)
         ours = self._context(stored.context, around.ports)
-        execution = Execution(
+        return Execution(
             graph=graph,
             stored=stored,
             context=context_for(graph, ours, stored.context.get("given")),
@@ -403,14 +427,6 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
             meter=meter,
             modes=modes,
         )
-        self._controls.add(execution.control)
-        try:
-            async with aclosing(execution.parts()) as parts:
-                async for part in parts:
-                    replay = around.lineage.recorded_only  # it asks nobody
-                    yield part if replay else await self._told(part)
-        finally:
-            self._controls.discard(execution.control)
 
     async def _told(self, part: Part) -> Part:
         """Tell people what a run waits for, and return its end with the questions as they stand in the database."""
@@ -479,7 +495,12 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
             self._graphs[name] = graph.copy(
                 {
                     "checkpointer": saver_for(
-                        graph, self._pool, self._locks.check, self._ring, self._core
+                        graph,
+                        self._pool,
+                        self._locks.check,
+                        self._ring,
+                        self._core,
+                        self._locks.fence,
                     )
                 }
             )

@@ -28,6 +28,7 @@ from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
 from interlock.cli.storage import storage
 from interlock.cli.trust import trust
+from interlock.cli.worker import worker
 from interlock.errors import InterlockError
 
 
@@ -111,6 +112,7 @@ def program(ctx: click.Context) -> None:
 for _command in (
     run,
     resume,
+    worker,
     approvals,
     effects,
     budget,

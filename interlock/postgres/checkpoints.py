@@ -34,6 +34,9 @@ _RESUMING = "__pregel_resuming"
 Check = Callable[[str], Awaitable[None]]
 """Raises when this process has lost its hold on a thread."""
 
+Fence = Callable[[str], str]
+"""Names the worker for whom a thread is held; empty for none."""
+
 
 class Saver(Versioned, Checkpointer):
     """Our checkpointer; it writes only on threads that this process holds."""
@@ -45,9 +48,11 @@ class Saver(Versioned, Checkpointer):
         check: Check,
         schemas: Schemas | None = None,
         core: Core | None = None,
+        fence: Fence | None = None,
     ) -> None:
         super().__init__(pool, serde=serde, core=core)
         self._check = check
+        self._fences = fence
         self._note_schemas(schemas)
         self._names = pool
 
@@ -98,6 +103,9 @@ class Saver(Versioned, Checkpointer):
     async def _allowed(self, thread_id: str) -> None:
         await self._check(thread_id)
 
+    def _fence(self, thread_id: str) -> str:
+        return self._fences(thread_id) if self._fences is not None else ""
+
 
 def reader_for(
     graph: CompiledStateGraph[Any, Any, Any, Any],
@@ -125,6 +133,7 @@ def saver_for(
     check: Check,
     ring: KeyRing | None = None,
     core: Core | None = None,
+    fence: Fence | None = None,
 ) -> Saver:
     """Return a checkpointer that restores only types which the graph's schemas name, as their present versions.
 
@@ -134,8 +143,9 @@ def saver_for(
         check: raises when this process has lost its hold on a thread.
         ring: keys; None leaves what is stored plain.
         core: the queue on which it saves; default: one of its own.
+        fence: names the worker that a thread is held for; what it saves is refused once that was removed.
     """
-    return Saver(pool, strict_serializer(graph, ring), check, Schemas(graph), core)
+    return Saver(pool, strict_serializer(graph, ring), check, Schemas(graph), core, fence)
 
 
 def strict_serializer(

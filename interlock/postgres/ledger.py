@@ -14,7 +14,7 @@ from psycopg.types.json import Json
 
 from interlock.core.ledger import Act, Entry, Intention, Parallel, Refusal, Relation, Standing
 from interlock.core.lineage import Lineage
-from interlock.errors import DatabaseUnavailable, EffectTakenOver, InterlockError
+from interlock.errors import DatabaseUnavailable, EffectTakenOver, InterlockError, LeaseLost
 from interlock.postgres.divergence import diverged
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import clean, finite, stored
@@ -59,7 +59,12 @@ class PostgresLedger:
 
     async def claim(self, key: str, attempt: int) -> Entry:
         """Take on an effect that is in doubt: `new` with the next attempt for exactly one caller."""
-        values = {"key": key, "attempt": attempt, "owner": await self._locks.owner()}
+        values = {
+            "key": key,
+            "attempt": attempt,
+            "owner": await self._locks.owner(),
+            "worker": self._locks.worker,
+        }
         rows = await self._take_on("claim", values, happened=None)
         if rows:
             return Entry(standing="new", key=key, attempt=rows[0]["attempt"])
@@ -147,6 +152,7 @@ class PostgresLedger:
         values = _values(intention) | {
             "approval": approval or None,
             "owner": await self._locks.owner(),
+            "worker": self._locks.fence(intention.site.thread_id),
             "earlier": [] if approval else await self._earlier(intention),
         }
         try:
@@ -180,11 +186,21 @@ class PostgresLedger:
         """Take an effect on; who is cancelled meanwhile gives it back: it would be underway while the process lives."""
         taking = asyncio.ensure_future(self._fetch(statement, values))
         try:
-            return await asyncio.shield(taking)
+            rows = await asyncio.shield(taking)
         except asyncio.CancelledError:
             giving = self._give_back(taking, str(values["key"]), happened=happened)
             await asyncio.shield(giving)
             raise
+        if not rows and values["worker"]:
+            await self._refuse_removed(values["worker"])
+        return rows
+
+    async def _refuse_removed(self, worker: str) -> None:
+        if not await self._fetch("registered", {"worker": worker}):
+            raise LeaseLost(
+                "This worker was taken for dead and removed, so nothing was done.",
+                hint="Its runs go on from their last checkpoint in another worker.",
+            )
 
     async def _give_back(
         self, taking: asyncio.Future[list[DictRow]], key: str, *, happened: bool | None

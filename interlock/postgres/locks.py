@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import zlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from socket import SHUT_RDWR, socket
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 from psycopg.rows import dict_row
 
-from interlock.errors import DatabaseUnavailable, ThreadBusy
+from interlock.errors import DatabaseUnavailable, LeaseLost, ThreadBusy
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch, translated
 from interlock.postgres.queries import load
 from interlock.postgres.schema import DEFAULT, schema_of
@@ -38,14 +41,23 @@ PATIENCE = 5.0
 """Seconds that a cancelled caller waits for a lock to be let go of."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A thread that is held: by which connection, and for which worker; empty for none."""
+
+    connection: Connection
+    worker: str = ""
+
+
 class ThreadLocks:
     """The threads that this process works on, all held by one connection of their own."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._held: dict[str, Connection] = {}
+        self._held: dict[str, Hold] = {}
         self._connection: Connection | None = None
         self._owner = ""
+        self.worker = ""  # under which its present session is registered; empty for none
         self._guard = asyncio.Lock()
 
     @asynccontextmanager
@@ -62,11 +74,11 @@ class ThreadLocks:
 
     async def check(self, thread_id: str) -> None:
         """Raise `DatabaseUnavailable` when a thread was held here and is not any more: others may run it by now."""
-        holder = self._held.get(thread_id)
-        if holder is None or (holder is self._connection and quiet(holder)):
+        hold = self._held.get(thread_id)
+        if hold is None or (hold.connection is self._connection and quiet(hold.connection)):
             return
         async with self._guard:
-            if holder is self._connection and await self._answers():
+            if hold.connection is self._connection and await self._answers():
                 return
         raise DatabaseUnavailable(
             f"The connection that held thread {thread_id} was lost, so the run was stopped.",
@@ -84,6 +96,51 @@ class ThreadLocks:
                 await self._open()
         return self._owner
 
+    def fence(self, thread_id: str) -> str:
+        """Return the worker for whom a thread is held; empty for none: its row is the fence of all that is written."""
+        hold = self._held.get(thread_id)
+        return hold.worker if hold is not None else ""
+
+    def keeps(self, owner: str) -> bool:
+        """Say whether the session of this name is the present one, as far as can be told without asking."""
+        connection = self._connection
+        return connection is not None and self._owner == owner and quiet(connection)
+
+    @asynccontextmanager
+    async def session(self, owner: str) -> AsyncIterator[Connection]:
+        """Lend the connection for a statement that takes or frees threads; raises `LeaseLost` when it is a new one."""
+        async with self._guard:
+            connection = await self._open()
+            if self._owner != owner:
+                raise LeaseLost(
+                    "The connection that held this worker's threads was lost.",
+                    hint="Its runs go on from their last checkpoint.",
+                )
+            yield connection
+
+    def holding(self) -> list[str]:
+        """Return the threads that are held."""
+        return list(self._held)
+
+    def held_for(self, worker: str) -> list[str]:
+        """Return the threads that are held for a worker."""
+        return [thread for thread, hold in self._held.items() if hold.worker == worker]
+
+    def took(self, connection: Connection, thread_ids: Iterable[str], worker: str) -> None:
+        """Note threads that a statement took for a worker."""
+        self._held |= dict.fromkeys(thread_ids, Hold(connection, worker))
+
+    def freed(self, thread_ids: Iterable[str]) -> None:
+        """Note threads that were freed, or are not held any more."""
+        for thread_id in thread_ids:
+            self._held.pop(thread_id, None)
+
+    def drop(self) -> None:
+        """End the connection where it stands, also while a statement waits on it: the next one has another name."""
+        if self._connection is not None and not self._connection.closed:
+            with suppress(OSError), socket(fileno=os.dup(self._connection.fileno())) as line:
+                line.shutdown(SHUT_RDWR)
+
     async def close(self) -> None:
         """Close the connection, and with it let go of all threads."""
         if self._connection is not None:
@@ -99,15 +156,15 @@ class ThreadLocks:
                     f"Thread {thread_id} is being run by another process.",
                     hint="Wait for it, or stop it; `interlock status` shows it.",
                 )
-            self._held[thread_id] = connection
+            self._held[thread_id] = Hold(connection)
 
     async def _release(self, thread_id: str) -> None:
         async with self._guard:
-            connection = self._held.pop(thread_id)
+            connection = self._held.pop(thread_id).connection
             if connection is not self._connection or connection.closed:
                 return  # the lock fell with the connection
             try:
-                values = {"seed": _seed(connection), "thread_id": thread_id}
+                values = {"seed": seed_of(connection), "thread_id": thread_id}
                 await execute(connection, SQL["unlock_thread"], values)
             except DatabaseUnavailable:
                 await self.close()
@@ -133,7 +190,7 @@ class ThreadLocks:
                     connect_timeout=5,
                     application_name=HOLDER,
                 )
-            self._owner = uuid4().hex
+            self._owner, self.worker = uuid4().hex, ""
             values = {"seed": OWNER_SEED, "thread_id": self._owner}
             await fetch(self._connection, SQL["lock_thread"], values)
         return self._connection
@@ -156,7 +213,7 @@ async def held(pool: Pool, thread_ids: Sequence[str]) -> set[str]:
     if not thread_ids:
         return set()
     async with connected(pool) as connection:
-        values = {"seed": _seed(connection), "thread_ids": list(thread_ids)}
+        values = {"seed": seed_of(connection), "thread_ids": list(thread_ids)}
         rows = await fetch(connection, SQL["locked_threads"], values)
     return {row["thread_id"] for row in rows}
 
@@ -164,7 +221,7 @@ async def held(pool: Pool, thread_ids: Sequence[str]) -> set[str]:
 async def try_fold(connection: Connection, thread_id: str) -> bool:
     """Hold a thread until the end of the transaction, so that nobody runs or forks it; False when a run holds it."""
     await fetch(connection, FOLDS["shut_out"], _folding(connection, thread_id))
-    values = {"seed": _seed(connection), "thread_id": thread_id}
+    values = {"seed": seed_of(connection), "thread_id": thread_id}
     return bool((await fetch(connection, FOLDS["try_thread"], values))[0]["locked"])
 
 
@@ -186,15 +243,15 @@ async def _got(connection: Connection, thread_id: str) -> bool:
 
 
 def _folding(connection: Connection, thread_id: str) -> dict[str, Any]:  # SQL values
-    return {"seed": _seed(connection) ^ FOLDING, "thread_id": thread_id}
+    return {"seed": seed_of(connection) ^ FOLDING, "thread_id": thread_id}
 
 
 async def _locked(connection: Connection, thread_id: str) -> bool:
-    values = {"seed": _seed(connection), "thread_id": thread_id}
+    values = {"seed": seed_of(connection), "thread_id": thread_id}
     return bool((await fetch(connection, SQL["lock_thread"], values))[0]["locked"])
 
 
-def _seed(connection: Connection) -> int:
+def seed_of(connection: Connection) -> int:
     """Return the seed of a schema's threads: two Interlocks in one database may have threads of one name."""
     schema = schema_of(connection)
     return SEED if schema == DEFAULT else SEED ^ zlib.crc32(schema.encode()) << 16

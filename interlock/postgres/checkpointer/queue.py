@@ -12,13 +12,15 @@ from weakref import WeakSet
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from interlock.postgres.checkpointer.arrays import prepare
+from interlock.errors import LeaseLost
+from interlock.postgres.checkpointer.arrays import TextArray, prepare
 from interlock.postgres.checkpointer.knowledge import Knowledge
 from interlock.postgres.checkpointer.lines import Connection, Line
 from interlock.postgres.checkpointer.patience import PATIENCE, Patience
 from interlock.postgres.checkpointer.rows import Rows, merged
 from interlock.postgres.checkpointer.stats import Stats
 from interlock.postgres.queries import load
+from interlock.postgres.schema import ours
 
 SQL = load("checkpoints")
 
@@ -28,6 +30,9 @@ MOST_BYTES = 16 << 20
 
 ATTEMPTS = 3
 """How often a flush is sent when connections break, or two processes wait for each other in a circle."""
+
+REMOVED = "IL001"
+"""The state of the error with which `interlock.fenced_flush` refuses what a removed worker saves."""
 
 OUTDATED = -2
 """No generation: the rows were made by what was known before, and are made anew before they are sent."""
@@ -47,12 +52,14 @@ class Request:
         encode: makes its rows, by what is known to be stored.
         check: raises when the caller must not write any more; asked before rows are sent a second time.
         patient: nobody waits for it, and another request of its thread is likely to follow at once.
+        fence: the worker for whom it is saved; nothing is saved when that was removed. Empty for none.
     """
 
     thread: str
     encode: Callable[[], Rows]
     check: Check | None = None
     patient: bool = False
+    fence: str = ""
     rows: Rows = field(init=False)
     generation: int = field(init=False)
     answer: asyncio.Future[None] = field(init=False)
@@ -205,7 +212,7 @@ class Queue:
 
     async def _part(self, batch: Sequence[Request], error: Exception) -> None:
         if len(batch) == 1:
-            batch[0].give(error)
+            batch[0].give(_lease_lost(error) or error)
             return
         middle = len(batch) // 2
         await self._flush(batch[:middle])
@@ -274,10 +281,12 @@ class Queue:
             if request.generation != self._knowledge.generation:
                 self._encode(request)  # it may rely on what is deleted
         values = merged([request.rows for request in batch], self._knowledge.generation)
+        fence = sorted({request.fence for request in batch} - {""})
+        statement = ours(connection, SQL["fenced_flush"]) if fence else SQL["flush"]
         self._stats.round_trips += 1
         async with _committing(connection):
             cursor = connection.cursor(binary=True, row_factory=psycopg.rows.scalar_row)
-            await cursor.execute(SQL["flush"], values)
+            await cursor.execute(statement, values | {"fence": TextArray(fence)})
             present: int | None = await cursor.fetchone()
         self._stats.commits += 1
         if present is None:
@@ -326,6 +335,15 @@ def _worth_repeating(error: psycopg.Error) -> bool:
 def _lost(error: psycopg.Error) -> bool:
     """Tell whether the connection is gone: by the server's word, or without one from it."""
     return error.sqlstate is None or error.sqlstate[:2] in {"08", "57"}
+
+
+def _lease_lost(error: Exception) -> LeaseLost | None:
+    if getattr(error, "sqlstate", None) != REMOVED:
+        return None
+    return LeaseLost(
+        "This worker was taken for dead and removed, so nothing was saved.",
+        hint="Its runs go on from their last checkpoint in another worker.",
+    )
 
 
 def _concerns_all(error: Exception) -> bool:

@@ -226,11 +226,21 @@ class Checkpointer(Upkeep):
 
         allowed = partial(self._allowed, thread)
         await self._core.queue.save(
-            Request(thread=thread, encode=encode, check=allowed, patient=patient)
+            Request(
+                thread=thread,
+                encode=encode,
+                check=allowed,
+                patient=patient,
+                fence=self._fence(thread),
+            )
         )
 
     async def _allowed(self, thread_id: str) -> None:
         """Raise when this saver must not write on a thread any more; asked before rows are sent a second time."""
+
+    def _fence(self, thread_id: str) -> str:
+        """Return the worker that a thread is saved for; empty for none."""
+        return ""
 
     async def _naming_seal(self) -> Seal:
         """Return the seal for writing; where values are encrypted, names are made with a secret."""

@@ -22,6 +22,8 @@ where not exists (
         select from interlock.branches(%(thread_id)s) as branch (thread_id) join interlock.effects e using (thread_id)
         where e.action = %(action)s and e.status <> 'not_done' and e.source is null
     )
+) and (
+    %(worker)s = '' or exists (select from interlock.workers w where w.worker_id = %(worker)s for key share)
 )
 on conflict (key) do update set
     status = 'intended', attempt = held.attempt + 1, owner = excluded.owner, error = '', request = excluded.request, asked_for = excluded.asked_for,
@@ -117,7 +119,11 @@ where q.digest = %(asked_for)s and q.kind = 'approval' and q.status = 'open';
 -- claim: take on an effect whose performer is gone; no row means that somebody else did, or that it is settled
 update interlock.effects set attempt = attempt + 1, owner = %(owner)s, error = ''
 where key = %(key)s and attempt = %(attempt)s and status = 'intended' and (owner = '' or not interlock.lives(owner))
+    and (%(worker)s = '' or exists (select from interlock.workers w where w.worker_id = %(worker)s for key share))
 returning attempt;
+
+-- registered: whether a worker is still here
+select worker_id from interlock.workers where worker_id = %(worker)s;
 
 -- finish: write the result of an act, also a second time where the first answer was lost; no row: somebody else took it on
 update interlock.effects set status = 'done', result = %(result)s, owner = '', finished_at = now()

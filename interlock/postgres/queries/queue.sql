@@ -1,0 +1,112 @@
+-- claim: let go of some threads, and take on the runs that are due: fair between tenants, then by rank; each thread is held at once
+with recursive freed as materialized (
+    select pg_advisory_unlock(hashtextextended(t.thread_id, %(seed)s)) from unnest(%(release)s::text[]) as t (thread_id)
+), me as materialized (
+    select w.worker_id from interlock.workers w
+    where w.worker_id = %(worker)s and w.state = 'working' and (select count(*) from freed) >= 0
+    for key share
+), lane (tenant, graph, place) as (  -- a line for each tenant and graph; from where the last look ended
+    (
+        select q.tenant, q.graph, 1 from interlock.queue q
+        where q.ready and q.worker_id is null and (q.tenant, q.graph) > (%(after_tenant)s::text, %(after_graph)s::text)
+        order by q.tenant, q.graph limit 1
+    )
+    union all
+    select n.tenant, n.graph, lane.place + 1 from lane cross join lateral (
+        select q.tenant, q.graph from interlock.queue q
+        where q.ready and q.worker_id is null and (q.tenant, q.graph) > (lane.tenant, lane.graph)
+        order by q.tenant, q.graph limit 1
+    ) n
+    where lane.place < %(lanes)s
+), mine as materialized (
+    select l.tenant, l.graph from lane l
+    where l.graph = any(%(graphs)s::text[]) and (%(tenants)s::text[] is null or l.tenant = any(%(tenants)s::text[]))
+), load as materialized (
+    select t.tenant, (select count(*) from interlock.queue c where c.tenant = t.tenant and c.worker_id is not null) as running
+    from (select distinct m.tenant from mine m) t
+), best as materialized (
+    select m.tenant, m.graph, c.rank,
+        load.running + row_number() over (partition by m.tenant order by c.rank, c.number) as turn
+    from mine m join load on load.tenant = m.tenant
+    cross join lateral (
+        select q.rank, q.number from interlock.queue q
+        where q.ready and q.worker_id is null and q.tenant = m.tenant and q.graph = m.graph
+            and (q.crashes = 0 or %(suspect)s) and q.thread_id <> all(%(avoid)s::text[])
+        order by q.rank, q.number limit %(most)s
+    ) c
+    order by turn, c.rank limit %(most)s
+), share as materialized (
+    select b.tenant, b.graph, count(*) as runs from best b group by b.tenant, b.graph
+), seen as materialized (
+    select t.run_id, t.thread_id, t.crashes, row_number() over (partition by t.crashes > 0 order by t.rank, t.number) as place
+    from share s cross join me cross join lateral (
+        select q.run_id, q.thread_id, q.crashes, q.rank, q.number from interlock.queue q
+        where q.ready and q.worker_id is null and q.tenant = s.tenant and q.graph = s.graph
+            and (q.crashes = 0 or %(suspect)s) and q.thread_id <> all(%(avoid)s::text[])
+        order by q.rank, q.number limit s.runs for update skip locked
+    ) t
+), tried as materialized (
+    select s.run_id, s.thread_id, s.crashes, pg_try_advisory_lock(hashtextextended(s.thread_id, %(seed)s)) as held
+    from seen s where s.crashes = 0 or s.place = 1
+), begun as (
+    update interlock.runs r set status = 'running', attempts = r.attempts + 1, process = %(process)s,
+        started_at = coalesce(r.started_at, clock_timestamp()), error = '', error_kind = ''
+    from tried t where t.held and r.run_id = t.run_id and r.status = 'queued'
+    returning r.*
+), claimed as (
+    update interlock.queue q set worker_id = %(worker)s, claimed_at = clock_timestamp()
+    from begun b where q.run_id = b.run_id
+), noted as (
+    insert into interlock.run_events (run_id, thread_id, kind, worker_id)
+    select b.run_id, b.thread_id, 'claimed', %(worker)s from begun b
+)
+select look.lanes, look.tenant, look.graph, (select count(*) from best) as wished, tried.thread_id as tried_thread, tried.run_id as tried_run, tried.held, tried.crashes,
+    b.*, h.lineage,
+    case when b.kind = 'resume' then interlock.chain(b.run_id) else array[b.run_id] end as chain,
+    coalesce((select v.schema_version from interlock.input_versions v where v.run_id = b.run_id), 1) as schema_version,
+    case when exists (select from interlock.kills where lifted_at is null) then (select min(k) from interlock.kills_over(b.run_id) as k) end as kill
+from (select count(*) as lanes, (array_agg(l.tenant order by l.place desc))[1] as tenant,
+        (array_agg(l.graph order by l.place desc))[1] as graph from lane l) look
+left join tried on true
+left join begun b on b.run_id = tried.run_id
+left join interlock.threads h on h.thread_id = b.thread_id;
+
+-- release_threads: let go of threads
+select pg_advisory_unlock(hashtextextended(t.thread_id, %(seed)s)) from unnest(%(thread_ids)s::text[]) as t (thread_id);
+
+-- release_others: let go of all that this session holds but some threads and its own name
+select pg_advisory_unlock((l.classid::bigint << 32) | l.objid::bigint) from pg_locks l
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.pid = pg_backend_pid()
+    and (l.classid::bigint << 32) | l.objid::bigint <> all(
+        select hashtextextended(t.thread_id, %(seed)s) from unnest(%(thread_ids)s::text[]) as t (thread_id)
+        union all select hashtextextended(%(owner)s, %(owner_seed)s)
+    );
+
+-- plan_once: plan each statement of this session once, and for few rows: a limit that is a value counts as a tenth of the table
+select set_config(name, setting, false)
+from (values ('plan_cache_mode', 'force_generic_plan'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) as s (name, setting);
+
+-- drop_stale: remove runs from the queue that are not queued
+delete from interlock.queue q using interlock.runs r
+where q.run_id = any(%(runs)s) and q.worker_id is null and r.run_id = q.run_id and r.status <> 'queued';
+
+-- hand_back: give runs of a worker back that it does not work on
+with given as (
+    select q.run_id, q.thread_id from interlock.queue q
+    where q.worker_id = %(worker)s and q.run_id = any(%(runs)s) order by q.run_id for update
+), back as (
+    update interlock.runs r set status = 'queued', error = %(error)s, error_kind = %(error_kind)s, finished_at = null
+    from given g where r.run_id = g.run_id and r.status = 'running' returning r.run_id, r.thread_id
+), freed as (
+    update interlock.queue q set worker_id = null, claimed_at = null, ready = true from back b where q.run_id = b.run_id
+), noted as (
+    insert into interlock.run_events (run_id, thread_id, kind, worker_id)
+    select b.run_id, b.thread_id, 'released', %(worker)s from back b
+)
+select count(*) as runs, pg_notify('interlock_queue', '') from back;
+
+-- finish: end runs that have succeeded and ask nobody; those that have ended
+select run_id from interlock.finish(%(runs)s, %(attempts)s) as f (run_id);
+
+-- absolve: a run has made a step: it did not take its worker with it
+update interlock.queue set crashes = 0, crashed_at = '' where run_id = %(run_id)s and worker_id = %(worker)s;

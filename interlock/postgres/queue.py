@@ -1,0 +1,231 @@
+"""The queue as a worker sees it: runs are claimed, ended and handed back in groups."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from interlock.errors import LeaseLost
+from interlock.postgres.locks import OWNER_SEED, ThreadLocks, seed_of
+from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
+from interlock.postgres.queries import load
+from interlock.postgres.runs import StoredRun, stored_run
+from interlock.postgres.workers import Plan
+
+SQL = load("queue")
+
+LANES = 64
+"""So many lines, each of a tenant and a graph, are looked at by one claim; the next one goes on behind them."""
+
+SHORTEST_PAUSE = 0.02
+LONGEST_PAUSE = 1.0
+"""Seconds for which a thread that another process holds is left alone; doubled each time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A run that was claimed, as it is executed.
+
+    Attributes:
+        crashes: how often in a row its worker died; such a run is a suspect until it has made a step.
+        kill: the switch that stands over it; None for none.
+    """
+
+    stored: StoredRun
+    crashes: int = 0
+    kill: int | None = None
+
+
+@dataclass(slots=True)
+class _Pause:
+    until: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Claims:
+    """Takes runs on for a worker, and holds their threads.
+
+    Attributes:
+        worker: its name.
+        more: whether the last claim left out what may well be claimed.
+    """
+
+    locks: ThreadLocks
+    worker: str
+    plan: Plan
+    graphs: Sequence[str]
+    process: str
+    more: bool = False
+    _after: tuple[str, str] = ("", "")
+    _freed: list[str] = field(default_factory=list)
+    _paused: dict[str, _Pause] = field(default_factory=dict)
+
+    async def claim(self, most: int, *, suspect: bool) -> list[Claimed]:
+        """Take on as many runs as are due, up to a number; raises `LeaseLost`.
+
+        Args:
+            most: how many.
+            suspect: whether one of them may be a run that may have killed its worker.
+        """
+        release, self._freed = self._freed, []
+        async with self.locks.session(self.worker) as connection:
+            values = self._values(connection, most, suspect, release)
+            try:
+                rows = await fetch(connection, SQL["claim"], values)
+            except BaseException:
+                await self._let_go(connection)
+                raise
+            taken = [row["tried_thread"] for row in rows if row["run_id"] is not None]
+            self.locks.took(connection, taken, self.worker)
+            await self._sort_out(connection, rows)
+        return [_claimed(row) for row in rows if row["run_id"] is not None]
+
+    def free(self, thread_id: str) -> None:
+        """Let go of a thread; the next claim tells the database."""
+        self.locks.freed([thread_id])
+        self._freed.append(thread_id)
+
+    async def flush(self) -> None:
+        """Tell the database now which threads are free."""
+        freed, self._freed = self._freed, []
+        if freed:
+            async with self.locks.session(self.worker) as connection:
+                values = {"seed": seed_of(connection), "thread_ids": freed}
+                await execute(connection, SQL["release_threads"], values)
+
+    def _values(
+        self, connection: Connection, most: int, suspect: bool, release: list[str]
+    ) -> dict[str, Any]:  # SQL values
+        plan = self.plan
+        return {
+            "worker": self.worker,
+            "process": self.process,
+            "seed": seed_of(connection),
+            "release": release,
+            "avoid": [*self.locks.holding(), *self._left_alone()],
+            "most": most,
+            "suspect": suspect,
+            "lanes": LANES,
+            "after_tenant": self._after[0],
+            "after_graph": self._after[1],
+            "graphs": list(self.graphs),
+            "tenants": None if plan.tenants is None else list(plan.tenants),
+        }
+
+    def _left_alone(self) -> list[str]:
+        now = asyncio.get_running_loop().time()
+        for thread in [each for each, pause in self._paused.items() if now > pause.until + 60]:
+            del self._paused[thread]
+        return [each for each, pause in self._paused.items() if now < pause.until]
+
+    async def _sort_out(self, connection: Connection, rows: Sequence[DictRow]) -> None:
+        """Go on behind the lines that were looked at; leave alone what another holds, and what is not queued."""
+        look = rows[0]
+        cut_short = look["lanes"] >= LANES
+        self._after = (look["tenant"], look["graph"]) if cut_short else ("", "")
+        # Others were faster with some, or several are suspects.
+        tried = sum(row["tried_run"] is not None for row in rows)
+        self.more = cut_short or look["wished"] > tried
+        for row in rows:
+            if row["tried_thread"] is not None and not row["held"]:
+                self._leave(row["tried_thread"])
+        if stale := [row for row in rows if row["held"] and row["run_id"] is None]:
+            await execute(
+                connection, SQL["drop_stale"], {"runs": [each["tried_run"] for each in stale]}
+            )
+            threads = [each["tried_thread"] for each in stale]
+            values = {"seed": seed_of(connection), "thread_ids": threads}
+            await execute(connection, SQL["release_threads"], values)
+
+    def _leave(self, thread_id: str) -> None:
+        before = self._paused.get(thread_id)
+        seconds = min(before.seconds * 2, LONGEST_PAUSE) if before else SHORTEST_PAUSE
+        until = asyncio.get_running_loop().time() + seconds
+        self._paused[thread_id] = _Pause(until, seconds)
+
+    def soonest(self) -> float | None:
+        """Return when the first thread is not left alone any more, by the loop's clock."""
+        return min((each.until for each in self._paused.values()), default=None)
+
+    async def _let_go(self, connection: Connection) -> None:
+        """Let go of what a claim took that failed: its locks do not fall with it."""
+        if connection.closed or connection.broken:
+            return
+        values = {
+            "seed": seed_of(connection),
+            "thread_ids": self.locks.holding(),
+            "owner": self.worker,
+            "owner_seed": OWNER_SEED,
+        }
+        await execute(connection, SQL["release_others"], values)
+
+
+class Finisher:
+    """Ends runs that have succeeded, all that come at about the same time in one commit."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._waiting: list[tuple[str, int, asyncio.Future[bool]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def finish(self, run_id: str, attempt: int) -> bool:
+        """End a run; False when it cannot be ended in this way, or not by this attempt."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((run_id, attempt, answer))
+        if self._task is None:
+            self._task = asyncio.create_task(self._work(), name="interlock-finish")
+        return await asyncio.shield(answer)
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._end(batch)
+        finally:
+            self._task = None
+
+    async def _end(self, batch: Sequence[tuple[str, int, asyncio.Future[bool]]]) -> None:
+        values = {"runs": [run for run, _, _ in batch], "attempts": [n for _, n, _ in batch]}
+        try:
+            async with connected(self._pool) as connection:
+                rows = await fetch(connection, SQL["finish"], values)
+        except BaseException as error:
+            for _, _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+                    answer.exception()  # a caller that is gone has nobody to look at it
+            if not isinstance(error, Exception):
+                raise
+        else:
+            ended = {row["run_id"] for row in rows}
+            for run, _, answer in batch:
+                if not answer.done():
+                    answer.set_result(run in ended)
+
+
+async def hand_back(pool: Pool, worker: str, run_ids: Sequence[str], error: str, kind: str) -> None:
+    """Give runs of a worker back that it does not work on any more."""
+    values = {"worker": worker, "runs": list(run_ids), "error": error, "error_kind": kind}
+    async with connected(pool) as connection:
+        await execute(connection, SQL["hand_back"], values)
+
+
+async def absolve(pool: Pool, worker: str, run_id: str) -> None:
+    """Note that a run which may have killed its worker has made a step since."""
+    async with connected(pool) as connection:
+        await execute(connection, SQL["absolve"], {"worker": worker, "run_id": run_id})
+
+
+def _claimed(row: DictRow) -> Claimed:
+    stored = stored_run(row)
+    # As it was before this attempt, which the claim has begun.
+    run = replace(stored.run, status="queued", attempts=stored.run.attempts - 1)
+    return Claimed(stored=replace(stored, run=run), crashes=row["crashes"], kill=row["kill"])
+
+
+__all__ = ["Claimed", "Claims", "Finisher", "LeaseLost", "absolve", "hand_back"]

@@ -1,0 +1,132 @@
+"""One claimed run in a worker, from its claim to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from interlock.errors import Killed
+from interlock.execution import Execution, process_name
+from interlock.facade import Interlock
+from interlock.postgres import queue
+from interlock.postgres.queue import Claimed, Finisher
+from interlock.postgres.runs import Ending
+
+SUSPICION_SECONDS = 30.0
+"""After so long without a death a run is no suspect any more, even if it has not made a step."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Drives one claimed run.
+
+    Attributes:
+        settled: its end, or that it goes on elsewhere, is written.
+        status: how it ended; empty while it has not, or was handed back.
+        error: what stopped it.
+    """
+
+    il: Interlock
+    worker: str
+    claimed: Claimed
+    finisher: Finisher
+    execute: Callable[[Claimed], Awaitable[None]] | None = None
+    settled: bool = False
+    status: str = ""
+    error: Exception | None = None
+    _suspect: bool = field(init=False)
+    _began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    _draining: bool = False
+    _reason: Exception | None = None
+    _execution: Execution | None = None
+    _task: asyncio.Task[None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._suspect = self.claimed.crashes > 0
+
+    def start(self, over: Callable[[Job], None]) -> None:
+        """Begin to work, and tell when that is over."""
+        self._task = asyncio.create_task(self._work(), name=f"interlock-run-{self._run_id}")
+        self._task.add_done_callback(lambda _: over(self))
+
+    def suspected(self, now: float) -> bool:
+        """Say whether it may be what killed its worker the last time."""
+        return self._suspect and now - self._began < SUSPICION_SECONDS
+
+    def drain(self) -> None:
+        """Let it stop after its present step."""
+        self._draining = True
+        if self._execution is not None:
+            self._execution.control.request_drain("the worker stops")
+
+    def stop(self, reason: Exception) -> None:
+        """Stop it where it is, for a reason."""
+        self._reason = reason
+        if self._execution is not None:
+            self._execution.stop(reason)
+
+    def cancel(self) -> asyncio.Task[None]:
+        """Cancel it, and return what ends when it has cleaned up."""
+        self._task.cancel()
+        return self._task
+
+    @property
+    def _run_id(self) -> str:
+        return self.claimed.stored.run.run_id
+
+    async def _work(self) -> None:
+        try:
+            await self._to_its_end()
+        except asyncio.CancelledError:
+            return  # it was stopped; what is not settled is handed back
+        except Exception as error:  # a node may raise anything; it is in the run's row by now
+            self.error = error
+        if self._execution is not None:
+            self.settled = self._execution.settled
+
+    async def _to_its_end(self) -> None:
+        if self.claimed.kill is not None:
+            await self._end_killed()
+        elif self.execute is not None:
+            await self._measured(self.execute)
+        else:
+            await self._run()
+
+    async def _run(self) -> None:
+        execution = await self._prepared()
+        async for part in execution.parts():
+            if part["type"] == "end":
+                self.status = part["data"].status
+            elif self._suspect:
+                self._suspect = False
+                await queue.absolve(self.il.pool, self.worker, self._run_id)
+
+    async def _prepared(self) -> Execution:
+        modes = ("updates",) if self._suspect else ()
+        execution = await self.il.prepare(self.claimed.stored, modes)
+        execution.attended = False
+        execution.finish = self.finisher.finish
+        self._execution = execution
+        if self._reason is not None:
+            execution.stop(self._reason)
+        if self._draining:
+            self.drain()
+        return execution
+
+    async def _end_killed(self) -> None:
+        """End a run that a switch stood over when it was claimed."""
+        try:
+            await self.il.store.refuse_killed(self._run_id, "It may not run")
+        except Killed as killed:
+            ending = Ending(
+                status="killed", error=str(killed.args[0]), error_kind="Killed", kill=killed.kill
+            )
+            await self.il.store.end(self.claimed.stored.run, ending, process_name())
+            self.settled, self.status = True, "killed"
+
+    async def _measured(self, execute: Callable[[Claimed], Awaitable[None]]) -> None:
+        await execute(self.claimed)
+        run = self.claimed.stored.run
+        self.settled = await self.finisher.finish(run.run_id, run.attempts + 1)
+        self.status = "succeeded"

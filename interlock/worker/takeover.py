@@ -1,0 +1,47 @@
+"""Let the runs of a worker that is gone go on in others."""
+
+from __future__ import annotations
+
+import psycopg
+
+from interlock.errors import DatabaseUnavailable
+from interlock.postgres import workers
+from interlock.postgres.pool import Connection
+from interlock.worker.log import Log
+
+
+async def take_over(connection: Connection, gone: workers.Gone, log: Log) -> list[workers.Lost]:
+    """Remove a worker that is gone, and return its runs; none when another does it, or it lives after all."""
+    async with connection.transaction():
+        held = await workers.hold(connection, gone.worker_id)
+        if held is None:
+            return []
+        try:
+            await workers.cut(connection, gone.worker_id)
+        except DatabaseUnavailable as error:
+            log.warn("worker.not_cut", worker=gone.worker_id, why=str(error))
+        lost = await workers.take_over(connection, gone.worker_id, charge=held["charge"])
+        for run in lost:
+            if run.is_dead:
+                await _bury(connection, run)
+    log.info(
+        "worker.taken_over",
+        worker=gone.worker_id,
+        process=gone.process,
+        why=gone.why,
+        runs=len(lost),
+        dead=sum(run.is_dead for run in lost),
+    )
+    return lost
+
+
+async def retire(connection: Connection, worker: str) -> list[workers.Lost]:
+    """Remove a worker by its own will; what it still has is queued again and not charged."""
+    async with connection.transaction():
+        if await workers.hold(connection, worker, anyway=True) is None:
+            return []
+        return await workers.take_over(connection, worker, charge=False)
+
+
+async def _bury(connection: psycopg.AsyncConnection[object], run: workers.Lost) -> None:
+    """Write the letter of a run that took its workers with it."""
