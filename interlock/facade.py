@@ -32,6 +32,8 @@ from interlock.originals import OriginalsNow
 from interlock.replays import Replay
 from interlock.runtime import Runtime
 from interlock.storage import StorageNow
+from interlock.submitting import SubmittingNow
+from interlock.watching import WatchingNow
 
 
 class Interlock(
@@ -43,29 +45,13 @@ class Interlock(
     CheckingNow,
     ExaminingNow,
     LettersNow,
+    WatchingNow,
 ):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 
     Each method has an asynchronous twin whose name starts with `a`. The synchronous ones belong to `open()`, the
     asynchronous ones to `aopen()`.
     """
-
-    def submit(
-        self,
-        graph: str,
-        input: Mapping[str, Any],  # noqa: A002
-        *,
-        thread_id: str | None = None,
-        model: str | None = None,
-        context: Mapping[str, Any] | None = None,  # JSON
-        limits: Limits | None = None,
-    ) -> Run:
-        """Accept a run without working on it; see `asubmit`."""
-        return run_sync(
-            self.asubmit(
-                graph, input, thread_id=thread_id, model=model, context=context, limits=limits
-            )
-        )
 
     def invoke(
         self,
@@ -135,13 +121,13 @@ class Interlock(
             )
         )
 
-    def submit_answer(self, thread_id: str, answer: AnswerForm) -> Run:
-        """Take an answer without going on with its thread; see `asubmit_answer`."""
-        return run_sync(self.asubmit_answer(thread_id, answer))
+    def submit_answer(self, thread_id: str, answer: AnswerForm, *, attended: bool = False) -> Run:
+        """Take an answer and let workers go on with its thread; see `asubmit_answer`."""
+        return run_sync(self.asubmit_answer(thread_id, answer, attended=attended))
 
-    def submit_answers(self, thread_id: str, answers: Answers) -> Run:
+    def submit_answers(self, thread_id: str, answers: Answers, *, attended: bool = False) -> Run:
         """Take answers to several questions, all or none; see `asubmit_answers`."""
-        return run_sync(self.asubmit_answers(thread_id, answers))
+        return run_sync(self.asubmit_answers(thread_id, answers, attended=attended))
 
     def sweep(self) -> list[Swept]:
         """Let time take its steps with the open questions; see `asweep`."""
@@ -231,9 +217,12 @@ class Interlock(
         at: int | str,
         values: Mapping[str, Any] | None = None,
         model: str | None = None,
+        attended: bool = False,
     ) -> Run:
-        """Make a fork without working on it; see `asubmit_fork`."""
-        return run_sync(self.asubmit_fork(thread_id, at=at, values=values, model=model))
+        """Make a fork and let workers run it; see `asubmit_fork`."""
+        return run_sync(
+            self.asubmit_fork(thread_id, at=at, values=values, model=model, attended=attended)
+        )
 
 
 def _iterate(parts: AsyncIterator[Part]) -> Generator[Part]:
