@@ -6,7 +6,8 @@ create function interlock.clock() returns timestamptz language sql volatile as $
 create table interlock.crons (
     name text primary key,
     graph text not null,
-    input jsonb not null,
+    input_type text not null,  -- how the input is serialized, as that of a run; encrypted where that is
+    input bytea not null,
     schedule text not null,
     zone text not null,
     catch_up text not null check (catch_up in ('skip', 'once', 'all')),
@@ -49,10 +50,12 @@ create table interlock.timers (
     error text not null default '',
     set_at timestamptz not null default clock_timestamp(),
     fired_at timestamptz,
-    fired_by text not null default ''
+    fired_by text not null default '',
+    check ((cron is null) = (kind <> 'cron') and (run_id is null) = (kind = 'cron'))
 ) with (fillfactor = 80);
 create index timers_due on interlock.timers (due_at, id) where state = 'set';
 create index timers_failed on interlock.timers (id) where state = 'failed';
+create index timers_over on interlock.timers (coalesce(fired_at, set_at)) where state in ('fired', 'cancelled');
 create index timers_run on interlock.timers (run_id);
 create index timers_cron on interlock.timers (cron) where cron is not null;
 
@@ -93,3 +96,110 @@ $$;
 create trigger questions_told after insert or update of deadline, remind_at, escalate_at on interlock.questions
     for each row when (new.status = 'open' and least(new.deadline, new.remind_at, new.escalate_at) is not null)
     execute function interlock.tell_of_question();
+
+-- Let a thread that sleeps go on: a run that resumes it. Null: it is not its turn, because the thread goes on already or has ended.
+create function interlock.wake(a_run text, hand_over boolean) returns text language plpgsql as $$
+declare
+    it_thread text;
+    base record;
+    new_run text := gen_random_uuid()::text;
+begin
+    select thread_id into it_thread from interlock.runs where run_id = a_run;
+    perform from interlock.threads where thread_id = it_thread for no key update;
+    select r.run_id, r.graph, r.context, coalesce(o.tenant, '') as tenant, coalesce(o.priority, 0) as priority into base
+    from interlock.runs r left join interlock.run_options o using (run_id)
+    where r.run_id = interlock.last_run(it_thread) and r.status = 'waiting';
+    if not found
+        or exists (
+            select from interlock.runs where thread_id = it_thread
+                and (status = 'running' or (status = 'queued' and (attempts > 0 or kind = 'resume')))
+        )
+        or (base.run_id <> a_run and exists (
+            select from interlock.timers where run_id = base.run_id and kind = 'wake' and state = 'set'
+        ))
+    then
+        return null;
+    end if;
+    insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers)
+    values (new_run, it_thread, base.graph, 'resume', 'queued', base.context, 'null', '', '{}');
+    insert into interlock.run_options (run_id, base_run_id, tenant, priority)
+    values (new_run, base.run_id, base.tenant, base.priority);
+    perform interlock.note_run(new_run, it_thread, 'woken', '', jsonb_build_object('base', base.run_id));
+    if hand_over then
+        perform interlock.enqueue(new_run);
+    end if;
+    return new_run;
+end
+$$;
+
+-- Do what one timer is for. Returned is what became of it; `held`: a kill switch stands over it.
+create function interlock.fire_timer(a_timer bigint) returns text language plpgsql as $$
+declare
+    t interlock.timers;
+begin
+    select * into t from interlock.timers where id = a_timer;
+    if t.kind = 'wake' then
+        if exists (select from interlock.kills_over(t.run_id)) then
+            return 'held';
+        end if;
+        return case when interlock.wake(t.run_id, true) is null then 'cancelled' else 'fired' end;
+    end if;
+    if t.kind = 'deadline' then
+        return case when interlock.stop_run(t.run_id, 'deadline', '', '') = 'ended' then 'cancelled' else 'fired' end;
+    end if;
+    if not exists (select from interlock.runs where run_id = t.run_id and status = 'queued' and attempts = t.attempts) then
+        return 'cancelled';
+    end if;
+    perform interlock.note_run(t.run_id, t.thread_id, 'queued', '', jsonb_build_object('timer', t.kind));
+    perform interlock.enqueue(t.run_id);
+    return 'fired';
+end
+$$;
+
+-- What went wrong is tried again after a pause, until it was tried often enough.
+create function interlock.timer_failed(a_timer bigint, an_error text, most_tries integer) returns void language sql as $$
+    update interlock.timers
+    set tries = tries + 1, error = left(an_error, 1000), state = case when tries + 1 >= most_tries then 'failed' else 'set' end,
+        due_at = case when tries + 1 >= most_tries then due_at else interlock.clock() + make_interval(secs => power(2, tries)) end
+    where id = a_timer
+$$;
+
+-- Fire what is due, but for crons, which take code: the timers are claimed, and their threads held, without waiting for anybody.
+-- Returned is what became of each that was claimed.
+create function interlock.fire_timers(most integer, who text, most_tries integer, held_seconds float8)
+returns table (timer bigint, late float8, outcome text) language plpgsql as $$
+declare
+    t record;
+    became text;
+begin
+    for t in
+        with due as materialized (
+            select d.id, d.thread_id, d.due_at from interlock.timers d
+            where d.state = 'set' and d.kind <> 'cron' and d.due_at <= (select interlock.clock())
+            order by d.due_at, d.id limit most for update skip locked
+        ), held as materialized (
+            select h.thread_id from interlock.threads h where h.thread_id in (select d.thread_id from due d)
+            order by h.thread_id for no key update skip locked
+        )
+        select due.id, due.due_at from due join held using (thread_id) order by due.due_at, due.id
+    loop
+        timer := t.id;
+        late := extract(epoch from interlock.clock() - t.due_at);
+        begin
+            became := interlock.fire_timer(t.id);
+            if became = 'held' then
+                update interlock.timers
+                set due_at = interlock.clock() + make_interval(secs => held_seconds), error = 'A kill switch stands over it.'
+                where id = t.id;
+            else
+                update interlock.timers set state = became, error = '', fired_at = interlock.clock(), fired_by = who where id = t.id;
+            end if;
+        exception when others then
+            became := 'failed';
+            perform interlock.timer_failed(t.id, sqlerrm, most_tries);
+        end;
+        outcome := became;
+        return next;
+    end loop;
+end
+$$;
