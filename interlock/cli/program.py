@@ -21,6 +21,7 @@ from interlock.cli.effects import effects
 from interlock.cli.failures import failure_of, report
 from interlock.cli.graphs import graph
 from interlock.cli.kill import kill
+from interlock.cli.letters import letters
 from interlock.cli.policy import policy
 from interlock.cli.replays import replay
 from interlock.cli.runs import resume, run
@@ -117,6 +118,7 @@ for _command in (
     effects,
     budget,
     kill,
+    letters,
     status,
     history,
     show,
