@@ -138,8 +138,8 @@ class Crons(ABC):
             title=title_of(values),
             schema_version=version_of(declaration_of(compiled)),
         )
-        await self.store.accept(connection, new, _options(cron, due), enqueue=True)
-        return new.run_id, new.thread_id
+        run_id = await self.store.accept(connection, new, _options(cron, due), enqueue=True)
+        return run_id, new.thread_id
 
 
 class CronsNow(Crons):

@@ -33,18 +33,21 @@ from interlock.replays import Replay
 from interlock.runtime import Runtime
 from interlock.storage import StorageNow
 from interlock.submitting import SubmittingNow
+from interlock.timers import TimingNow
 from interlock.watching import WatchingNow
 
 
 class Interlock(
     Runtime,
     KillingNow,
+    SubmittingNow,
     BoundingNow,
     OriginalsNow,
     StorageNow,
     CheckingNow,
     ExaminingNow,
     LettersNow,
+    TimingNow,
     WatchingNow,
 ):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.

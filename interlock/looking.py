@@ -28,6 +28,7 @@ from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.effects import EffectStore
 from interlock.postgres.pool import Pool, translated
 from interlock.postgres.runs import RunStore
+from interlock.postgres.timers import TimerStore
 from interlock.settings import Settings
 
 
@@ -63,7 +64,14 @@ class Looking(ABC):
         alive = bool(await locks.held(self._pool, [thread_id]))
         landed = (await self._ports.budgets.account("run", stored.chain[0])).landed
         partial = landed.reason if landed else ""
-        run = replace(stored.run, interrupts=questions, alive=alive, partial=partial)
+        asleep = await TimerStore(self._pool).asleep(stored.run.run_id)
+        run = replace(
+            stored.run,
+            interrupts=questions,
+            alive=alive,
+            partial=partial,
+            wakes_at=asleep[0] if asleep else None,
+        )
         if run.status != "succeeded":
             return run
         compiled = self._durable(run.graph)

@@ -60,7 +60,13 @@ class Timing(Crons):
             seen[became] += 1
             if became == "held":
                 break
-        return Fired(**seen, latest=late)
+        return Fired(
+            fired=seen["fired"],
+            cancelled=seen["cancelled"],
+            held=seen["held"],
+            failed=seen["failed"],
+            latest=late,
+        )
 
     async def anext_due(self) -> tuple[float | None, float | None]:
         """Return in how many seconds the next timer is due, and the next question; None for never."""
