@@ -5,30 +5,29 @@ with recursive freed as materialized (
     select w.worker_id from interlock.workers w
     where w.worker_id = %(worker)s and w.state = 'working' and (select count(*) from freed) >= 0
     for key share
-), lane (tenant, graph, place) as (  -- a line for each tenant and graph; from where the last look ended
+), lane (tenant, graph, rank, place) as (  -- a line for each tenant and graph; from where the last look ended
     (
-        select q.tenant, q.graph, 1 from interlock.queue q
+        select q.tenant, q.graph, q.rank, 1 from interlock.queue q
         where q.ready and q.worker_id is null and (q.tenant, q.graph) > (%(after_tenant)s::text, %(after_graph)s::text)
-        order by q.tenant, q.graph limit 1
+        order by q.tenant, q.graph, q.rank, q.number limit 1
     )
     union all
-    select n.tenant, n.graph, lane.place + 1 from lane cross join lateral (
-        select q.tenant, q.graph from interlock.queue q
+    select n.tenant, n.graph, n.rank, lane.place + 1 from lane cross join lateral (
+        select q.tenant, q.graph, q.rank from interlock.queue q
         where q.ready and q.worker_id is null and (q.tenant, q.graph) > (lane.tenant, lane.graph)
-        order by q.tenant, q.graph limit 1
+        order by q.tenant, q.graph, q.rank, q.number limit 1
     ) n
     where lane.place < %(lanes)s
-), mine as materialized (
-    select l.tenant, l.graph from lane l
-    where l.graph = any(%(graphs)s::text[]) and (%(tenants)s::text[] is null or l.tenant = any(%(tenants)s::text[]))
 ), load as materialized (
-    select t.tenant, (select count(*) from interlock.queue c where c.tenant = t.tenant and c.worker_id is not null) as running
-    from (select distinct m.tenant from mine m) t
+    select c.tenant, count(*) as running from interlock.queue c where c.worker_id is not null group by c.tenant
+), mine as materialized (  -- of more lines than runs are wanted, those with the best heads
+    select l.tenant, l.graph, coalesce(load.running, 0) as running from lane l left join load on load.tenant = l.tenant
+    where l.graph = any(%(graphs)s::text[]) and (%(tenants)s::text[] is null or l.tenant = any(%(tenants)s::text[]))
+    order by running, l.rank limit %(most)s
 ), best as materialized (
     select m.tenant, m.graph, c.rank,
-        load.running + row_number() over (partition by m.tenant order by c.rank, c.number) as turn
-    from mine m join load on load.tenant = m.tenant
-    cross join lateral (
+        m.running + row_number() over (partition by m.tenant order by c.rank, c.number) as turn
+    from mine m cross join lateral (
         select q.rank, q.number from interlock.queue q
         where q.ready and q.worker_id is null and q.tenant = m.tenant and q.graph = m.graph
             and (q.crashes = 0 or %(suspect)s) and q.thread_id <> all(%(avoid)s::text[])
