@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import psycopg
-
+from interlock.core.letters import NewLetter
 from interlock.errors import DatabaseUnavailable
-from interlock.postgres import workers
+from interlock.postgres import letters, workers
 from interlock.postgres.pool import Connection
 from interlock.worker.log import Log
 
@@ -43,5 +42,13 @@ async def retire(connection: Connection, worker: str) -> list[workers.Lost]:
         return await workers.take_over(connection, worker, charge=False)
 
 
-async def _bury(connection: psycopg.AsyncConnection[object], run: workers.Lost) -> None:
+async def _bury(connection: Connection, run: workers.Lost) -> None:
     """Write the letter of a run that took its workers with it."""
+    ended = f"{run.crashes} workers ended while they worked on it, without a new checkpoint"
+    letter = NewLetter(
+        kind="poison",
+        error=f"{ended[0].upper()}{ended[1:]}.",
+        error_type="WorkerLost",
+        because="it would end the next worker, too",
+    )
+    await letters.bury(connection, run.run_id, letter)
