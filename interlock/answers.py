@@ -34,7 +34,9 @@ class Desk:
     rejudge: Rejudge = never
     user: str = ""
 
-    async def take(self, thread_id: str, answers: Sequence[AnswerForm]) -> str | None:
+    async def take(
+        self, thread_id: str, answers: Sequence[AnswerForm], *, enqueue: bool = False
+    ) -> str | None:
         """Take answers, all or none; return the run that goes on with them, None while more people must agree.
 
         The thread's graph must have been imported: that declares the actions which edits are checked against.
@@ -51,7 +53,7 @@ class Desk:
             error.hint = error.hint or open_now(await self.approvals.open_questions(thread_id))
             raise
         _check_distinct(ballots)
-        return await self.approvals.take(thread_id, ballots)
+        return await self.approvals.take(thread_id, ballots, enqueue=enqueue)
 
     async def _ballot(self, thread_id: str, answer: AnswerForm) -> Ballot:
         full = await self.approvals.full_question_id(answer.question_id)

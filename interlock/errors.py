@@ -219,6 +219,12 @@ class RunCancelled(InterlockError):
         self.kind = kind
 
 
+class StillRunning(InterlockError, TimeoutError):
+    """Something had not ended in the time that somebody would wait for it; it goes on."""
+
+    exit_code = 124  # as timeout(1) has it
+
+
 class LeaseLost(InterlockError):
     """This process is not the run's worker any more, because it was taken for dead; nothing was written."""
 

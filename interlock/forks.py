@@ -42,6 +42,7 @@ class Forks:
         context: Mapping[str, Any] | None = None,  # JSON
         *,
         recorded_only: bool = False,
+        enqueue: bool = False,
     ) -> StoredRun:
         """Make a thread that goes on from a step of another, and accept its run.
 
@@ -51,6 +52,7 @@ class Forks:
             values: what is changed of the state there: the thread's, or the subgraph's.
             context: the run's; by default that of the thread.
             recorded_only: make a replay.
+            enqueue: hand its run to workers.
 
         Raises:
             NotFound: no such thread or step.
@@ -75,7 +77,8 @@ class Forks:
             purpose="replay" if recorded_only else "fork",
             schema_version=version_of(declaration_of(graph)),
         )
-        await self._runs.add(await self._begun(new, graph, places, place, step, values))
+        begun = await self._begun(new, graph, places, place, step, values)
+        await self._runs.add(begun, enqueue=enqueue)
         return await self._runs.stored(new.run_id)
 
     async def graph_at(self, thread_id: str, at: int | str) -> Graph:

@@ -21,6 +21,7 @@ from interlock.core.context import Around, Context, Ports
 from interlock.core.judging import edited_verdict
 from interlock.core.landing import meter_nodes
 from interlock.core.lineage import Lineage
+from interlock.core.queueing import Options
 from interlock.core.renaming import with_old_names
 from interlock.core.runs import (
     AnswerForm,
@@ -50,17 +51,23 @@ from interlock.past import Past
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
+from interlock.postgres.crons import CronStore
 from interlock.postgres.effects import EffectStore
 from interlock.postgres.encryption import ring_of
+from interlock.postgres.ended import Endings
 from interlock.postgres.forks import ForkStore
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
 from interlock.postgres.pool import Pool
 from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
+from interlock.postgres.stops import StopStore
+from interlock.postgres.timers import TimerStore
 from interlock.replays import Replay
 from interlock.settings import Settings
 from interlock.storage import Storage
+from interlock.submitting import Submitting, check_options, request_of
+from interlock.timers import Timing
 
 PortsFor = Callable[[Lineage], Ports]
 """Makes the ports of a run, which may use the work that its lineage names."""
@@ -69,7 +76,7 @@ NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 
-class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
+class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage, Checking):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
     def __init__(
@@ -88,7 +95,11 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
         self._ring = ring_of(settings.encryption_key)
         self.store = RunStore(pool, strict_serializer(ring=self._ring))
         self.approvals = PostgresApprovals(pool)
+        self.stops = StopStore(pool, thread_locks)
+        self.endings = Endings(url, pool)
         self.outbox = Outbox(pool)
+        self.timer_store = TimerStore(pool)
+        self.cron_store = CronStore(pool, strict_serializer(ring=self._ring))
         self.deliverer = Deliverer(self.outbox, targets_of(settings))
         self._pool = pool
         self._locks = thread_locks
@@ -113,34 +124,6 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
         return self._locks
 
     # --- running ---
-
-    async def asubmit(
-        self,
-        graph: str,
-        input: Mapping[str, Any],  # noqa: A002  # LangGraph's own word for it
-        *,
-        thread_id: str | None = None,
-        model: str | None = None,
-        context: Mapping[str, Any] | None = None,  # JSON
-        limits: Limits | None = None,
-    ) -> Run:
-        """Accept a run without working on it; `resume` does that, in any process.
-
-        Args:
-            graph: its name in langgraph.json.
-            input: fits the graph's input schema.
-            thread_id: the thread to go on with; a new one unless given.
-            model: for a graph that takes Interlock's `Context`.
-            context: for a graph with a context schema of its own; it is saved, and used again by each resume.
-            limits: what the run may take, in place of what its graph declares; settings and stored limits hold too.
-
-        Raises:
-            NotFound: no such graph.
-            UsageError: the input or the context does not fit the graph's schema, or the thread is another graph's.
-            ModelUnavailable: the model cannot be built.
-            ThreadBusy: the thread has a run that has not ended, or waits for an answer.
-        """
-        return (await self._submitted(graph, input, thread_id, model, context, limits)).run
 
     async def ainvoke(
         self,
@@ -212,6 +195,7 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
         if limits is not None:
             await self.aset_budget("run", stored.chain[0], limits)
         if answer is None:
+            stored = await self._awake(stored)
             await self._check_can_continue(stored)
         await self._refuse_misfit(stored)
         if answer is not None:
@@ -225,14 +209,22 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
             async for part in parts:
                 yield part
 
-    async def asubmit_answer(self, thread_id: str, answer: AnswerForm) -> Run:
-        """Take an answer without going on with its thread; `resume` does that. Raises as `aresume`."""
-        return await self.asubmit_answers(thread_id, [answer])
+    async def asubmit_answer(
+        self, thread_id: str, answer: AnswerForm, *, attended: bool = False
+    ) -> Run:
+        """Take an answer and let workers go on with its thread. Raises as `aresume`.
 
-    async def asubmit_answers(self, thread_id: str, answers: Answers) -> Run:
-        """Take answers to several questions of a thread, all or none, without going on. Raises as `aresume`."""
+        `attended`: no worker does; the caller goes on by `resume`.
+        """
+        return await self.asubmit_answers(thread_id, [answer], attended=attended)
+
+    async def asubmit_answers(
+        self, thread_id: str, answers: Answers, *, attended: bool = False
+    ) -> Run:
+        """Take answers to several questions of a thread, all or none, as `asubmit_answer`."""
         thread_id = await self.store.full_thread_id(thread_id)
-        await self._answered(await self.store.latest(thread_id), answers)
+        stored = await self.store.latest(thread_id)
+        await self._answered(stored, answers, enqueue=not attended)
         return await self.arun(thread_id)
 
     async def asweep(self) -> list[Swept]:
@@ -294,10 +286,12 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
         at: int | str,
         values: Mapping[str, Any] | None = None,
         model: str | None = None,
+        attended: bool = False,
     ) -> Run:
-        """Make a fork without working on it; `resume` does that. Raises as `afork`."""
+        """Make a fork and let workers run it; `attended`: the caller does, by `resume`. Raises as `afork`."""
         thread_id = await self.store.full_thread_id(thread_id)
-        return (await self._forked(thread_id, at, values or {}, model)).run
+        forked = await self._forked(thread_id, at, values or {}, model, enqueue=not attended)
+        return forked.run
 
     async def areplay(
         self, thread_id: str, *, at: int | str | None = None, live_tools: Sequence[str] = ()
@@ -339,10 +333,15 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
         model: str | None,
         context: Mapping[str, Any] | None,  # JSON
         limits: Limits | None = None,
+        options: Options | None = None,
+        *,
+        enqueue: bool = False,
     ) -> StoredRun:
         self._ports.policy.current()  # a run that would stop at its first act is not accepted
         compiled = self.graph(graph)
         values = check_input(compiled, given)
+        if options is not None:
+            check_options(options)
         new = NewRun(
             run_id=str(uuid4()),
             thread_id=str(uuid4()) if thread_id is None else check_thread_id(thread_id),
@@ -351,12 +350,12 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
             context=self._new_context(compiled, model, context),
             input=values,
             title=title_of(values),
+            request=request_of(graph, values if self._ring is None else None, thread_id, options),
             schema_version=version_of(declaration_of(compiled)),
         )
         if limits is not None:  # before anybody can take the run on
             await self._ports.budgets.limit("run", new.run_id, limits)
-        await self.store.add(new)
-        return await self.store.stored(new.run_id)
+        return await self.store.stored(await self.store.add(new, options, enqueue=enqueue))
 
     async def _replayed(
         self, stored: StoredRun, live_tools: tuple[str, ...]
@@ -438,14 +437,16 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
             run = replace(run, interrupts=tuple(await self.approvals.open_questions(run.thread_id)))
         return {"type": "end", "ns": (), "data": run}
 
-    async def _answered(self, stored: StoredRun, answers: Answers) -> str | None:
+    async def _answered(
+        self, stored: StoredRun, answers: Answers, *, enqueue: bool = False
+    ) -> str | None:
         self._ports.policy.current()
         self.graph(
             stored.run.graph
         )  # importing it declares its actions, which edits are checked against
         given = answers if isinstance(answers, Sequence) else [answers]
         desk = Desk(approvals=self.approvals, rejudge=self._judged_again, user=self.settings.user)
-        return await desk.take(stored.run.thread_id, given)
+        return await desk.take(stored.run.thread_id, given, enqueue=enqueue)
 
     async def _judged_again(
         self, question: OpenQuestion, arguments: Mapping[str, Any]
@@ -477,13 +478,19 @@ class Runtime(Looking, Killing, Bounding, Originals, Storage, Checking):
             )
 
     async def _forked(
-        self, thread_id: str, at: int | str, values: Mapping[str, Any], model: str | None
+        self,
+        thread_id: str,
+        at: int | str,
+        values: Mapping[str, Any],  # of the graph's state
+        model: str | None,
+        *,
+        enqueue: bool = False,
     ) -> StoredRun:
         context: Mapping[str, Any] | None = None  # JSON
         if model is not None:
             row = await self.store.thread(thread_id)
             context = {**row["context"], "model": self._checked_model(model)}
-        return await self._forks.submit(thread_id, at, values, context)
+        return await self._forks.submit(thread_id, at, values, context, enqueue=enqueue)
 
     def _read(self, name: str) -> Graph:
         graph = with_old_names(self.graph(name))

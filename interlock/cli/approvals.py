@@ -72,7 +72,7 @@ def answering(command: Callable[..., Answering]) -> Callable[..., int]:
     @click.option("--by", metavar="NAME", help="Who answers; default: the login name.")
     @click.option("--model", metavar="NAME", help="Go on with another model, provider:name.")
     @click.option("--detach", is_flag=True, help="Go on in the background.")
-    @click.option("--no-run", is_flag=True, help="Take the answer; `resume` goes on later.")
+    @click.option("--no-run", is_flag=True, help="Take the answer; a worker goes on, or `resume`.")
     def answer(
         questions: tuple[str, ...] | str,
         by: str,
@@ -83,7 +83,7 @@ def answering(command: Callable[..., Answering]) -> Callable[..., int]:
     ) -> int:  # the command's own options
         work = partial(_go_on, model=model, detach=detach, no_run=no_run)
         names = (questions,) if isinstance(questions, str) else questions
-        return _answer(names, by, command(**given), work)
+        return _answer(names, by, command(**given), work, attended=not no_run)
 
     answer.__doc__ = command.__doc__
     # Options that the command itself declares were noted on it by click's decorators.
@@ -247,6 +247,8 @@ def _answer(
     by: str | None,
     make: Answering,
     go_on: Callable[[Interlock, Call, str], int],
+    *,
+    attended: bool,
 ) -> int:
     from interlock.cli.asking import login_name
 
@@ -256,7 +258,8 @@ def _answer(
         thread = _one_thread(questions)
         il.graph(questions[0].graph)  # importing it declares its actions
         who = by or il.settings.user or login_name()
-        run = il.submit_answers(thread, [make(each, who) for each in questions])
+        given = [make(each, who) for each in questions]
+        run = il.submit_answers(thread, given, attended=attended)
         call.thread_id = thread
         still = [each for each in (il.question(one.id)[0] for one in questions) if _is_open(each)]
         if still or run.status == "waiting":

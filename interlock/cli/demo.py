@@ -43,11 +43,11 @@ def demo(question: str, model: str | None, yes: bool) -> int:
     _introduce(question)
     with call.runtime() as il:  # first: a data directory is made in an empty folder
         _say_what_is_read(folder, write_documents(folder))
-        ended = follow(il, call, il.submit(GRAPH, given, model=model))
+        ended = follow(il, call, il.submit(GRAPH, given, model=model, attended=True))
         if by_itself:
             ended = _approve_all(il, call, ended, APPROVED if yes else ALONE)
         while (answer := answer_here(il, call, ended)) is not None:
-            ended = follow(il, call, il.submit_answer(ended.thread_id, answer))
+            ended = follow(il, call, il.submit_answer(ended.thread_id, answer, attended=True))
         if call.as_json:
             report_run(ended, call)
         else:
@@ -101,7 +101,7 @@ def _approve_all(il: Interlock, call: Call, run: Run, why: str) -> Run:
         print_question(run.interrupts[0], remarks(), here=True)
         remarks().print(why, style="yellow")
         answer = Approve(run.interrupts[0].id, "interlock demo", "approved by the demo itself")
-        run = follow(il, call, il.submit_answer(run.thread_id, answer))
+        run = follow(il, call, il.submit_answer(run.thread_id, answer, attended=True))
     return run
 
 

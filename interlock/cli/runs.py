@@ -109,7 +109,7 @@ def work_on(
         return 0
     ended = follow(il, call, run, model=model)
     while (answer := answer_here(il, call, ended)) is not None:
-        ended = il.submit_answer(ended.thread_id, answer)
+        ended = il.submit_answer(ended.thread_id, answer, attended=True)
         if ended.status == "waiting":  # others must agree too
             break
         ended = follow(il, call, ended)
@@ -180,6 +180,7 @@ def _run_graph(
             thread_id=params["thread"],
             model=params["model"],
             limits=limits_from([params["budget"]], "--budget") if params["budget"] else None,
+            attended=True,
         )
         return work_on(il, call, accepted, detached=params["detach"])
 

@@ -103,7 +103,7 @@ def fork(thread: str, at: str, changes: tuple[str, ...], model: str | None, deta
     call = this_call()
     with call.runtime() as il:
         values = _values(il, thread, at, changes) if changes else {}
-        accepted = il.submit_fork(thread, at=at, values=values, model=model)
+        accepted = il.submit_fork(thread, at=at, values=values, model=model, attended=True)
         return work_on(il, call, accepted, detached=detach)
 
 

@@ -17,6 +17,7 @@ from interlock.errors import AnswerRefused, NotFound, ThreadBusy
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.questions import SQL, decided, note, only, open_questions, question_of
 from interlock.postgres.runs import NewRun, add_run, present_run
+from interlock.postgres.submitting import hand_over
 
 LIST = "`interlock approvals` lists the open ones."
 ATTEMPTS = 5
@@ -37,8 +38,15 @@ class PostgresApprovals:
         value = rows[0]["answer"].get("value") if rows else None
         return value if isinstance(value, Mapping) else None
 
-    async def take(self, thread_id: str, ballots: Sequence[Ballot]) -> str | None:
+    async def take(
+        self, thread_id: str, ballots: Sequence[Ballot], *, enqueue: bool = False
+    ) -> str | None:
         """Take one answer each to questions of a thread, all or none; return the run that goes on with them.
+
+        Args:
+            thread_id: the thread.
+            ballots: the answers.
+            enqueue: hand that run to workers.
 
         Returns:
             The id of the run that was accepted; None while more people must agree to each of them.
@@ -51,7 +59,7 @@ class PostgresApprovals:
             await fetch(connection, SQL["hold_thread"], {"thread_id": thread_id})
             questions = await _locked(connection, thread_id, [each.question_id for each in ballots])
             outcomes = await _counted(connection, thread_id, questions, ballots)
-            run_id = await _go_on(connection, thread_id, outcomes)
+            run_id = await _go_on(connection, thread_id, outcomes, enqueue=enqueue)
             for (question, outcome), ballot in zip(outcomes, ballots, strict=True):
                 await _write(connection, question, outcome, run_id or "")
                 await _note(connection, question, outcome, ballot)
@@ -154,9 +162,13 @@ def open_now(questions: Sequence[OpenQuestion]) -> str:
 
 
 async def _go_on(
-    connection: Connection, thread_id: str, outcomes: Sequence[tuple[OpenQuestion, Outcome]]
+    connection: Connection,
+    thread_id: str,
+    outcomes: Sequence[tuple[OpenQuestion, Outcome]],
+    *,
+    enqueue: bool,
 ) -> str | None:
-    """Accept the run that goes on with what is settled now, and return its id."""
+    """Accept the run that goes on with what is settled now, and return its id; `enqueue`: workers take it on."""
     settled = [(question, outcome) for question, outcome in outcomes if outcome.settled]
     if not settled:
         return None
@@ -172,6 +184,8 @@ async def _go_on(
         answers={each.interrupt_id: by.value for each, by in settled if not each.looked_up},
     )
     await add_run(connection, new)
+    if enqueue:
+        await hand_over(connection, new.run_id, thread_id)
     return new.run_id
 
 
@@ -238,7 +252,7 @@ async def _expired(
     outcomes = [
         (each, voting.by_deadline(each, each.deadline)) for each in questions if each.deadline
     ]
-    run_id = await _go_on(connection, thread_id, outcomes)
+    run_id = await _go_on(connection, thread_id, outcomes, enqueue=True)
     for question, outcome in outcomes:
         await _write(connection, question, outcome, run_id or "")
         await note(connection, question.id, "expired", DEADLINE, decision=question.default)

@@ -42,6 +42,7 @@ class NewRun:
         context: the model, the role models and the pinned prompts that it uses.
         answers: for a resume: LangGraph's interrupt id -> answer.
         base_run_id: for a resume: the run that asked what it answers.
+        request: digest of what was asked for under an idempotency key.
         parent: for a fork: the thread and checkpoint that it starts from.
         prefix: for a fork: what its thread begins with.
         lineage: which work of its parents a fork may use.
@@ -57,12 +58,18 @@ class NewRun:
     input: Any = None  # the graph's input schema
     answers: Mapping[str, Any] | None = None
     base_run_id: str = ""
+    request: str = ""
     title: str = ""
     parent: tuple[str, str] | None = None
     prefix: Prefix | None = None
     lineage: Lineage = field(default_factory=Lineage)
     purpose: str = ""
     schema_version: int = 1
+
+    @property
+    def tenant(self) -> str:
+        """On whose behalf it runs; empty for nobody's in particular."""
+        return str(self.context.get("tenant", ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +148,7 @@ class RunStore:
 
     async def add(
         self, new: NewRun, options: Options | None = None, *, enqueue: bool = False
-    ) -> None:
+    ) -> str:
         """Accept a run, and make its thread if there is none; a fork's thread begins with a copy of its parent's line.
 
         Args:
@@ -149,18 +156,26 @@ class RunStore:
             options: how it was submitted.
             enqueue: hand it to workers.
 
+        Returns:
+            The id of the run; of an earlier one if it was submitted under this idempotency key before.
+
         Raises:
             ThreadBusy: the thread has a run that is queued or running, or waits for an answer.
-            UsageError: the thread belongs to another graph, or the input cannot be stored.
+            UsageError: the thread belongs to another graph, the input cannot be stored, or the idempotency key was
+                used for another request.
             Killed: a switch stands over it.
         """
         async with connected(self._pool) as connection, connection.transaction():
-            await self.accept(connection, new, options, enqueue=enqueue)
+            return await self.accept(connection, new, options, enqueue=enqueue)
 
     async def accept(
         self, connection: Connection, new: NewRun, options: Options | None, *, enqueue: bool
-    ) -> None:
+    ) -> str:
         """Accept a run inside the caller's transaction, as `add`."""
+        if (
+            run_id := await submitting.known(connection, new.tenant, options, new.request)
+        ) is not None:
+            return run_id
         if isinstance(self._serde, EncryptedSerializer):
             new = replace(new, title="")  # it may be of what is encrypted
         await add_run(connection, new, self._dumped(new.input), options)
@@ -168,7 +183,8 @@ class RunStore:
         if new.prefix is not None:
             await forks.copy(connection, new.prefix, new.thread_id, self._serde)
         if enqueue:
-            await submitting.hand_over(connection, new.run_id, new.thread_id)
+            await submitting.hand_over(connection, new.run_id, new.thread_id, options)
+        return new.run_id
 
     async def start(self, run: Run, process: str, context: Mapping[str, Any]) -> None:
         """Note that a process begins an attempt at a run; it must hold the thread.
@@ -331,9 +347,8 @@ async def add_run(
     await submitting.make_way(connection, new.thread_id, options, resumes=new.kind == "resume")
     await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
     if options or new.base_run_id:
-        about = {"run_id": new.run_id, "base_run_id": new.base_run_id}
-        tenant = str(new.context.get("tenant", ""))
-        await submitting.add_options(connection, about, tenant, options or Options())
+        names = {"run_id": new.run_id, "base_run_id": new.base_run_id, "request": new.request}
+        await submitting.add_options(connection, names, new.tenant, options or Options())
     if new.schema_version > 1:
         version = {"run_id": new.run_id, "schema_version": new.schema_version}
         await execute(connection, SQL["note_version"], version)

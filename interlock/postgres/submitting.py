@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from psycopg.rows import DictRow
 
 from interlock.core.queueing import Options
-from interlock.errors import ThreadBusy
+from interlock.errors import ThreadBusy, UsageError
 from interlock.postgres import questions
 from interlock.postgres.pool import Connection, execute, fetch
 from interlock.postgres.queries import load
+from interlock.postgres.stops import stop
+from interlock.postgres.timers import set_timer
 
 SQL = load("submitting")
 
@@ -34,29 +37,64 @@ async def make_way(
             raise await _busy(connection, thread_id, found)
         case "enqueue":
             return
-        case _:
-            raise NotImplementedError
+        case "interrupt" | "rollback" as strategy:
+            for row in found:
+                await stop(connection, row["run_id"], strategy)
+        case never:
+            assert_never(never)
+
+
+async def known(
+    connection: Connection, tenant: str, options: Options | None, request: str
+) -> str | None:
+    """Return the run that was submitted under an idempotency key before; whoever submits it at once has to wait.
+
+    Raises:
+        UsageError: it was another request.
+    """
+    if options is None or not options.idempotency_key:
+        return None
+    values = {"tenant": tenant, "key": options.idempotency_key}
+    await fetch(connection, SQL["hold_key"], values)
+    if not (rows := await fetch(connection, SQL["known"], values)):
+        return None
+    if rows[0]["request"] != request:
+        raise UsageError(
+            f"The idempotency key {options.idempotency_key!r} was used for another request:"
+            f" run {rows[0]['run_id']} of thread {rows[0]['thread_id']}.",
+            hint="Use a key for one graph, input and thread alone; a new request takes a new key.",
+        )
+    return str(rows[0]["run_id"])
 
 
 async def add_options(
-    connection: Connection, about: Mapping[str, str], tenant: str, options: Options
+    connection: Connection, names: Mapping[str, str], tenant: str, options: Options
 ) -> None:
-    """Note how a run was submitted; `about` names it, and the run that it goes on with."""
+    """Note how a run was submitted; `names` are those of the run, its request, and the run that it goes on with."""
     values = {
         "tenant": tenant,
         "key": options.idempotency_key or None,
-        "request": "",
         "multitask_strategy": options.multitask_strategy,
         "priority": options.priority,
         "start_at": options.start_at,
         "deadline": options.deadline,
     }
-    await execute(connection, SQL["add_options"], {**about, **values})
+    await execute(connection, SQL["add_options"], {**names, **values})
 
 
-async def hand_over(connection: Connection, run_id: str, thread_id: str) -> None:
-    """Let workers take on a run that was accepted in this transaction."""
-    await fetch(connection, SQL["hand_over"], {"run_id": run_id, "thread_id": thread_id})
+async def hand_over(
+    connection: Connection, run_id: str, thread_id: str, options: Options | None = None
+) -> None:
+    """Let workers take on a run that was accepted in this transaction: now, or when its time comes."""
+    names = {"run_id": run_id, "thread_id": thread_id}
+    options = options or Options()
+    await fetch(connection, SQL["submitted"], names)
+    if options.start_at is None:
+        await fetch(connection, SQL["enqueue"], names)
+    else:
+        await set_timer(connection, kind="start", due_at=options.start_at, run_id=run_id)
+    if options.deadline is not None:
+        await set_timer(connection, kind="deadline", due_at=options.deadline, run_id=run_id)
 
 
 async def _busy(connection: Connection, thread_id: str, found: Sequence[DictRow]) -> ThreadBusy:

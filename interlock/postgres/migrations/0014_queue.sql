@@ -260,7 +260,8 @@ begin
     if a_status <> 'queued' then
         delete from interlock.stop_orders where run_id = a_run;
         if a_status <> 'waiting' then
-            update interlock.timers set state = 'cancelled' where run_id = any(interlock.chain(a_run)) and state = 'set';
+            update interlock.timers set state = 'cancelled', fired_at = clock_timestamp()
+            where run_id = any(interlock.chain(a_run)) and state = 'set';
         end if;
         if ordered.kind = 'rollback' then
             perform interlock.roll_back(it_thread, interlock.chain(a_run));
@@ -334,7 +335,7 @@ begin
         update interlock.questions set status = 'withdrawn' where run_id = any(line) and status = 'open' returning question_id
     )
     insert into interlock.question_events (question_id, kind, who, detail) select question_id, 'withdrawn', '', '{}' from gone;
-    update interlock.timers set state = 'cancelled' where run_id = any(line) and state = 'set';
+    update interlock.timers set state = 'cancelled', fired_at = clock_timestamp() where run_id = any(line) and state = 'set';
     delete from interlock.stop_orders where run_id = a_run;
     perform interlock.note_run(a_run, it_thread, 'cancelled', '', jsonb_build_object('order', a_kind, 'reason', a_reason, 'by', who));
     if a_kind = 'rollback' then

@@ -11,11 +11,22 @@ where r.thread_id = %(thread_id)s and (
 )
 order by begun desc, r.number;
 
--- add_options: note how a run was submitted
+-- hold_key: of those who submit under one idempotency key at once, let one go on
+select pg_advisory_xact_lock(hashtextextended('interlock ' || %(tenant)s || chr(10) || %(key)s, 7920));
+
+-- known: the run that was submitted under an idempotency key
+select o.run_id, r.thread_id, o.request from interlock.run_options o join interlock.runs r using (run_id)
+where o.tenant = %(tenant)s and o.idempotency_key = %(key)s;
+
+-- add_options: note how a run was submitted; what goes on with another is as urgent as that
 insert into interlock.run_options (run_id, base_run_id, tenant, idempotency_key, request, multitask_strategy, priority, start_at, deadline)
 values (
-    %(run_id)s, %(base_run_id)s, %(tenant)s, %(key)s, %(request)s, %(multitask_strategy)s, %(priority)s, %(start_at)s, %(deadline)s
+    %(run_id)s, %(base_run_id)s, %(tenant)s, %(key)s, %(request)s, %(multitask_strategy)s,
+    coalesce((select b.priority from interlock.run_options b where b.run_id = %(base_run_id)s), %(priority)s), %(start_at)s, %(deadline)s
 );
 
--- hand_over: let workers take on a run that was accepted just now
-select interlock.note_run(%(run_id)s, %(thread_id)s, 'submitted', '', '{}'), interlock.enqueue(%(run_id)s);
+-- submitted: note that a run was accepted
+select interlock.note_run(%(run_id)s, %(thread_id)s, 'submitted', '', '{}');
+
+-- enqueue: let workers take on a run
+select interlock.enqueue(%(run_id)s);
