@@ -22,6 +22,7 @@ create function interlock.take_over(a_worker text, charge boolean, most_crashes 
 returns table (run_id text, thread_id text, crashes integer, is_dead boolean) language plpgsql as $$
 declare
     it record;
+    ordered record;
     suspected boolean;
 begin
     perform from interlock.threads t
@@ -37,6 +38,15 @@ begin
     loop
         run_id := it.run_id;
         thread_id := it.thread_id;
+        select o.kind, o.reason, o.ordered_by into ordered from interlock.stop_orders o where o.run_id = it.run_id;
+        if found then  -- whoever was to stop it is gone
+            crashes := 0;
+            is_dead := false;
+            perform interlock.note_run(it.run_id, it.thread_id, 'lost', a_worker, '{}');
+            perform interlock.cancel_run(it.run_id, ordered.kind, ordered.reason, ordered.ordered_by);
+            return next;
+            continue;
+        end if;
         crashes := case
             when not charge then it.crashes
             when it.crashes > 0 and it.crashed_at = it.at then it.crashes + 1
@@ -117,7 +127,7 @@ begin
         where not exists (select from interlock.questions q where q.thread_id = r.thread_id and q.status = 'open')
         order by r.thread_id
     loop
-        if interlock.end_run(it.run_id, it.attempts, 'succeeded', '', '', false, '{}') = 'succeeded' then
+        if interlock.end_run(it.run_id, it.attempts, 'succeeded', '', '', false, '{}') is not null then  -- it may be rolled back
             return next it.run_id;
         end if;
     end loop;
