@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from interlock.postgres.locks import ThreadLocks
+from interlock.worker.pulse import Pulse
+
 UNFENCED = "RUNNING_UNFENCED"
 """The variable that takes the fence away from a worker."""
 
 
 def take_away_the_fence() -> None:
-    """Let this process write whatever it likes, although others may have taken its runs over."""
+    """Let this process write whatever it likes, and not notice that others have taken its runs over."""
+
+    def nobody(locks: ThreadLocks, thread_id: str) -> str:
+        return ""
+
+    async def held(locks: ThreadLocks, thread_id: str) -> None:
+        return
+
+    def go_on(pulse: Pulse, why: str) -> None:
+        return
+
+    for owner, name, without in (
+        (ThreadLocks, "fence", nobody),
+        (ThreadLocks, "check", held),
+        (Pulse, "_lose", go_on),
+    ):
+        setattr(owner, name, without)

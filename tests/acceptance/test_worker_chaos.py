@@ -1,0 +1,148 @@
+"""Four workers, hundreds of runs, and everything that can befall processes, a database and the ways between them.
+
+Each seed is one campaign and is printed with what befell whom, and with how long it took from a kill until another
+worker went on. At the end everything is looked at from outside: the book of a recorder, the steps that were noted, the
+database.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+import pytest
+
+import interlock
+from tests.chaos import fleet
+from tests.chaos.aftermath import Aftermath, aftermath, outcomes
+from tests.chaos.campaign import DEATHS, EVERYTHING, LEASE, Campaign, Fault, summary
+from tests.chaos.server import Server, serving
+
+pytestmark = pytest.mark.timeout(900)
+
+RUNS, WORKERS = 200, 4
+ARGUMENTS = ("--concurrency", "8", "--grace", "20", "--lease", str(LEASE))
+
+
+@pytest.fixture(scope="module")
+def server(short_folder: Path) -> Iterator[Server]:
+    """A server of its own: others would not like what happens to it."""
+    with serving(short_folder / f"chaos-{uuid4().hex[:8]}") as found:
+        yield found
+
+
+@pytest.fixture
+def folder(short_folder: Path) -> Path:
+    made = short_folder / f"notes-{uuid4().hex[:8]}"
+    made.mkdir()
+    return made
+
+
+@contextmanager
+def recording(folder: Path) -> Iterator[str]:
+    """The world outside; its socket's path is its address."""
+    address = str(folder / "world")
+    script = Path(fleet.HERE) / "recorder.py"
+    process = subprocess.Popen(  # our own recorder
+        [sys.executable, str(script), address, f"{address}.book"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+async def campaign(
+    server: Server,
+    folder: Path,
+    faults: Sequence[Fault],
+    *,
+    seed: int,
+    acts: Literal["keyed", "all"],
+    seconds: float,
+    runs: int = RUNS,
+) -> Aftermath:
+    """Let everything befall, end the workers, and look at what is left."""
+    chance = random.Random(seed)
+    names = [f"{uuid4().hex[:6]}-{number}" for number in range(runs)]
+    with (
+        recording(folder) as address,
+        fleet.fleet(WORKERS, lambda: server.url, folder, address, ARGUMENTS) as workers,
+    ):
+        async with interlock.aopen(server.url, config=fleet.CONFIG) as il:
+            for each in workers:
+                each.start()
+            befalling = Campaign(
+                il=il,
+                server=server,
+                workers=workers,
+                recorder=address,
+                chance=chance,
+                acts=acts,
+            )
+            await befalling.run(names, chance.sample(faults, len(faults)), seconds=seconds)
+            ended = await outcomes(il, names)
+        for each in workers:
+            each.term()
+        told(seed, befalling)
+        return aftermath(server.url, folder, address, names, ended)
+
+
+def told(seed: int, befallen: Campaign) -> None:
+    noticed, going_on = zip(*befallen.takeovers() or [(0.0, 0.0)], strict=True)
+    print(f"seed {seed}: {', '.join(befallen.told)}")  # noqa: T201  # to try it again
+    print(f"noticed: {summary(noticed)}; going on: {summary(going_on)}")  # noqa: T201  # how fast
+
+
+@pytest.fixture
+def seed() -> int:
+    """Chance, or what somebody wants to see again."""
+    return int(os.environ.get("CHAOS_SEED", "0")) or random.randrange(1, 1 << 31)
+
+
+async def test_workers_are_killed(server: Server, folder: Path, seed: int) -> None:
+    """Workers are killed and told to end: each effect is there once, whatever the world can tell of its acts."""
+    found = await campaign(server, folder, DEATHS * 2, seed=seed, acts="all", seconds=25, runs=80)
+
+    assert found.wrong == []
+
+
+async def test_everything_befalls(server: Server, folder: Path, seed: int) -> None:
+    """Workers die, stand still and lose their ways, the database crashes: nothing is lost, doubled or done again."""
+    found = await campaign(server, folder, EVERYTHING, seed=seed, acts="keyed", seconds=60)
+
+    assert found.wrong == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(6))
+async def test_everything_befalls_for_long(server: Server, folder: Path, number: int) -> None:
+    """The same, with known seeds and three times as much."""
+    found = await campaign(
+        server, folder, EVERYTHING * 3, seed=1000 + number, acts="keyed", seconds=150
+    )
+
+    assert found.wrong == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(6))
+async def test_workers_are_killed_for_long(server: Server, folder: Path, number: int) -> None:
+    """Many deaths, with known seeds."""
+    found = await campaign(server, folder, DEATHS * 8, seed=2000 + number, acts="all", seconds=100)
+
+    assert found.wrong == []
