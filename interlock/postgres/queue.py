@@ -80,9 +80,9 @@ class Claims:
             except BaseException:
                 await self._let_go(connection)
                 raise
-            taken = [row["tried_thread"] for row in rows if row["run_id"] is not None]
+            taken = [row["thread_id"] for row in rows if row["run_id"] is not None]
             self.locks.took(connection, taken, self.worker)
-            await self._sort_out(connection, rows)
+            await self._sort_out(connection, rows[0])
         return [_claimed(row) for row in rows if row["run_id"] is not None]
 
     def free(self, thread_id: str) -> None:
@@ -123,23 +123,17 @@ class Claims:
             del self._paused[thread]
         return [each for each, pause in self._paused.items() if now < pause.until]
 
-    async def _sort_out(self, connection: Connection, rows: Sequence[DictRow]) -> None:
+    async def _sort_out(self, connection: Connection, look: DictRow) -> None:
         """Go on behind the lines that were looked at; leave alone what another holds, and what is not queued."""
-        look = rows[0]
         cut_short = look["lanes"] >= LANES
-        self._after = (look["tenant"], look["graph"]) if cut_short else ("", "")
+        self._after = tuple(look["last_lane"][0]) if cut_short else ("", "")
         # Others were faster with some, or several are suspects.
-        tried = sum(row["tried_run"] is not None for row in rows)
-        self.more = cut_short or look["wished"] > tried
-        for row in rows:
-            if row["tried_thread"] is not None and not row["held"]:
-                self._leave(row["tried_thread"])
-        if stale := [row for row in rows if row["held"] and row["run_id"] is None]:
-            await execute(
-                connection, SQL["drop_stale"], {"runs": [each["tried_run"] for each in stale]}
-            )
-            threads = [each["tried_thread"] for each in stale]
-            values = {"seed": seed_of(connection), "thread_ids": threads}
+        self.more = cut_short or look["wished"] > look["tried"]
+        for thread in look["busy_threads"] or ():
+            self._leave(thread)
+        if look["stale_runs"]:
+            await execute(connection, SQL["drop_stale"], {"runs": look["stale_runs"]})
+            values = {"seed": seed_of(connection), "thread_ids": look["stale_threads"]}
             await execute(connection, SQL["release_threads"], values)
 
     def _leave(self, thread_id: str) -> None:

@@ -116,20 +116,42 @@ begin
 end
 $$;
 
--- End several runs of a worker that have succeeded and ask nobody; returned are those that have ended.
+-- End several runs of a worker that have succeeded, as `end_run` does it one by one; returned are those that have ended. Runs
+-- that were ordered to stop, go on with another or have questions open are left to that.
 create function interlock.finish(some_runs text[], some_attempts integer[]) returns setof text language plpgsql as $$
 declare
-    it record;
+    its_threads text[];
+    its_runs text[];
 begin
-    for it in
-        select g.run_id, g.attempts from unnest(some_runs, some_attempts) as g (run_id, attempts)
-        join interlock.runs r using (run_id)
-        where not exists (select from interlock.questions q where q.thread_id = r.thread_id and q.status = 'open')
-        order by r.thread_id
-    loop
-        if interlock.end_run(it.run_id, it.attempts, 'succeeded', '', '', false, '{}') is not null then  -- it may be rolled back
-            return next it.run_id;
-        end if;
-    end loop;
+    select array_agg(held.thread_id) into its_threads from (
+        select t.thread_id from interlock.threads t
+        where t.thread_id in (select r.thread_id from interlock.runs r where r.run_id = any(some_runs) and r.kind <> 'resume')
+        order by t.thread_id for no key update
+    ) held;
+    with ended as (
+        update interlock.runs r set status = 'succeeded', error = '', error_kind = '', finished_at = clock_timestamp()
+        from unnest(some_runs, some_attempts) as g (run_id, attempts)
+        where r.run_id = g.run_id and r.attempts = g.attempts and r.status = 'running' and r.thread_id = any(its_threads)
+            and not exists (select from interlock.stop_orders o where o.run_id = r.run_id)
+            and not exists (select from interlock.questions q where q.thread_id = r.thread_id and q.status = 'open')
+        returning r.run_id, r.thread_id
+    ), gone as (
+        delete from interlock.queue q using ended e where q.run_id = e.run_id returning q.run_id, q.worker_id
+    ), noted as (
+        insert into interlock.run_events (run_id, thread_id, kind, worker_id)
+        select e.run_id, e.thread_id, 'succeeded', coalesce(g.worker_id, '') from ended e left join gone g using (run_id)
+    ), quiet as (
+        update interlock.timers t set state = 'cancelled', fired_at = clock_timestamp()
+        from ended e where t.run_id = e.run_id and t.state = 'set'
+    ), touched as (
+        update interlock.threads t set updated_at = clock_timestamp() from ended e where t.thread_id = e.thread_id
+    )
+    select array_agg(e.run_id), array_agg(e.thread_id) into its_runs, its_threads from ended e;
+    perform interlock.promote(w.thread_id) from (
+        select distinct q.thread_id from interlock.queue q
+        where q.thread_id = any(its_threads) and q.worker_id is null and not q.ready
+    ) w;
+    perform pg_notify('interlock_ended', r.run_id) from unnest(its_runs) as r (run_id);
+    return query select unnest(its_runs);
 end
 $$;

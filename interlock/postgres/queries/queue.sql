@@ -51,7 +51,7 @@ with recursive freed as materialized (
     update interlock.runs r set status = 'running', attempts = r.attempts + 1, process = %(process)s,
         started_at = coalesce(r.started_at, clock_timestamp()), error = '', error_kind = ''
     from tried t where t.held and r.run_id = t.run_id and r.status = 'queued'
-    returning r.*
+    returning r.*, t.crashes
 ), claimed as (
     update interlock.queue q set worker_id = %(worker)s, claimed_at = clock_timestamp()
     from begun b where q.run_id = b.run_id
@@ -59,15 +59,19 @@ with recursive freed as materialized (
     insert into interlock.run_events (run_id, thread_id, kind, worker_id)
     select b.run_id, b.thread_id, 'claimed', %(worker)s from begun b
 )
-select look.lanes, look.tenant, look.graph, (select count(*) from best) as wished, tried.thread_id as tried_thread, tried.run_id as tried_run, tried.held, tried.crashes,
-    b.*, h.lineage,
+select look.*, b.*, h.lineage,
     case when b.kind = 'resume' then interlock.chain(b.run_id) else array[b.run_id] end as chain,
     coalesce((select v.schema_version from interlock.input_versions v where v.run_id = b.run_id), 1) as schema_version,
     case when exists (select from interlock.kills where lifted_at is null) then (select min(k) from interlock.kills_over(b.run_id) as k) end as kill
-from (select count(*) as lanes, (array_agg(l.tenant order by l.place desc))[1] as tenant,
-        (array_agg(l.graph order by l.place desc))[1] as graph from lane l) look
-left join tried on true
-left join begun b on b.run_id = tried.run_id
+from (
+    select count(*) as lanes, (array_agg(array[l.tenant, l.graph] order by l.place desc))[1:1] as last_lane,
+        (select count(*) from best) as wished, (select count(*) from tried) as tried,
+        (select array_agg(t.thread_id) from tried t where not t.held) as busy_threads,
+        (select array_agg(t.run_id) from tried t where t.held and t.run_id not in (select b.run_id from begun b)) as stale_runs,
+        (select array_agg(t.thread_id) from tried t where t.held and t.run_id not in (select b.run_id from begun b)) as stale_threads
+    from lane l
+) look
+left join begun b on true
 left join interlock.threads h on h.thread_id = b.thread_id;
 
 -- release_threads: let go of threads
