@@ -87,7 +87,7 @@ def print_letters(letters: Sequence[Letter], console: Console, *, filtered: bool
 def print_detail(detail: LetterDetail, console: Console, *, full: bool) -> None:
     """Print a letter: what failed, where and why, what was done, and what a replay would do."""
     letter = detail.letter
-    console.print(_head(letter))
+    console.print(_head(letter), soft_wrap=True)
     console.print(Text(letter.error, style="bold"), soft_wrap=True)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
@@ -128,7 +128,6 @@ def _head(letter: Letter) -> Text:
         (f" {word} ", style),
         (f" {letter.kind} ", "bold red"),
         f"in {letter.graph}, {ago(letter.buried_at, datetime.now(UTC))} ({when})",
-        (f"  letter {letter.id}", "dim"),
     )
 
 
@@ -137,8 +136,8 @@ def _rows(detail: LetterDetail, *, full: bool) -> Iterator[tuple[str, list[Text]
     after = "before its first step" if detail.step is None else f"after step {detail.step}"
     yield "where", [Text(f"{letter.node or ', '.join(detail.next) or 'not in a node'}, {after}")]
     yield "not retried", [Text(f"{letter.because}; {counted(letter.attempts, 'attempt')} in all")]
-    names = f"thread {short(letter.thread_id)}, run {short(letter.run_id)}"
-    yield "of", [Text(names + (f", tenant {letter.tenant}" if letter.tenant else ""))]
+    names = f"letter {letter.id}, thread {short(letter.thread_id)}, run {short(letter.run_id)}"
+    yield "names", [Text(names + (f", tenant {letter.tenant}" if letter.tenant else ""))]
     for name, lines in (
         ("happened", _events(detail.events, full=full)),
         ("done", [_act(each) for each in detail.done]),
