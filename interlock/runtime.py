@@ -48,6 +48,7 @@ from interlock.notify.delivery import Delivered, Deliverer
 from interlock.notify.targets import targets_of
 from interlock.originals import Originals
 from interlock.past import Past
+from interlock.postgres import workers
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
@@ -58,7 +59,7 @@ from interlock.postgres.ended import Endings
 from interlock.postgres.forks import ForkStore
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
-from interlock.postgres.pool import Pool
+from interlock.postgres.pool import Pool, sever_all
 from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
 from interlock.postgres.stops import StopStore
@@ -122,6 +123,12 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
     def locks(self) -> ThreadLocks:
         """The threads that this runtime works on."""
         return self._locks
+
+    def sever(self) -> None:
+        """End all connections of runs where they stand; who waits on them gets an error, and new ones are made."""
+        self._locks.drop()
+        self._core.sever()
+        sever_all(self._pool)
 
     # --- running ---
 
@@ -394,6 +401,8 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
         *,
         around: Around | None = None,
     ) -> AsyncGenerator[Part]:
+        if stored.run.status == "running":  # of a worker that is gone, it may be
+            await workers.reclaim(self._pool, stored.run.thread_id)
         execution = await self.prepare(stored, modes, around=around)
         self._controls.add(execution.control)
         try:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import select
 import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from socket import SHUT_RDWR, socket
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +15,16 @@ import psycopg
 from psycopg.rows import dict_row
 
 from interlock.errors import DatabaseUnavailable, LeaseLost, ThreadBusy
-from interlock.postgres.pool import Connection, Pool, connected, execute, fetch, translated
+from interlock.postgres.pool import (
+    STEADY,
+    Connection,
+    Pool,
+    connected,
+    execute,
+    fetch,
+    sever,
+    translated,
+)
 from interlock.postgres.queries import load
 from interlock.postgres.schema import DEFAULT, schema_of
 
@@ -137,9 +144,8 @@ class ThreadLocks:
 
     def drop(self) -> None:
         """End the connection where it stands, also while a statement waits on it: the next one has another name."""
-        if self._connection is not None and not self._connection.closed:
-            with suppress(OSError), socket(fileno=os.dup(self._connection.fileno())) as line:
-                line.shutdown(SHUT_RDWR)
+        if self._connection is not None:
+            sever(self._connection)
 
     async def close(self) -> None:
         """Close the connection, and with it let go of all threads."""
@@ -189,6 +195,7 @@ class ThreadLocks:
                     row_factory=dict_row,
                     connect_timeout=5,
                     application_name=HOLDER,
+                    **STEADY,
                 )
             self._owner, self.worker = uuid4().hex, ""
             values = {"seed": OWNER_SEED, "thread_id": self._owner}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from socket import SHUT_RDWR, socket
 from typing import Any, LiteralString
+from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -20,6 +23,16 @@ Pool = AsyncConnectionPool[Connection]
 
 CONNECT_SECONDS = 10.0
 
+STEADY: Mapping[str, Any] = {  # libpq's parameters
+    "tcp_user_timeout": 10_000,  # milliseconds
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+"""A network that swallows everything counts as cut after about ten seconds."""
+
+_lines: WeakKeyDictionary[Pool, WeakSet[Connection]] = WeakKeyDictionary()
+
 # What the driver logs is also raised; without any handler Python would print it beside our one line.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
@@ -27,6 +40,11 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 @asynccontextmanager
 async def open_pool(url: str, *, size: int = 8) -> AsyncIterator[Pool]:
     """Open connections in autocommit that return rows as mappings; raises `DatabaseUnavailable`."""
+    lines: WeakSet[Connection] = WeakSet()
+
+    async def noted(connection: Connection) -> None:
+        lines.add(connection)
+
     pool: Pool = AsyncConnectionPool(
         url,
         min_size=1,
@@ -38,16 +56,32 @@ async def open_pool(url: str, *, size: int = 8) -> AsyncIterator[Pool]:
             "prepare_threshold": 0,
             "row_factory": dict_row,
             "connect_timeout": 5,
+            **STEADY,
         },
+        configure=noted,
         check=_answers,  # after a restart of the server, at once new ones
         name="interlock",
     )
+    _lines[pool] = lines
     try:
         with translated():
             await pool.open(wait=True, timeout=CONNECT_SECONDS)
         yield pool
     finally:
         await pool.close()
+
+
+def sever_all(pool: Pool) -> None:
+    """End all connections of a pool where they stand, also those on which somebody waits for an answer."""
+    for connection in tuple(_lines.get(pool, ())):
+        sever(connection)
+
+
+def sever(connection: psycopg.AsyncConnection[Any]) -> None:  # its rows may be of any kind
+    """End a connection where it stands: whoever waits for an answer on it gets an error."""
+    if not connection.closed:
+        with suppress(OSError, psycopg.Error), socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(SHUT_RDWR)
 
 
 async def _answers(connection: Connection) -> None:

@@ -11,7 +11,7 @@ import psycopg
 from interlock.core.queueing import LEASE_SECONDS, MAX_CRASHES
 from interlock.errors import DatabaseUnavailable
 from interlock.postgres.locks import ThreadLocks
-from interlock.postgres.pool import Connection, execute, fetch
+from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 
 CONCURRENCY = 16
@@ -90,7 +90,11 @@ async def gone(connection: Connection) -> list[Gone]:
 async def hold(
     connection: Connection, worker: str, *, anyway: bool = False
 ) -> Mapping[str, Any] | None:
-    """Hold the row of a worker that is gone, to the end of the transaction; None when another holds it, or it lives."""
+    """Hold the row of a worker that is gone, to the end of the transaction; None when it was removed, or it lives.
+
+    What a flush of that worker is at is waited for, but not for long.
+    """
+    await execute(connection, SQL["patience"], {})
     rows = await fetch(connection, SQL["hold"], {"worker": worker, "anyway": anyway})
     return rows[0] if rows else None
 
@@ -113,6 +117,20 @@ async def take_over(
     """Remove a worker whose row is held, and return the runs that it had."""
     values = {"worker": worker, "charge": charge, "most_crashes": most_crashes}
     return [Lost(**row) for row in await fetch(connection, SQL["take_over"], values)]
+
+
+async def end_idle_blockers(connection: Connection, pid: int) -> int:
+    """End the sessions that another waits for, whose client has gone silent in a transaction; return how many."""
+    return len(await fetch(connection, SQL["end_idle_blockers"], {"pid": pid}))
+
+
+async def reclaim(pool: Pool, thread_id: str) -> None:
+    """Take a thread's run from a worker that does not live any more, for somebody who resumes it himself."""
+    async with connected(pool) as connection:
+        for row in await fetch(connection, SQL["worker_of"], {"thread_id": thread_id}):
+            async with connection.transaction():
+                if await hold(connection, row["worker_id"]) is not None:
+                    await take_over(connection, row["worker_id"], charge=False)
 
 
 def _listed(names: Sequence[str] | None) -> list[str] | None:

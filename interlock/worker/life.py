@@ -177,9 +177,10 @@ class Life:
 
     async def _end_all(self) -> None:
         """Stop what still runs, hand it back, and let go of its threads."""
+        if self._why_lost:
+            self.il.sever()  # what was lost is written nowhere, and a network that swallows everything holds nobody up
         await self._cancel()
         if self._why_lost:
-            self.il.locks.drop()
             return
         with suppress(InterlockError):
             await self._return()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psycopg
 
 from interlock.errors import DatabaseUnavailable
-from interlock.worker.pulse import connect
+from interlock.worker.connecting import connect
 
 RETRY_SECONDS = 0.5
 

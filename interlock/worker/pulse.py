@@ -13,12 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg.rows import dict_row
 
 from interlock.core.queueing import BEAT_SECONDS, LOOK_SECONDS
 from interlock.errors import DatabaseUnavailable
 from interlock.postgres import workers
-from interlock.postgres.pool import Connection, translated
+from interlock.postgres.pool import Connection
+from interlock.worker.connecting import connect
 from interlock.worker.log import Log
 from interlock.worker.takeover import take_over
 
@@ -50,7 +50,6 @@ class Pulse:
     _wake: asyncio.Event | None = None
     _thread: threading.Thread | None = None
     _beat_at: float = field(default_factory=time.monotonic)
-    _skipped: dict[str, int] = field(default_factory=dict)
 
     def start(self) -> None:
         """Begin to beat."""
@@ -104,7 +103,7 @@ class Pulse:
         if gone.worker_id == self.worker:
             self._lose(gone.why)
             return
-        await take_over(connection, gone, self.log)
+        await take_over(connection, self.url, gone, self.log)
 
     def _check_lease(self, error: Exception) -> None:
         """Give the lease up that could not be renewed in time: others may have taken the runs over by now."""
@@ -121,17 +120,3 @@ class Pulse:
         if self._wake is not None and not self._closing.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), seconds)
-
-
-async def connect(url: str) -> Connection:
-    """Return a connection of a worker's own, on which no statement waits long for a row."""
-    with translated():
-        return await psycopg.AsyncConnection.connect(
-            url,
-            autocommit=True,
-            prepare_threshold=0,
-            row_factory=dict_row,
-            connect_timeout=5,
-            application_name=NAME,
-            tcp_user_timeout=5000,
-        )

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from interlock.core.letters import NewLetter
 from interlock.errors import DatabaseUnavailable
 from interlock.postgres import letters, workers
 from interlock.postgres.pool import Connection
+from interlock.worker.connecting import connect
 from interlock.worker.log import Log
 
+PATIENCE = 1.0
+"""Seconds after which it is looked whether a silent session holds a takeover up."""
 
-async def take_over(connection: Connection, gone: workers.Gone, log: Log) -> list[workers.Lost]:
-    """Remove a worker that is gone, and return its runs; none when another does it, or it lives after all."""
+
+async def take_over(
+    connection: Connection, url: str, gone: workers.Gone, log: Log
+) -> list[workers.Lost]:
+    """Remove a worker that is gone, and return its runs; none when another did it, or it lives after all.
+
+    A frozen process may have left a transaction open that holds rows: its session is ended.
+    """
+    taking = asyncio.ensure_future(_take_over(connection, gone, log))
+    try:
+        while not taking.done():
+            await asyncio.wait([taking], timeout=PATIENCE)
+            if not taking.done():
+                await _end_blockers(connection, url)
+    finally:
+        taking.cancel()
+    return taking.result()
+
+
+async def _end_blockers(connection: Connection, url: str) -> None:
+    async with await connect(url) as other:
+        await workers.end_idle_blockers(other, connection.info.backend_pid)
+
+
+async def _take_over(connection: Connection, gone: workers.Gone, log: Log) -> list[workers.Lost]:
     async with connection.transaction():
         held = await workers.hold(connection, gone.worker_id)
         if held is None:

@@ -13,10 +13,11 @@ from interlock.facade import Interlock
 from interlock.postgres import workers
 from interlock.postgres.queue import Claimed
 from interlock.postgres.workers import Plan
+from interlock.worker.connecting import connect
 from interlock.worker.life import Life
 from interlock.worker.log import Log
-from interlock.worker.pulse import connect
 from interlock.worker.takeover import retire
+from interlock.worker.timing import keep_time
 
 GRACE_SECONDS = 30.0
 """How long a worker that is stopped lets its runs come to their next checkpoint."""
@@ -77,14 +78,22 @@ class Worker:
     async def run(self) -> None:
         """Take on runs until it is stopped."""
         graphs = self._graphs()
-        while not self._stopping:
-            try:
-                await self._live(graphs)
-            except LeaseLost as lost:
-                self.log.warn("worker.lost", why=str(lost.args[0]))
-            except DatabaseUnavailable as error:
-                self.log.warn("database.unavailable", why=str(error.args[0]), wait=self._wait)
-                await self._pause()
+        timing = asyncio.create_task(keep_time(self.il, log=self.log), name="interlock-time")
+        try:
+            while not self._stopping:
+                await self._live_once(graphs)
+        finally:
+            timing.cancel()
+            await asyncio.wait([timing])
+
+    async def _live_once(self, graphs: tuple[str, ...]) -> None:
+        try:
+            await self._live(graphs)
+        except LeaseLost as lost:
+            self.log.warn("worker.lost", why=str(lost.args[0]))
+        except DatabaseUnavailable as error:
+            self.log.warn("database.unavailable", why=str(error.args[0]), wait=self._wait)
+            await self._pause()
 
     def stop(self) -> None:
         """Take on no more, and drain what runs; the second time, stop it at once. To be called on its loop."""

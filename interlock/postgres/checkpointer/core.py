@@ -35,6 +35,7 @@ class Core:
         self.stats = Stats()
         self.knowledge = Knowledge()
         self.secrets: dict[CipherProtocol, bytes] = {}
+        self._line = line
         self.queue = Queue(line, self.knowledge, self.stats)
 
     @classmethod
@@ -52,6 +53,11 @@ class Core:
     def at(cls, url: str) -> Core:
         """Return a core that writes on a connection of its own, made on first use."""
         return cls(Own(partial(_connected, url)))
+
+    def sever(self) -> None:
+        """End the connection of its own where it stands; who waits on it gets an error, and a new one is made."""
+        if isinstance(self._line, Own):
+            self._line.sever()
 
     async def close(self) -> None:
         """Save what waits, and let go of the connection."""

@@ -11,6 +11,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
 
+from interlock.postgres.pool import sever
+
 Connection = AsyncConnection[DictRow]
 
 
@@ -72,6 +74,11 @@ class Own:
             await self.close()
             self._held = await self._connect()
         yield self._held
+
+    def sever(self) -> None:
+        """End the connection where it stands."""
+        if self._held is not None:
+            sever(self._held)
 
     async def rest(self) -> None:
         """Keep the connection for the next time."""

@@ -24,7 +24,19 @@ where l.pid is null or w.lease_until < clock_timestamp();
 -- hold: hold the row of a worker that is gone; `charge`: it was not the server that went away
 select w.worker_id, w.process, w.beat_at > pg_postmaster_start_time() as charge from interlock.workers w
 where w.worker_id = %(worker)s and (%(anyway)s or w.lease_until < clock_timestamp() or not interlock.lives(w.worker_id))
-for update skip locked;
+for update;
+
+-- patience: give up waiting for a row after a while, in this transaction
+set local lock_timeout = '3s';
+
+-- end_idle_blockers: end the sessions that a statement waits for and that themselves wait for a client that says nothing
+select pg_terminate_backend(a.pid) as ended from pg_stat_activity a
+where a.pid = any(pg_blocking_pids(%(pid)s)) and a.state like 'idle in transaction%%'
+    and a.state_change < clock_timestamp() - interval '1 second';
+
+-- worker_of: the worker that a thread's run is claimed by and that does not live any more
+select q.worker_id from interlock.queue q
+where q.thread_id = %(thread_id)s and q.worker_id is not null and not interlock.lives(q.worker_id);
 
 -- cut: end the sessions that hold a worker's locks, and with them its hold on threads
 select pg_terminate_backend(pid, 2000) as ended from interlock.sessions_of(%(worker)s) as s (pid)

@@ -1,0 +1,126 @@
+"""Keeps time beside the runs of a worker: timers and crons fire, questions are swept, people are told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psycopg
+
+from interlock.errors import DatabaseUnavailable
+from interlock.facade import Interlock
+from interlock.postgres.timers import BATCH
+from interlock.worker.connecting import connect
+from interlock.worker.log import Log
+
+POLL_SECONDS = 5.0
+"""How often it looks whatever it was told: the news may be lost."""
+
+SWEEP_SECONDS = 1.0
+"""How soon after another questions are swept: what cannot take its step now stays due."""
+
+BLOCKED_SECONDS, BLOCKED_LONGEST, MOST = 0.005, 1.0, 10_000
+"""How soon it looks again for timers whose threads others are at, and how many at most: both are doubled each time."""
+
+DELIVER_SECONDS = 5.0
+FORGET_SECONDS = 60.0
+RETRY_SECONDS = 0.5
+
+
+async def keep_time(il: Interlock, *, log: Log | None = None, by: str = "") -> None:
+    """Do what is due, whenever it is, until it is cancelled; any number of processes may.
+
+    Args:
+        il: opened on this loop.
+        log: what it tells; default: nothing.
+        by: who fires timers, for their rows; default: this process.
+    """
+    keeper = Keeper(il, log=log or Log(), by=by)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(keeper.listen())
+        tasks.create_task(keeper.deliver())
+        tasks.create_task(keeper.keep())
+
+
+@dataclass(slots=True, eq=False)
+class Keeper:
+    """What keeps time in one process."""
+
+    il: Interlock
+    log: Log = field(default_factory=Log)
+    by: str = ""
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _swept: asyncio.Event = field(default_factory=asyncio.Event)
+    _sweep_at: float = 0.0
+    _forget_at: float = 0.0
+    _blocked: float = 0.0
+    _most: int = BATCH
+
+    async def keep(self) -> None:
+        """Fire what is due, and sleep until the next is, or until an earlier one is set."""
+        while True:
+            self._news.clear()  # before it looks: what is set from now on wakes it
+            try:
+                pause = await self.turn()
+            except DatabaseUnavailable as error:
+                self.log.warn("time.unavailable", why=str(error.args[0]))
+                pause = RETRY_SECONDS
+            except Exception as error:  # one fault must not stop the clock of a worker
+                self.log.warn("time.failed", why=f"{type(error).__name__}: {error}")
+                pause = RETRY_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), pause)
+
+    async def turn(self) -> float:
+        """Do what is due now, and return in how many seconds to look again."""
+        fired = await self.il.afire_timers(most=self._most, by=self.by)
+        if fired.fired or fired.failed:
+            tell = self.log.warn if fired.failed else self.log.detail
+            tell("timers.fired", fired=fired.fired, failed=fired.failed, late=f"{fired.latest:.3f}")
+        now = time.monotonic()
+        if now >= self._forget_at:
+            self._forget_at = now + FORGET_SECONDS
+            await self.il.timer_store.forget()
+        timer, question = await self.il.anext_due()
+        if question is not None and question <= 0 and now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_SECONDS
+            if await self.il.asweep():
+                self._swept.set()
+            timer, question = await self.il.anext_due()
+        return min(self._until(timer), self._until_sweep(question))
+
+    async def deliver(self) -> None:
+        """Tell people of what happened to their questions; it may take long, and holds up no timer."""
+        while self.il.deliverer.targets:
+            self._swept.clear()
+            with suppress(DatabaseUnavailable):
+                await self.il.adeliver()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._swept.wait(), DELIVER_SECONDS)
+
+    async def listen(self) -> None:
+        """Hear of timers that are set, on a connection of its own."""
+        while True:
+            with suppress(DatabaseUnavailable, psycopg.Error):
+                async with await connect(self.il.url) as connection:
+                    await connection.execute("listen interlock_timers")
+                    self._news.set()
+                    async for _ in connection.notifies():
+                        self._news.set()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _until(self, timer: float | None) -> float:
+        """Return how long to wait for the next timer; what is due still has a thread that others are at, it seems."""
+        if timer is None or timer > 0:
+            self._blocked, self._most = 0.0, BATCH
+            return POLL_SECONDS if timer is None else min(timer, POLL_SECONDS)
+        pause, self._most = self._blocked, min(self._most * 2, MOST)
+        self._blocked = min(max(pause * 2, BLOCKED_SECONDS), BLOCKED_LONGEST)
+        return pause
+
+    def _until_sweep(self, question: float | None) -> float:
+        if question is None:
+            return POLL_SECONDS
+        return max(question, self._sweep_at - time.monotonic(), 0.0)
