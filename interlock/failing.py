@@ -19,8 +19,7 @@ from interlock.core.transient import causes
 from interlock.postgres.runs import Ending
 
 Tries = Callable[[Run, FailureKind], Awaitable[tuple[int, str]]]
-"""Returns for a run and a kind of failure how often it was tried again since its newest checkpoint, and
-that checkpoint."""
+"""Returns for a run and a kind of failure how often it was tried again and has not got on since, and how far it is."""
 
 TRACEBACK = 20_000
 """Characters of a traceback that are kept; from the middle of a longer one some are left out."""
@@ -45,7 +44,7 @@ async def ending_of(
         kind is None or ending.status == "waiting"
     ):  # an answer was refused: its question is open again
         return ending
-    failed, checkpoint = await tries(run, kind)
+    failed, progress = await tries(run, kind)
     retries: Retries = declared.retries if declared else DEFAULTS
     then = plan(kind, failed + 1, error, retries, now=datetime.now(UTC), chance=random)
     told = replace(ending, failure=kind, error=blotted(ending.error)[:ERROR])
@@ -53,7 +52,7 @@ async def ending_of(
         holds = declared is not None and declared.holds_when_dead
         letter = letter_of(error, kind, because=then.because, holds=holds)
         return replace(told, status="dead", letter=replace(letter, error=told.error))
-    detail = {"error": told.error[:500], "checkpoint": checkpoint, "tries": failed + 1}
+    detail = {"error": told.error[:500], "progress": progress, "tries": failed + 1}
     return replace(told, status="queued", retry_seconds=then.seconds, detail=detail)
 
 

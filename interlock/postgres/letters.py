@@ -44,11 +44,11 @@ async def bury(connection: Connection, run_id: str, new: NewLetter) -> str | Non
 async def tries_of(
     connection: Connection, run_id: str, thread_id: str, kind: FailureKind
 ) -> tuple[int, str]:
-    """Return how often a run was tried again after a kind of failure without progress since, and its checkpoint."""
-    rows = await fetch(connection, SQL["newest_checkpoint"], {"thread_id": thread_id})
-    checkpoint = str(rows[0]["checkpoint_id"])
-    about = {"run_id": run_id, "kind": kind, "checkpoint_id": checkpoint}
-    return int((await fetch(connection, SQL["tries"], about))[0]["count"]), checkpoint
+    """Return how often a run was tried again after a kind of failure and has not got on since, and how far it is."""
+    rows = await fetch(connection, SQL["progress"], {"thread_id": thread_id})
+    progress = str(rows[0]["progress"])
+    about = {"run_id": run_id, "kind": kind, "progress": progress}
+    return int((await fetch(connection, SQL["tries"], about))[0]["count"]), progress
 
 
 class LetterStore:

@@ -1,13 +1,17 @@
 -- bury: write the letter of a run that is dead; null: it has one that is open
 select interlock.bury(%(letter_id)s, %(run_id)s, %(kind)s, %(told)s, %(holds)s) as letter_id;
 
--- newest_checkpoint: of a thread and its subgraphs; empty before the first
-select coalesce(max(checkpoint_id), '') as checkpoint_id from checkpoints where thread_id = %(thread_id)s;
+-- progress: how far a thread has come: it differs when a step was made since, or a task of one, also in a subgraph
+select coalesce(l.checkpoint_id, '') || ':' || (
+    select count(*) from checkpoint_writes w
+    where w.thread_id = %(thread_id)s and w.checkpoint_id >= l.checkpoint_id and w.channel <> '__error__'
+) as progress
+from (select max(checkpoint_id) as checkpoint_id from checkpoints where thread_id = %(thread_id)s) l;
 
--- tries: how often a run was tried again after a kind of failure since its newest checkpoint, or since a person replayed it
+-- tries: how often a run was tried again after a kind of failure since it got on, or since a person replayed it
 select count(*)::int as count from interlock.run_events e
 where e.run_id = %(run_id)s and e.kind = 'retried' and e.detail ->> 'failure' = %(kind)s
-    and coalesce(e.detail ->> 'checkpoint', '') = %(checkpoint_id)s
+    and coalesce(e.detail ->> 'progress', '') = %(progress)s
     and e.id > coalesce((select max(p.id) from interlock.run_events p where p.run_id = e.run_id and p.kind = 'queued'), 0);
 
 -- letters: dead letters, the newest first
