@@ -226,7 +226,7 @@ class RunStore:
         return ending
 
     async def tries(self, run: Run, kind: FailureKind) -> tuple[int, str]:
-        """Return how often a run was tried again after a kind of failure and has not got on since, and how far it is."""
+        """Return how often a run was tried again after a failure and has not got on since, and how far it is."""
         async with connected(self._pool) as connection:
             return await letters.tries_of(connection, run.run_id, run.thread_id, kind)
 
