@@ -16,6 +16,7 @@ from interlock.core.letters import NewLetter
 from interlock.core.models import redacted
 from interlock.core.runs import Run
 from interlock.core.transient import causes
+from interlock.errors import InterlockError
 from interlock.postgres.runs import Ending
 
 Tries = Callable[[Run, FailureKind], Awaitable[tuple[int, str]]]
@@ -54,6 +55,13 @@ async def ending_of(
         return replace(told, status="dead", letter=replace(letter, error=told.error))
     detail = {"error": told.error[:500], "progress": progress, "tries": failed + 1}
     return replace(told, status="queued", retry_seconds=then.seconds, detail=detail)
+
+
+async def unprepared(error: Exception, run: Run, tries: Tries) -> Ending:
+    """Return how a run ends that a worker had claimed and could not begin: its code does not fit what is stored."""
+    text = str(error) if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
+    ending = Ending(status="failed", error=text, error_kind=type(error).__name__)
+    return await ending_of(error, ending, run, None, tries)
 
 
 def letter_of(error: Exception, kind: FailureKind, *, because: str, holds: bool) -> NewLetter:

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from interlock.errors import Killed
+from interlock.errors import DatabaseUnavailable, Killed, LeaseLost
 from interlock.execution import Execution, process_name
 from interlock.facade import Interlock
+from interlock.failing import unprepared
 from interlock.postgres import queue
 from interlock.postgres.queue import Claimed, Finisher
 from interlock.postgres.runs import Ending
@@ -94,7 +95,13 @@ class Job:
             await self._run()
 
     async def _run(self) -> None:
-        execution = await self._prepared()
+        try:
+            execution = await self._prepared()
+        except (DatabaseUnavailable, LeaseLost):
+            raise
+        except Exception as error:  # handed back, it would be claimed again at once, for ever
+            await self._end_failed(error)
+            return
         async for part in execution.parts():
             if part["type"] == "end":
                 self.status = part["data"].status
@@ -124,6 +131,13 @@ class Job:
             )
             await self.il.store.end(self.claimed.stored.run, ending, process_name())
             self.settled, self.status = True, "killed"
+
+    async def _end_failed(self, error: Exception) -> None:
+        """End a run that cannot begin here."""
+        run = self.claimed.stored.run
+        ending = await unprepared(error, run, self.il.store.tries)
+        await self.il.store.end(run, ending, process_name())
+        self.settled, self.status, self.error = True, ending.status, error
 
     async def _measured(self, execute: Callable[[Claimed], Awaitable[None]]) -> None:
         await execute(self.claimed)

@@ -15,6 +15,7 @@ import pytest
 import interlock
 from interlock import Interlock
 from interlock.core.queueing import MAX_CRASHES
+from interlock.errors import ResumeRefused
 from interlock.worker import Plan, work
 from interlock.worker.timing import keep_time
 
@@ -85,6 +86,24 @@ async def test_a_bug_is_replayed_by_the_worker(il: Interlock, log: Path) -> None
 
     assert ended.status == "succeeded"
     assert log.read_text().split() == ["begin", "act", "fail", "end"]
+
+
+async def test_a_run_that_cannot_begin_is_a_letter(
+    il: Interlock, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not claimed again and again: its code does not fit what is stored, and a person has to look."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise ResumeRefused("The thread was begun with a prompt that was changed.")
+
+    monkeypatch.setattr(il, "prepare", refuse)
+    async with working(il):
+        run = await il.asubmit("fails", fails(log, 0))
+        dead = await il.await_run(run.run_id, timeout=PATIENCE)
+
+    (letter,) = await il.aletters()
+    assert (dead.status, letter.kind, letter.attempts) == ("dead", "changed", 1)
+    assert letter.error == "The thread was begun with a prompt that was changed."
 
 
 WORKER = """
