@@ -15,8 +15,10 @@ from interlock.bounds import ceilings_of
 from interlock.core.context import Ports
 from interlock.core.lineage import Lineage
 from interlock.core.models import ChatModels, ModelSource
+from interlock.core.paced_models import pace
 from interlock.core.policy_file import policies_from
 from interlock.core.prices import prices_from
+from interlock.core.rates_file import rates_from
 from interlock.core.recorded_calls import CALLS
 from interlock.core.sync import run_sync
 from interlock.embeddings import MiniLM
@@ -36,6 +38,7 @@ from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.migrations import migrate
 from interlock.postgres.pool import Pool, open_pool
+from interlock.postgres.rates import PostgresRates
 from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.recordings import PostgresRecordings
 from interlock.postgres.runs import RunStore
@@ -84,13 +87,16 @@ async def aopen(
         aside = Aside(database)
         stack.push_async_callback(aside.close)
         stack.enter_context(CALLS.installed())
+        pace()
         kill_watch = KillWatch(database)
         stack.callback(kill_watch.close)
         kills = PostgresKills(pool, kill_watch)
         ports = _ports(pool, aside, thread_locks, kills, settings, models)
         core = Core.at(database)
         stack.push_async_callback(core.close)
-        yield Interlock(settings, application, database, pool, thread_locks, ports, core)
+        il = Interlock(settings, application, database, pool, thread_locks, ports, core)
+        stack.push_async_callback(il.endings.close)
+        yield il
 
 
 @contextmanager
@@ -145,6 +151,7 @@ def _ports(
         ),
         budgets=budgets,
         prices=prices_from(settings.prices),
+        rates=PostgresRates(pool, aside, thread_locks, rates_from(settings.rates)),
         kills=kills,
     )
 

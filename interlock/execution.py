@@ -143,6 +143,7 @@ class Execution:
     def stop(self, reason: Exception) -> None:
         """Cancel whatever the run is at, for a reason; safe to call from any thread, and the first reason counts."""
         self._reason = self._reason or reason
+        self.around.halted.append(self._reason)
         if self._stream is not None:
             self._stream.stop(self._reason)
 
@@ -241,6 +242,7 @@ class Execution:
 
     async def _close_meter(self) -> None:
         """Charge the calls that were cut off; what cannot be charged now is given back with this process."""
+        self.around.halted.append(RunCancelled("This attempt of the run has ended."))
         if self.meter is not None:
             with suppress(InterlockError):
                 await asyncio.shield(self.meter.close())

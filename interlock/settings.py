@@ -194,6 +194,9 @@ class Settings:
     prices: Path | None = _setting(
         "PRICES", "A file with prices of models, added to the table of Interlock.", Path
     )
+    rates: Path | None = _setting(
+        "RATES", "A file with rate limits, breakers and fallback models of providers.", Path
+    )
     model: str = _setting("MODEL", "The chat model, provider:name.", str, "offline:extractive")
     role_models: Mapping[str, str] = _setting(
         "ROLE_MODELS",

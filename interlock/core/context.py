@@ -26,6 +26,8 @@ from interlock.core.lineage import Lineage
 from interlock.core.models import ChatModels, ModelSource
 from interlock.core.policy import FixedPolicy, Policy, PolicySource
 from interlock.core.prices import PriceTable, builtin
+from interlock.core.rates import Rates
+from interlock.core.rates_memory import MemoryRates
 from interlock.core.recordings import Recordings, Unrecorded
 from interlock.core.runs import Usage
 from interlock.core.site import Site
@@ -55,6 +57,7 @@ class Ports:
         kills: the kill switch.
         blobs: large bytes that states name by references.
         sleeps: until when nodes sleep.
+        rates: how often models may be called, by all processes together.
     """
 
     models: ModelSource = field(default_factory=ChatModels)
@@ -70,6 +73,7 @@ class Ports:
     kills: Kills = field(default_factory=MemoryKills)
     blobs: Blobs = field(default_factory=MemoryBlobs)
     sleeps: Sleeps = field(default_factory=AwakeSleeps)
+    rates: Rates = field(default_factory=MemoryRates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +118,7 @@ class Around:
         live_tools: tools that a replay may call although they are no actions.
         stopped: what has stopped a replay; the first of them is the reason.
         asked: keys of the model calls that this attempt of the run has asked for.
+        halted: what has stopped this attempt of the run: synchronous code, which no cancellation reaches, looks here.
     """
 
     ports: Ports
@@ -125,6 +130,12 @@ class Around:
     live_tools: tuple[str, ...] = ()
     stopped: list[ReplayDiverged] = field(default_factory=list, compare=False, repr=False)
     asked: set[str] = field(default_factory=set, compare=False, repr=False)
+    halted: list[Exception] = field(default_factory=list, compare=False, repr=False)
+
+    def check_halted(self) -> None:
+        """Raise what has stopped this attempt of the run, if anything has."""
+        if self.halted:
+            raise self.halted[0]
 
     def policy(self) -> Policy:
         """Return the policy as it is now."""

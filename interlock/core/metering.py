@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -90,6 +90,39 @@ class Meter:
         """Do the same from synchronous code."""
         if (call := self._calls.get(run_id)) and not call.held:
             self.allowance.budgets.wait(lambda budgets: self._reserved(run_id, call, budgets))
+
+    async def lay_down(self, run_id: UUID) -> None:
+        """Hold nothing for a call that waits long for its turn; `admit` holds it again."""
+        if (call := self._calls.get(run_id)) and call.held:
+            call.held = False
+            await self._on(call, lambda budgets: budgets.release(call.key))
+
+    async def stand_in(
+        self,
+        run_id: UUID,
+        model: str,
+        messages: Sequence[BaseMessage],
+        parameters: Mapping[str, Any],  # LangChain's invocation parameters
+    ) -> None:
+        """Charge a call to another model, which answers in place of the one that was asked; raises `BudgetSpent`."""
+        await self.lay_down(run_id)
+        if (call := self._calls.get(run_id)) is None:
+            return
+        call.most, call.unknown = most_of(model, messages, parameters, self.prices)
+        call.model = model
+        await self.hold(run_id)
+
+    async def hold(self, run_id: UUID) -> None:
+        """Reserve a call, on the face that it was told to; raises `BudgetSpent`."""
+        if (call := self._calls.get(run_id)) and not call.held:
+            await self._on(call, lambda budgets: self._reserved(run_id, call, budgets))
+
+    async def _on(self, call: Call, work: Callable[[Budgets], Coroutine[Any, Any, None]]) -> None:
+        """Do some work on the budgets: a synchronous call never awaits."""
+        if call.synchronous:
+            self.allowance.budgets.wait(work)
+        else:
+            await self.allowance.budgets.run(work)
 
     async def give_back(self, run_ids: Sequence[UUID]) -> None:
         """Release the calls that were to be made beside one that was refused."""
@@ -345,6 +378,12 @@ class _Awaiting(AsyncCallbackHandler):
         except InterlockError:
             await self._meter.give_back(begun_beside(sys._getframe(1)))
             raise
+
+
+def meter_of(handlers: Sequence[object]) -> Meter | None:
+    """Return what counts a model call, of the handlers that it met."""
+    faces = (each for each in handlers if isinstance(each, _Waiting | _Awaiting))
+    return next((each._meter for each in faces), None)
 
 
 async def _refuse_unknown(call: Call, budgets: Budgets) -> None:

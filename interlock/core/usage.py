@@ -105,8 +105,8 @@ class UsageRecorder(AsyncCallbackHandler):
         """Record what the call took, unless it was answered from a record."""
         began, metadata = self._started.pop(run_id, (time.monotonic(), {}))
         if not was_recorded(response):
-            call = self._call(tokens_of(response), metadata, time.monotonic() - began)
-            await self._written(call)
+            seconds, by = time.monotonic() - began, answered_by(response)
+            await self._written(self._call(tokens_of(response), metadata, seconds, by))
 
     async def on_llm_error(
         self, error: BaseException, *, run_id: UUID, **kwargs: Any
@@ -139,9 +139,9 @@ class UsageRecorder(AsyncCallbackHandler):
             await asyncio.wrap_future(self._late.pop())
 
     def _call(
-        self, tokens: Tokens | None, metadata: Mapping[str, Any], seconds: float
+        self, tokens: Tokens | None, metadata: Mapping[str, Any], seconds: float, by: str = ""
     ) -> ModelCall:
-        used, model = tokens or Tokens(), model_of(metadata)
+        used, model = tokens or Tokens(), by or model_of(metadata)
         known = tokens is not None or model.startswith(FREE)
         return ModelCall(
             task_id=root_task(str(metadata.get("langgraph_checkpoint_ns", ""))),
@@ -152,6 +152,17 @@ class UsageRecorder(AsyncCallbackHandler):
             cost=self._prices.cost(model, used) if known else None,
             seconds=seconds,
         )
+
+
+def answered_by(response: LLMResult) -> str:
+    """Return the model that answered in another's place; empty where the one that was asked did."""
+    first = _first(response)
+    message = first.message if isinstance(first, ChatGeneration) else None
+    return str(message.response_metadata.get(ANSWERED_BY, "")) if message else ""
+
+
+ANSWERED_BY = "interlock_answered_by"
+"""Under which an answer's metadata names the model that gave it in another's place."""
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
