@@ -28,7 +28,7 @@ from tests.chaos.server import Server, serving
 pytestmark = pytest.mark.timeout(900)
 
 RUNS, WORKERS = 200, 4
-ARGUMENTS = ("--concurrency", "8", "--grace", "20", "--lease", str(LEASE))
+ARGUMENTS = ("--concurrency", "4", "--grace", "20", "--lease", str(LEASE))
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +116,14 @@ def seed() -> int:
 
 async def test_workers_are_killed(server: Server, folder: Path, seed: int) -> None:
     """Workers are killed and told to end: each effect is there once, whatever the world can tell of its acts."""
-    found = await campaign(server, folder, DEATHS * 2, seed=seed, acts="all", seconds=25, runs=80)
+    found = await campaign(server, folder, DEATHS * 2, seed=seed, acts="all", seconds=25, runs=100)
 
     assert found.wrong == []
 
 
 async def test_everything_befalls(server: Server, folder: Path, seed: int) -> None:
     """Workers die, stand still and lose their ways, the database crashes: nothing is lost, doubled or done again."""
-    found = await campaign(server, folder, EVERYTHING, seed=seed, acts="keyed", seconds=60)
+    found = await campaign(server, folder, EVERYTHING, seed=seed, acts="keyed", seconds=45)
 
     assert found.wrong == []
 

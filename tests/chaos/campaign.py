@@ -36,6 +36,9 @@ DEATHS: tuple[Fault, ...] = ("kill", "kill", "term")
 EVERYTHING: tuple[Fault, ...] = (
     *("kill", "kill", "term", "freeze", "restart", "crash", "cut", "cut_one", "swallow"),
 )
+BUSY = 0.6
+"""The part of the time in which runs are submitted: more than can be done at once, so that whoever dies was at work."""
+
 AT_ONCE = 2
 """How many workers may be struck at the same time."""
 
@@ -90,7 +93,7 @@ class Campaign:
             misfortunes = group.create_task(self._strike(faults, seconds / (len(faults) + 1)))
             for name in names:
                 await self._submit(name)
-                await asyncio.sleep(self.chance.uniform(0, 2 * seconds / len(names)))
+                await asyncio.sleep(self.chance.uniform(0, 2 * seconds / len(names) * BUSY))
             await misfortunes
             await self._come_to_rest(len(names))
             person.cancel()

@@ -27,7 +27,7 @@ from interlock.core.actions import Action, Happened, action
 from tests.chaos import client
 from tests.chaos.steps import FOLDER, STEPS, note
 
-THINKING = (0.02, 0.25)
+THINKING = (0.1, 0.7)
 """Seconds that the model takes: at least, and at most."""
 
 BLOCKING = 0.05
