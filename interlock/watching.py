@@ -16,6 +16,7 @@ from interlock.core.sync import run_sync
 from interlock.errors import DatabaseUnavailable, InterlockError
 from interlock.history import checkpoint_id, steps_of
 from interlock.past import Past
+from interlock.postgres import locks
 from interlock.postgres.hearing import Hearing
 from interlock.postgres.pool import Pool, translated
 from interlock.postgres.watch import HEAR, WatchStore
@@ -71,7 +72,12 @@ class Watching(ABC):
 
     async def astanding(self, name: str) -> Standing:
         """Return how a run stands, or the one that goes on with it; a thread's name will do. Raises `NotFound`."""
-        return await WatchStore(self._pool).find(name)
+        store = WatchStore(self._pool)
+        standing = await store.find(name)
+        alive = bool(await locks.held(self._pool, [standing.thread_id]))
+        if not alive:  # it may have ended between the two looks
+            standing = await store.standing(standing.run_id)
+        return replace(standing, alive=alive)
 
 
 class WatchingNow(Watching):

@@ -20,6 +20,7 @@ from interlock.core.sync import run_sync
 from interlock.errors import InterlockError
 
 if TYPE_CHECKING:
+    from interlock.core.happening import Standing
     from interlock.execution import Part
     from interlock.facade import Interlock
 
@@ -68,7 +69,7 @@ def follow(il: Interlock, call: Call, run: Run, *, model: str | None = None) -> 
     return ended
 
 
-def exit_code(run: Run, call: Call) -> int:
+def exit_code(run: Run | Standing, call: Call) -> int:
     """Return the code that says how a run stands."""
     match run.status:
         case "succeeded":

@@ -29,6 +29,7 @@ from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
 from interlock.cli.storage import storage
 from interlock.cli.trust import trust
+from interlock.cli.watch import watch
 from interlock.cli.worker import worker
 from interlock.errors import InterlockError
 
@@ -120,6 +121,7 @@ for _command in (
     kill,
     letters,
     status,
+    watch,
     history,
     show,
     fork,

@@ -62,6 +62,7 @@ class Standing:
         limited: how many calls wait for a rate limit.
         limited_by: the limit.
         at: when it stood so, by the database's clock.
+        alive: whether a process holds its thread; None where nobody looked.
     """
 
     run_id: str
@@ -86,6 +87,7 @@ class Standing:
     calls_seconds: float = 0.0
     limited: int = 0
     limited_by: str = ""
+    alive: bool | None = None
 
     @property
     def rests(self) -> bool:
