@@ -14,7 +14,7 @@ from rich.text import Text
 from interlock.cli.budget import of_limits
 from interlock.cli.kill_views import kill_facts
 from interlock.cli.texts import clipped, counted, plain, short
-from interlock.core.health import Finding, Health, Line, Server, Worker
+from interlock.core.health import Brake, Finding, Health, Line, Server, Worker
 
 NARROW = 72
 """Columns below which what can be looked up elsewhere is left out."""
@@ -77,6 +77,8 @@ def _parts(health: Health, *, wide: bool) -> Iterator[tuple[str, RenderableType]
     yield "pace", _pace(health)
     if health.timers:
         yield "timers", _timers(health)
+    if health.brakes:
+        yield "models", _brakes(health)
     if health.letters:
         yield "letters", _counts(health.letters)
     if health.server is not None:
@@ -170,6 +172,21 @@ def _timers(health: Health) -> Text:
     kinds = ", ".join(f"{each.timers:,} {each.kind}" for each in health.timers)
     asleep = f" · {counted(health.asleep, 'thread')} asleep" if health.asleep else ""
     return Text(f"next {first.kind} {due} · {kinds}{asleep}")
+
+
+def _brakes(health: Health) -> Group:
+    return Group(*(Text(clipped(_brake(each), 120)) for each in health.brakes[:GROUPS]))
+
+
+def _brake(brake: Brake) -> str:
+    parts = [f"{brake.name}:"]
+    if brake.is_open:
+        parts.append(f"breaker open for {age(brake.open_seconds)}")
+    if brake.told_seconds:
+        parts.append(f"left alone for {age(brake.told_seconds)}")
+    if brake.waiting:
+        parts.append(f"{brake.waiting:,} waiting, first for {age(brake.oldest_seconds)}")
+    return " ".join(parts)
 
 
 def _counts(counts: Mapping[str, int]) -> Text:

@@ -17,6 +17,9 @@ UNTAKEN_SECONDS = 10.0
 LATE_SECONDS = 30.0
 """A timer that is later was not fired because nobody keeps time."""
 
+OPEN_SECONDS = 60.0
+"""A breaker that is open for longer does not close by itself soon."""
+
 TRANSACTION_SECONDS = 3600.0
 NEARLY = 0.8
 """The share of a budget that is nearly all of it."""
@@ -29,6 +32,7 @@ def judged(health: Health) -> Health:
         *_of_queue(health),
         *_of_time(health),
         *_of_people(health),
+        *_of_models(health),
         *_of_limits(health),
         *_of_server(health),
     ]
@@ -98,6 +102,23 @@ def _of_people(health: Health) -> Iterator[Finding]:
         )
     if health.questions.questions:
         yield _note(f"{_many(health.questions.questions, 'question')} open", "interlock approvals")
+
+
+def _of_models(health: Health) -> Iterator[Finding]:
+    for each in health.brakes:
+        if each.is_open:
+            tell = _alarm if each.open_seconds > OPEN_SECONDS else _note
+            said = f": {each.told}" if each.told else ""
+            yield tell(
+                f"{each.name} has been out of order for {_seconds(each.open_seconds)}{said}",
+                "interlock limits",
+            )
+        elif each.oldest_seconds > WAITED_SECONDS:
+            yield _note(
+                f"{_many(each.waiting, 'model call')} waiting for {each.name}, "
+                f"the first for {_seconds(each.oldest_seconds)}",
+                "interlock limits",
+            )
 
 
 def _of_limits(health: Health) -> Iterator[Finding]:

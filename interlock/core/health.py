@@ -113,6 +113,29 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Brake:
+    """Something that holds model calls up.
+
+    Attributes:
+        name: of the provider, model or tenant.
+        waiting: how many calls wait for its limit.
+        oldest_seconds: how long the first of them has waited.
+        told_seconds: for how much longer the provider has asked to be left alone.
+        is_open: whether its circuit breaker is.
+        open_seconds: for how long.
+        told: what the provider said last.
+    """
+
+    name: str
+    waiting: int = 0
+    oldest_seconds: float = 0.0
+    told_seconds: float = 0.0
+    is_open: bool = False
+    open_seconds: float = 0.0
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """What a table takes, with its indexes."""
 
@@ -176,6 +199,7 @@ class Health:
     failed_timers: int = 0
     questions: Questions = Questions()
     letters: Mapping[str, int] = field(default_factory=dict)
+    brakes: tuple[Brake, ...] = ()
     kills: tuple[Kill, ...] = ()
     budgets: tuple[Account, ...] = ()
     doubts: int = 0
@@ -211,7 +235,14 @@ class Health:
     @property
     def uses_workers(self) -> bool:
         """Whether there is anything here that is for workers."""
-        return bool(self.workers or self.queue or self.timers or self.letters or self.failed_timers)
+        return bool(
+            self.workers
+            or self.queue
+            or self.timers
+            or self.letters
+            or self.failed_timers
+            or self.brakes
+        )
 
     @property
     def needs_a_person(self) -> bool:

@@ -10,6 +10,7 @@ from psycopg.rows import DictRow
 from interlock.core.budget import Account
 from interlock.core.findings import is_nearly_spent, judged
 from interlock.core.health import (
+    Brake,
     Health,
     Line,
     Pace,
@@ -64,6 +65,8 @@ async def _look(connection: Connection) -> Health:
         pace=_pace(await rows(SQL["pace"])),
         timers=tuple(Timers(**row) for row in await rows(SQL["timers"])),
         questions=Questions(**(await rows(SQL["questions"]))[0]),
+        letters={row["kind"]: row["letters"] for row in await rows(SQL["letters"])},
+        brakes=tuple(Brake(**row) for row in await rows(SQL["brakes"])),
         kills=tuple(kill_of(row) for row in await rows(KILLS["standing"])),
         budgets=_nearly_spent(await rows(SQL["limited"])),
         failed_timers=counted["failed_timers"],

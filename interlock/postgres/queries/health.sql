@@ -55,6 +55,22 @@ select (select count(*) from interlock.timers where state = 'failed')::int as fa
         where owner = '' or not interlock.lives(owner)
     )::int as doubts;
 
+-- letters: how many dead letters are open, by kind
+select kind, count(*)::int as letters from interlock.letters where status = 'open' group by kind order by letters desc, kind;
+
+-- brakes: what holds model calls up now: limits that calls wait for, providers that asked for time, breakers that are open
+select r.name, coalesce(w.waiting, 0) as waiting, coalesce(w.oldest_seconds, 0) as oldest_seconds,
+    greatest(r.not_before - n.now, 0)::float8 as told_seconds, r.opened_at > 0 as is_open,
+    case when r.opened_at > 0 then n.now - r.opened_at else 0 end::float8 as open_seconds, r.told
+from interlock.rates r
+cross join (select extract(epoch from clock_timestamp())::float8 as now) n
+left join (
+    select name, count(*)::int as waiting, extract(epoch from clock_timestamp() - min(since))::float8 as oldest_seconds
+    from interlock.rate_waits where until > clock_timestamp() - interval '10 seconds' group by name
+) w on w.name = r.name
+where r.opened_at > 0 or r.not_before > n.now or w.waiting > 0
+order by is_open desc, waiting desc, r.name;
+
 -- pending: which of some threads are queued for workers, and which sleep
 select q.thread_id, 'queued' as how from interlock.queue q where q.thread_id = any(%(threads)s) and q.worker_id is null
 union all
