@@ -19,7 +19,7 @@ from interlock.postgres.workers import Plan
 SQL = load("queue")
 
 LANES = 64
-"""So many lines, each of a tenant and a graph, are looked at by one claim; the next one goes on behind them."""
+"""So many lines, each of a tenant and a graph, one claim looks at; the next one goes on behind what was served."""
 
 SHORTEST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
@@ -61,7 +61,8 @@ class Claims:
     graphs: Sequence[str]
     process: str
     more: bool = False
-    _after: tuple[str, str] = ("", "")
+    _after: str = ""  # the tenant that was served last
+    _rounds: int = 0  # how often all lines were looked at since
     _freed: list[str] = field(default_factory=list)
     _paused: dict[str, _Pause] = field(default_factory=dict)
 
@@ -111,8 +112,7 @@ class Claims:
             "most": most,
             "suspect": suspect,
             "lanes": LANES,
-            "after_tenant": self._after[0],
-            "after_graph": self._after[1],
+            "after": self._after,
             "graphs": list(self.graphs),
             "tenants": None if plan.tenants is None else list(plan.tenants),
         }
@@ -125,8 +125,12 @@ class Claims:
 
     async def _sort_out(self, connection: Connection, look: DictRow) -> None:
         """Go on behind the lines that were looked at; leave alone what another holds, and what is not queued."""
-        cut_short = look["lanes"] >= LANES
-        self._after = tuple(look["last_lane"][0]) if cut_short else ("", "")
+        served = look["last_served"]
+        self._after = look["last_seen"] or "" if served is None else served
+        self._rounds = 0 if served is not None else self._rounds + bool(look["wrapped"])
+        cut_short = (
+            look["lanes"] >= LANES and self._rounds < 2
+        )  # the second time it is all the way round
         # Others were faster with some, or several are suspects.
         self.more = cut_short or look["wished"] > look["tried"]
         for thread in look["busy_threads"] or ():

@@ -1,31 +1,43 @@
--- claim: let go of some threads, and take on the runs that are due: fair between tenants, then by rank; each thread is held at once
+-- claim: let go of some threads, and take on the runs that are due: in turns between tenants, by rank within one; each thread is held at once
 with recursive freed as materialized (
     select pg_advisory_unlock(hashtextextended(t.thread_id, %(seed)s)) from unnest(%(release)s::text[]) as t (thread_id)
 ), me as materialized (
     select w.worker_id from interlock.workers w
     where w.worker_id = %(worker)s and w.state = 'working' and (select count(*) from freed) >= 0
     for key share
-), lane (tenant, graph, rank, place) as (  -- a line for each tenant and graph; from where the last look ended
+), lane (tenant, graph, rank, place, wrapped) as (  -- a line for each tenant and graph, round from behind the tenant served last
     (
-        select q.tenant, q.graph, q.rank, 1 from interlock.queue q
-        where q.ready and q.worker_id is null and (q.tenant, q.graph) > (%(after_tenant)s::text, %(after_graph)s::text)
-        order by q.tenant, q.graph, q.rank, q.number limit 1
+        (
+            select q.tenant, q.graph, q.rank, 1, false from interlock.queue q
+            where q.ready and q.worker_id is null and q.tenant > %(after)s order by q.tenant, q.graph, q.rank, q.number limit 1
+        ) union all (
+            select q.tenant, q.graph, q.rank, 1, true from interlock.queue q
+            where q.ready and q.worker_id is null order by q.tenant, q.graph, q.rank, q.number limit 1
+        ) limit 1
     )
     union all
-    select n.tenant, n.graph, n.rank, lane.place + 1 from lane cross join lateral (
-        select q.tenant, q.graph, q.rank from interlock.queue q
-        where q.ready and q.worker_id is null and (q.tenant, q.graph) > (lane.tenant, lane.graph)
-        order by q.tenant, q.graph, q.rank, q.number limit 1
+    select n.tenant, n.graph, n.rank, lane.place + 1, n.wrapped from lane cross join lateral (
+        (
+            select q.tenant, q.graph, q.rank, lane.wrapped from interlock.queue q
+            where q.ready and q.worker_id is null and (q.tenant, q.graph) > (lane.tenant, lane.graph)
+                and (not lane.wrapped or q.tenant <= %(after)s)
+            order by q.tenant, q.graph, q.rank, q.number limit 1
+        ) union all (
+            select q.tenant, q.graph, q.rank, true from interlock.queue q
+            where not lane.wrapped and q.ready and q.worker_id is null and q.tenant <= %(after)s
+            order by q.tenant, q.graph, q.rank, q.number limit 1
+        ) limit 1
     ) n
     where lane.place < %(lanes)s
 ), load as materialized (
     select c.tenant, count(*) as running from interlock.queue c where c.worker_id is not null group by c.tenant
 ), mine as materialized (  -- of more lines than runs are wanted, those with the best heads
-    select l.tenant, l.graph, coalesce(load.running, 0) as running from lane l left join load on load.tenant = l.tenant
+    select l.tenant, l.graph, coalesce(load.running, 0) as running, min(l.place) over (partition by l.tenant) as place
+    from lane l left join load on load.tenant = l.tenant
     where l.graph = any(%(graphs)s::text[]) and (%(tenants)s::text[] is null or l.tenant = any(%(tenants)s::text[]))
-    order by running, l.rank limit %(most)s
+    order by running, place, l.rank limit %(most)s
 ), best as materialized (
-    select m.tenant, m.graph, c.rank,
+    select m.tenant, m.graph, m.place,
         m.running + row_number() over (partition by m.tenant order by c.rank, c.number) as turn
     from mine m cross join lateral (
         select q.rank, q.number from interlock.queue q
@@ -33,7 +45,7 @@ with recursive freed as materialized (
             and (q.crashes = 0 or %(suspect)s) and q.thread_id <> all(%(avoid)s::text[])
         order by q.rank, q.number limit %(most)s
     ) c
-    order by turn, c.rank limit %(most)s
+    order by turn, m.place, c.rank limit %(most)s
 ), share as materialized (
     select b.tenant, b.graph, count(*) as runs from best b group by b.tenant, b.graph
 ), seen as materialized (
@@ -64,7 +76,8 @@ select look.*, b.*, h.lineage,
     coalesce((select v.schema_version from interlock.input_versions v where v.run_id = b.run_id), 1) as schema_version,
     case when exists (select from interlock.kills where lifted_at is null) then (select min(k) from interlock.kills_over(b.run_id) as k) end as kill
 from (
-    select count(*) as lanes, (array_agg(array[l.tenant, l.graph] order by l.place desc))[1:1] as last_lane,
+    select count(*) as lanes, bool_or(l.wrapped) as wrapped, (array_agg(l.tenant order by l.place desc))[1] as last_seen,
+        (select b.tenant from best b order by b.turn desc, b.place desc limit 1) as last_served,
         (select count(*) from best) as wished, (select count(*) from tried) as tried,
         (select array_agg(t.thread_id) from tried t where not t.held) as busy_threads,
         (select array_agg(t.run_id) from tried t where t.held and t.run_id not in (select b.run_id from begun b)) as stale_runs,
