@@ -51,6 +51,13 @@ async def tries_of(
     return int((await fetch(connection, SQL["tries"], about))[0]["count"]), progress
 
 
+async def note_graphs(pool: Pool, holds: Mapping[str, bool]) -> None:
+    """Write down which graphs hold their threads when a run is dead; whoever buries it may not have their code."""
+    holding = sorted(graph for graph, held in holds.items() if held)
+    async with connected(pool) as connection:
+        await execute(connection, SQL["note_graphs"], {"graphs": sorted(holds), "holding": holding})
+
+
 class LetterStore:
     """Reads letters, and closes them; each method is one transaction."""
 

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from interlock.core.bounded import declaration_of
 from interlock.errors import DatabaseUnavailable, InterlockError, LeaseLost
 from interlock.execution import process_name
 from interlock.facade import Interlock
 from interlock.postgres import workers
+from interlock.postgres.letters import note_graphs
 from interlock.postgres.queue import Claimed
 from interlock.postgres.workers import Plan
 from interlock.worker.connecting import connect
@@ -105,6 +107,7 @@ class Worker:
     async def _live(self, graphs: tuple[str, ...]) -> None:
         name = await workers.register(self.il.locks, self.plan, process_name())
         self._wait = SHORTEST_WAIT
+        await note_graphs(self.il.pool, {each: self._holds(each) for each in graphs})
         life = self._life = Life(self.il, name, self.plan, graphs, self.log, execute=self.execute)
         self.log.info(
             "worker.started",
@@ -131,6 +134,10 @@ class Worker:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), self._wait)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
+
+    def _holds(self, graph: str) -> bool:
+        declared = declaration_of(self.il.graph(graph))
+        return declared is not None and declared.holds_when_dead
 
     def _graphs(self) -> tuple[str, ...]:
         """Return the graphs that can be run here; one that does not import is told of and left to others."""

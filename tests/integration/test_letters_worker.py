@@ -14,7 +14,7 @@ import pytest
 
 import interlock
 from interlock import Interlock
-from interlock.core.queueing import MAX_CRASHES
+from interlock.core.queueing import MAX_CRASHES, Options
 from interlock.errors import ResumeRefused
 from interlock.worker import Plan, work
 from interlock.worker.timing import keep_time
@@ -121,8 +121,10 @@ asyncio.run(main())
 async def test_a_run_that_kills_its_workers_is_a_letter(
     il: Interlock, log: Path, database_url: str
 ) -> None:
-    """After so many in a row; what it did before is not done again, and a replay has as many lives again."""
-    run = await il.asubmit("fails", fails(log, MAX_CRASHES, "poison"))
+    """After so many in a row; what was done is not done again, and the thread is held until the letter is closed."""
+    enqueue = Options(multitask_strategy="enqueue")
+    run = await il.asubmit("holds", fails(log, MAX_CRASHES, "poison"))
+    behind = await il.asubmit("holds", {"log": str(log)}, thread_id=run.thread_id, options=enqueue)
     arguments = (sys.executable, "-c", WORKER, database_url, str(CONFIG))
     async with asyncio.timeout(PATIENCE), working(il, Plan(graphs=("nested",))):
         for _ in range(MAX_CRASHES):
@@ -133,10 +135,13 @@ async def test_a_run_that_kills_its_workers_is_a_letter(
     assert dead.status == "dead"
     (letter,) = await il.aletters()
     assert (letter.kind, letter.run_id, letter.attempts) == ("poison", run.run_id, MAX_CRASHES)
+    assert (letter.holds, (await il.store.stored(behind.run_id)).run.attempts) == (True, 0)
     assert f"{MAX_CRASHES} workers ended" in letter.error
     assert log.read_text().split() == ["begin", "act", *["fail"] * MAX_CRASHES]
 
     async with working(il):
         await il.aletter_replay(letter.id)
         assert (await il.await_run(run.run_id, timeout=PATIENCE)).status == "succeeded"
-    assert log.read_text().split() == ["begin", "act", *["fail"] * MAX_CRASHES, "end"]
+        assert (await il.await_run(behind.run_id, timeout=PATIENCE)).status == "succeeded"
+    noted = ["begin", "act", *["fail"] * MAX_CRASHES, "end", "begin", "act", "end"]
+    assert log.read_text().split() == noted

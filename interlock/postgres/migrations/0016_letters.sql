@@ -26,12 +26,17 @@ create index letters_open on interlock.letters (buried_at) where status = 'open'
 create index letters_holding on interlock.letters (thread_id) where status = 'open' and holds;
 create index letters_run on interlock.letters (run_id);
 
+-- The graphs that declare it so; each worker says it of its own as it begins, for whoever buries a run may not have its code.
+create table interlock.holding_graphs (graph text primary key);
+
 -- Write the letter of a run that is dead, inside the transaction that ends it. Null: it has one that is open.
 create function interlock.bury(a_letter text, a_run text, a_kind text, told jsonb, hold boolean) returns text language plpgsql as $$
 declare
+    held boolean;
     written text;
     it_thread text;
 begin
+    held := hold or exists (select from interlock.holding_graphs g join interlock.runs r using (graph) where r.run_id = a_run);
     insert into interlock.letters (
         letter_id, run_id, thread_id, graph, tenant, kind, error, error_type, traceback, because, node, checkpoint_id, attempts, holds
     )
@@ -39,11 +44,11 @@ begin
         coalesce(told ->> 'error', ''), coalesce(told ->> 'error_type', ''), coalesce(told ->> 'traceback', ''),
         coalesce(told ->> 'because', ''), coalesce(told ->> 'node', ''),
         coalesce((select max(c.checkpoint_id) from checkpoints c where c.thread_id = r.thread_id and c.checkpoint_ns = ''), ''),
-        r.attempts, hold
+        r.attempts, held
     from interlock.runs r where r.run_id = a_run
     on conflict (run_id) where status = 'open' do nothing
     returning letter_id, thread_id into written, it_thread;
-    if hold then  -- nobody has seen yet that the next was let go
+    if held then  -- nobody has seen yet that the next was let go
         update interlock.queue set ready = false where thread_id = it_thread and ready and worker_id is null;
     end if;
     return written;

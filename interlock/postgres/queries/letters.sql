@@ -73,3 +73,9 @@ from interlock.model_calls where thread_id = %(thread_id)s and run_id = any(%(ru
 
 -- behind: how many runs wait on a thread
 select count(*)::int as count from interlock.queue where thread_id = %(thread_id)s and not ready and worker_id is null;
+
+-- note_graphs: which of a worker's graphs hold their threads when a run is dead
+with gone as (delete from interlock.holding_graphs where graph = any(%(graphs)s) and not graph = any(%(holding)s))
+insert into interlock.holding_graphs (graph)
+select g from unnest(%(holding)s::text[]) as g where not exists (select from interlock.holding_graphs where graph = g)
+on conflict do nothing;
