@@ -110,6 +110,7 @@ class Timing(Crons):
             return stored
         until, over = asleep
         if over:
+            await self.store.refuse_killed(run.run_id, f"Thread {run.thread_id} may not wake")
             woken = await self.timer_store.wake(run.run_id)
             return await (self.store.stored(woken) if woken else self.store.latest(run.thread_id))
         if await self.approvals.open_questions(run.thread_id):

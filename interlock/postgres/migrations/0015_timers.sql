@@ -38,6 +38,7 @@ create table interlock.timers (
     id bigint generated always as identity primary key,
     kind text not null check (kind in ('start', 'wake', 'deadline', 'retry', 'cron')),
     due_at timestamptz not null,
+    paused_until timestamptz,  -- it was due, but is not tried before: it went wrong, or a kill switch stands over it
     run_id text references interlock.runs on delete cascade,
     thread_id text not null default '',
     attempts integer not null default 0,  -- of the run when it was set: a run that somebody has begun since is left alone
@@ -53,7 +54,7 @@ create table interlock.timers (
     fired_by text not null default '',
     check ((cron is null) = (kind <> 'cron') and (run_id is null) = (kind = 'cron'))
 ) with (fillfactor = 80);
-create index timers_due on interlock.timers (due_at, id) where state = 'set';
+create index timers_due on interlock.timers (coalesce(paused_until, due_at), id) where state = 'set';
 create index timers_failed on interlock.timers (id) where state = 'failed';
 create index timers_over on interlock.timers (coalesce(fired_at, set_at)) where state in ('fired', 'cancelled');
 create index timers_run on interlock.timers (run_id);
@@ -76,7 +77,7 @@ create index sleeps_thread on interlock.sleeps (thread_id, place);
 create function interlock.tell_of_timer() returns trigger language plpgsql as $$
 begin
     if not exists (
-        select from interlock.timers t where t.state = 'set' and (t.due_at, t.id) < (new.due_at, new.id)
+        select from interlock.timers t where t.state = 'set' and (coalesce(t.paused_until, t.due_at), t.id) < (coalesce(new.paused_until, new.due_at), new.id)
     ) then
         perform pg_notify('interlock_timers', '');
     end if;
@@ -160,7 +161,7 @@ $$;
 create function interlock.timer_failed(a_timer bigint, an_error text, most_tries integer) returns void language sql as $$
     update interlock.timers
     set tries = tries + 1, error = left(an_error, 1000), state = case when tries + 1 >= most_tries then 'failed' else 'set' end,
-        due_at = case when tries + 1 >= most_tries then due_at else interlock.clock() + make_interval(secs => power(2, tries)) end
+        paused_until = interlock.clock() + make_interval(secs => power(2, tries))
     where id = a_timer
 $$;
 
@@ -175,8 +176,8 @@ begin
     for t in
         with due as materialized (
             select d.id, d.thread_id, d.due_at from interlock.timers d
-            where d.state = 'set' and d.kind <> 'cron' and d.due_at <= (select interlock.clock())
-            order by d.due_at, d.id limit most for update skip locked
+            where d.state = 'set' and d.kind <> 'cron' and coalesce(d.paused_until, d.due_at) <= (select interlock.clock())
+            order by coalesce(d.paused_until, d.due_at), d.id limit most for update skip locked
         ), held as materialized (
             select h.thread_id from interlock.threads h where h.thread_id in (select d.thread_id from due d)
             order by h.thread_id for no key update skip locked
@@ -189,7 +190,7 @@ begin
             became := interlock.fire_timer(t.id);
             if became = 'held' then
                 update interlock.timers
-                set due_at = interlock.clock() + make_interval(secs => held_seconds), error = 'A kill switch stands over it.'
+                set paused_until = interlock.clock() + make_interval(secs => held_seconds), error = 'A kill switch stands over it.'
                 where id = t.id;
             else
                 update interlock.timers set state = became, error = '', fired_at = interlock.clock(), fired_by = who where id = t.id;

@@ -34,9 +34,9 @@ select latest.kind, count(*)::int as events, span.seconds from latest, span grou
 
 -- timers: how many are set, by kind; how late the latest is, and when the next is due
 select kind, count(*)::int as timers,
-    (count(*) filter (where due_at <= interlock.clock()))::int as overdue,
-    coalesce(extract(epoch from interlock.clock() - min(due_at)), 0)::float8 as late_seconds,
-    min(due_at) as next_at
+    (count(*) filter (where coalesce(paused_until, due_at) <= interlock.clock()))::int as overdue,
+    coalesce(extract(epoch from interlock.clock() - min(coalesce(paused_until, due_at))), 0)::float8 as late_seconds,
+    min(coalesce(paused_until, due_at)) as next_at
 from interlock.timers where state = 'set' group by kind order by kind;
 
 -- questions: how many wait for people, and how many of them beyond their time

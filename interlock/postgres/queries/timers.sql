@@ -21,8 +21,8 @@ select * from interlock.fire_timers(%(most)s, %(who)s, %(most_tries)s, %(held_se
 
 -- claim_cron: the earliest cron's timer that is due; nobody else gets it meanwhile
 select t.*, extract(epoch from interlock.clock() - t.due_at)::float8 as late, interlock.clock() as now from interlock.timers t
-where t.state = 'set' and t.kind = 'cron' and t.due_at <= (select interlock.clock()) and t.graph = any(%(graphs)s::text[])
-order by t.due_at, t.id limit 1 for update skip locked;
+where t.state = 'set' and t.kind = 'cron' and coalesce(t.paused_until, t.due_at) <= (select interlock.clock()) and t.graph = any(%(graphs)s::text[])
+order by coalesce(t.paused_until, t.due_at), t.id limit 1 for update skip locked;
 
 -- settle: note what became of a timer
 update interlock.timers set state = %(state)s, error = '', fired_at = interlock.clock(), fired_by = %(who)s where id = %(id)s;
@@ -32,7 +32,8 @@ select interlock.timer_failed(%(id)s, %(error)s, %(most_tries)s);
 
 -- next_due: in how many seconds something is due, of timers and of questions
 select extract(epoch from (
-        select due_at from interlock.timers where state = 'set' and (graph = '' or graph = any(%(graphs)s::text[])) order by due_at limit 1
+        select coalesce(paused_until, due_at) from interlock.timers
+        where state = 'set' and (graph = '' or graph = any(%(graphs)s::text[])) order by coalesce(paused_until, due_at) limit 1
     ) - interlock.clock())::float8 as timer,
     extract(epoch from (
         select min(least(deadline, remind_at, escalate_at)) from interlock.questions
@@ -46,7 +47,7 @@ where t.state = any(%(states)s::text[]) and (%(thread_id)s::text is null or t.th
 order by t.due_at, t.id limit %(limit)s;
 
 -- retry: let timers that were set aside be due at once
-update interlock.timers set state = 'set', tries = 0, due_at = interlock.clock()
+update interlock.timers set state = 'set', tries = 0, paused_until = interlock.clock()
 where state = 'failed' and (%(id)s::bigint is null or id = %(id)s);
 
 -- forget: timers that are over, some time ago, a few at once
