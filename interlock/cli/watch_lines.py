@@ -190,7 +190,7 @@ def _asked_for(detail: Detail) -> str:
 
 
 def _process(event: Event) -> str:
-    return str(event.detail.get("process") or "a worker")
+    return str(event.detail.get("process") or f"worker {event.worker[:8]}".rstrip())
 
 
 def hour(moment: datetime | str) -> str:

@@ -2,7 +2,7 @@
 select r.run_id from interlock.runs r where starts_with(r.run_id, %(name)s) order by r.run_id <> %(name)s limit 3;
 
 -- at: the run that a thread is at
-select interlock.last_run(%(thread_id)s) as run_id;
+select interlock.present_run(%(thread_id)s) as run_id;
 
 -- standing: how a run stands, or the one that goes on with it
 select r.run_id, r.thread_id, r.graph, r.status, r.attempts, r.process, r.error, r.error_kind, coalesce(r.context ->> 'model', '') as model,
