@@ -33,6 +33,9 @@ TAIL = 14
 
 EVENTS = 12
 
+NARROW = 90
+"""Columns below which a list leaves out what `show` tells."""
+
 STATUS_STYLES = {"open": "bold red", "replayed": "green", "repaired": "green", "discarded": "dim"}
 
 
@@ -65,18 +68,20 @@ def print_letters(letters: Sequence[Letter], console: Console, *, filtered: bool
         return
     now = datetime.now(UTC)
     closed = any(each.status != "open" for each in letters)
+    wide = console.width >= NARROW
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 1))
-    for title in ("letter", "kind", "graph", "node", *(["stands"] * closed), "error", "died"):
+    titles = ("letter", "kind", "graph", *["node"] * wide, *["stands"] * closed, "error", "died")
+    for title in titles:
         table.add_column(title, no_wrap=title != "error", overflow="ellipsis")
     for each in letters:
-        stands = [Text(each.status, style=STATUS_STYLES[each.status])] * closed
+        middle = [Text(each.node)] * wide
+        middle += [Text(each.status, style=STATUS_STYLES[each.status])] * closed
         table.add_row(
             Text(each.id[:ID_LENGTH], style="cyan"),
             each.kind,
             each.graph,
-            each.node,
-            *stands,
-            Text(clipped(each.error, 160)),
+            *middle,
+            Text(clipped(each.error, max(2 * (console.width - 60), 30))),
             ago(each.buried_at, now),
         )
     console.print(table)
@@ -139,7 +144,7 @@ def _rows(detail: LetterDetail, *, full: bool) -> Iterator[tuple[str, list[Text]
     names = f"letter {letter.id}, thread {short(letter.thread_id)}, run {short(letter.run_id)}"
     yield "names", [Text(names + (f", tenant {letter.tenant}" if letter.tenant else ""))]
     for name, lines in (
-        ("happened", _events(detail.events, full=full)),
+        ("happened", _events(detail, full=full)),
         ("done", [_act(each) for each in detail.done]),
         ("in doubt", [_act(each, "bold red") for each in detail.in_doubt]),
         ("models", [_calls(each) for each in detail.calls]),
@@ -150,24 +155,26 @@ def _rows(detail: LetterDetail, *, full: bool) -> Iterator[tuple[str, list[Text]
             yield name, lines
 
 
-def _events(events: Sequence[RunEvent], *, full: bool) -> list[Text]:
-    shown = events if full else events[-EVENTS:]
-    lines = [Text(f"… {len(events) - len(shown)} earlier", style="dim")] * (
-        len(shown) < len(events)
-    )
-    return lines + [_event(each) for each in shown]
+def _events(detail: LetterDetail, *, full: bool) -> list[Text]:
+    events = detail.events if full else detail.events[-EVENTS:]
+    earlier = len(detail.events) - len(events)
+    lines = [Text(f"… {earlier} earlier", style="dim")] if earlier else []
+    return lines + [_event(each, known=detail.letter.error) for each in events]
 
 
-def _event(event: RunEvent) -> Text:
+def _event(event: RunEvent, *, known: str) -> Text:
+    """Return an event as one line; an error that stands above it already is not repeated."""
     detail = event.detail
-    told = [
-        clipped(str(detail[name]), 90) for name in ("failure", "error", "why") if detail.get(name)
-    ]
+    error = str(detail.get("error", ""))
+    told = [str(detail.get("failure", "")), "" if known.startswith(error) else clipped(error, 90)]
     if "retry_seconds" in detail:
         told.append(f"again after {duration(float(detail['retry_seconds']))}")
-    told += [f"by {who}" for who in (event.worker_id, str(detail.get("by", ""))) if who]
+    told.append(clipped(str(detail.get("why", "")), 90))
+    told += [f"by {who}" for who in (event.worker_id[:8], str(detail.get("by", ""))) if who]
     return Text.assemble(
-        (f"{event.at.astimezone():%H:%M:%S} ", "dim"), f"{event.kind}  ", (" · ".join(told), "dim")
+        (f"{event.at.astimezone():%H:%M:%S} ", "dim"),
+        f"{event.kind}  ",
+        (" · ".join(filter(None, told)), "dim"),
     )
 
 
@@ -206,8 +213,24 @@ def _closed(letter: Letter) -> list[Text]:
 
 
 def _tail(text: str, *, full: bool) -> list[str]:
+    """Return a traceback, in short without what is not the application's own."""
     lines = text.rstrip().splitlines()
-    return lines if full or len(lines) <= TAIL else ["… (--full shows all of it)", *lines[-TAIL:]]
+    if full:
+        return lines
+    own = [line for line, foreign in zip(lines, _foreign(lines), strict=True) if not foreign]
+    left_out = ["… (--full shows all of it)"] if len(own[-TAIL:]) < len(lines) else []
+    return [*left_out, *own[-TAIL:]]
+
+
+def _foreign(lines: Sequence[str]) -> Iterator[bool]:
+    """Say of each line of a traceback whether it is of a frame in an installed library."""
+    foreign = False
+    for line in lines:
+        if line.startswith("  File "):
+            foreign = any(each in line for each in ("site-packages", "/lib/python"))
+        elif not line.startswith("   "):
+            foreign = False
+        yield foreign
 
 
 def _state(detail: LetterDetail, *, full: bool) -> list[str]:
@@ -234,10 +257,7 @@ def _print_next(detail: LetterDetail, console: Console) -> None:
     console.print()
     if not detail.refused:
         console.print(f'  [cyan]interlock letters replay {name} --reason "…"[/]')
-    at = f" --at {letter.checkpoint_id}" if letter.checkpoint_id else ""
-    if at:
-        console.print(
-            f"  [cyan]interlock fork {short(letter.thread_id)}{at} --set KEY=VALUE[/]",
-            soft_wrap=True,
-        )
+    if detail.step is not None:
+        fork = f"interlock fork {short(letter.thread_id)} --at {detail.step} --set KEY=VALUE"
+        console.print(f"  [cyan]{fork}[/]", soft_wrap=True)
     console.print(f'  [cyan]interlock letters discard {name} --reason "…"[/]')

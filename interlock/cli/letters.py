@@ -52,6 +52,7 @@ def _filtering(command: Callable[..., int]) -> Callable[..., int]:
 
 @click.group(
     cls=Group,
+    invoke_without_command=True,
     epilog=examples(
         "interlock letters list",
         "interlock letters show 3f2a9c1e",
@@ -60,8 +61,10 @@ def _filtering(command: Callable[..., int]) -> Callable[..., int]:
         'interlock letters discard 3f2a9c1e --reason "the order was cancelled"',
     ),
 )
-def letters() -> None:
-    """Deal with dead letters: runs that failed for good while nobody waited for them."""
+@click.pass_context
+def letters(ctx: click.Context) -> int | None:
+    """List dead letters, runs that failed for good while nobody waited for them, and deal with them."""
+    return _list(Filter(), closed=False, limit=50) if ctx.invoked_subcommand is None else None
 
 
 @letters.command(
@@ -77,17 +80,7 @@ def letters() -> None:
 @click.option("--limit", metavar="N", type=LIMIT, default=50, show_default=True, help="How many.")
 def list_(closed: bool, limit: int, **given: Any) -> int:  # the options of a filter
     """List dead letters, the newest first."""
-    from interlock.cli.letter_views import letter_facts, print_letters
-    from interlock.cli.output import print_json, results
-
-    chosen = _filter(given)
-    with this_call().runtime() as il:
-        found = il.letters(status=None if closed else "open", limit=limit, **chosen.arguments())
-    if this_call().as_json:
-        print_json({"letters": [letter_facts(each) for each in found]})
-    else:
-        print_letters(found, results(), filtered=chosen != Filter())
-    return 0
+    return _list(_filter(given), closed=closed, limit=limit)
 
 
 @letters.command(
@@ -159,6 +152,19 @@ def discard(
         else:
             done = _each(il, ids, lambda one: il.letter_discard(one, reason=reason, by=who))
     return _report(done, "discarded")
+
+
+def _list(chosen: Filter, *, closed: bool, limit: int) -> int:
+    from interlock.cli.letter_views import letter_facts, print_letters
+    from interlock.cli.output import print_json, results
+
+    with this_call().runtime() as il:
+        found = il.letters(status=None if closed else "open", limit=limit, **chosen.arguments())
+    if this_call().as_json:
+        print_json({"letters": [letter_facts(each) for each in found]})
+    else:
+        print_letters(found, results(), filtered=chosen != Filter())
+    return 0
 
 
 def _filter(given: dict[str, Any]) -> Filter:  # the options of a filter

@@ -134,7 +134,7 @@ def test_a_person_sees_what_matters(
     die()
     monkeypatch.setenv("COLUMNS", "60")
 
-    assert execute(["letters", "list"]) == 0
+    assert execute(["letters"]) == 0
     listed = capsys.readouterr().out
     name = listed.splitlines()[-1].split()[3]
     assert execute(["letters", "show", name]) == 0

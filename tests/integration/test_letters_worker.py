@@ -20,7 +20,7 @@ from interlock.worker import Plan, work
 from interlock.worker.timing import keep_time
 
 CONFIG = Path(__file__).parents[1] / "sample" / "failing" / "langgraph.json"
-PATIENCE = 60
+PATIENCE = 120
 
 
 @pytest.fixture
