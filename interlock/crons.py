@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -97,7 +96,7 @@ class Crons(ABC):
             created_by=self.settings.user,
         )
         self._new_context(compiled, model, context)  # refused now, and not at its first time
-        return await self.cron_store.set(replace(cron, input=dict(input)))
+        return await self.cron_store.set(cron)
 
     async def acrons(self) -> list[Cron]:
         """Return all crons, by name."""
