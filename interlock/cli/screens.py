@@ -78,7 +78,7 @@ def threads_table(threads: Sequence[ThreadSummary], pending: Mapping[str, str]) 
             Text(short(each.thread_id), style="cyan"),
             each.graph,
             Text(status, style=STATUS_STYLES.get(status, "")),
-            about + fork,
+            Text(about + fork),
             ago(each.updated_at, now),
         )
     return table
