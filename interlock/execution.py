@@ -184,6 +184,8 @@ class Execution:
         if isinstance(raised, LeaseLost):
             raise raised  # others have taken it over: there is nothing to write
         if not self.attended:
+            if isinstance(raised, DatabaseUnavailable):  # with its connection the worker lost the run
+                await self.locks.check(self.run.thread_id)
             return await self._end(await self._unattended(raised))
         await self._fail(raised)
         raise raised from (error if raised is not error else None)

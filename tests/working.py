@@ -12,7 +12,8 @@ from typing import Any, LiteralString
 import psycopg
 
 import interlock
-from interlock import Interlock
+from interlock import Interlock, Run
+from interlock.core.run_states import RunStatus
 from interlock.worker.log import Log
 from interlock.worker.working import Plan, Worker
 
@@ -78,6 +79,22 @@ async def rows(url: str, statement: LiteralString, *values: Any) -> list[tuple[A
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         cursor = await connection.execute(statement, values)
         return await cursor.fetchall() if cursor.description else []
+
+
+def steps(folder: Path, number: int = 2, **more: Any) -> dict[str, Any]:
+    """The input of a run of so many steps."""
+    return {"folder": str(folder), "steps": number, "done": 0, **more}
+
+
+async def ended(il: Interlock, thread: str, status: RunStatus = "succeeded") -> Run:
+    """Wait until the run of a thread stands as it should, and return it."""
+
+    async def run() -> Run | None:
+        found = await il.arun(thread)
+        return found if found.status == status else None
+
+    found: Run = await until(run)
+    return found
 
 
 def lines(folder: Path, name: str = "log") -> list[str]:

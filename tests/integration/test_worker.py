@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import interlock
 from interlock import Approve, Interlock
 from interlock.core.queueing import Options
-from interlock.core.run_states import RunStatus
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.queue import Claimed, Claims
 from interlock.worker.working import Plan
-from tests.working import CONFIG, lines, rows, until, worker_at
+from tests.working import CONFIG, ended, lines, rows, steps, until, worker_at
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "langgraph.json"
 
@@ -25,19 +23,6 @@ SAMPLE = Path(__file__).parents[1] / "sample" / "langgraph.json"
 async def il(database_url: str) -> AsyncIterator[Interlock]:
     async with interlock.aopen(database_url, config=CONFIG) as opened:
         yield opened
-
-
-def steps(folder: Path, number: int = 2, **more: Any) -> dict[str, Any]:
-    return {"folder": str(folder), "steps": number, "done": 0, **more}
-
-
-async def ended(il: Interlock, thread: str, status: RunStatus = "succeeded") -> interlock.Run:
-    async def run() -> interlock.Run | None:
-        found = await il.arun(thread)
-        return found if found.status == status else None
-
-    found: interlock.Run = await until(run)
-    return found
 
 
 async def order_of(url: str) -> list[str]:

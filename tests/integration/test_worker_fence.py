@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 import interlock
 from interlock import Interlock
-from interlock.core.run_states import RunStatus
 from interlock.errors import LeaseLost
 from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.locks import ThreadLocks
 from interlock.worker.working import Plan
-from tests.working import CONFIG, Working, lines, rows, until, worker_at
+from tests.working import CONFIG, Working, ended, lines, rows, steps, until, worker_at
 
 REMOVED = "delete from interlock.workers"
 REGISTERED = """
@@ -29,19 +27,6 @@ insert into interlock.workers (worker_id, process, backend, concurrency, lease_u
 async def il(database_url: str) -> AsyncIterator[Interlock]:
     async with interlock.aopen(database_url, config=CONFIG) as opened:
         yield opened
-
-
-def steps(folder: Path, number: int = 2, **more: Any) -> dict[str, Any]:
-    return {"folder": str(folder), "steps": number, "done": 0, **more}
-
-
-async def ended(il: Interlock, thread: str, status: RunStatus = "succeeded") -> interlock.Run:
-    async def run() -> interlock.Run | None:
-        found = await il.arun(thread)
-        return found if found.status == status else None
-
-    found: interlock.Run = await until(run)
-    return found
 
 
 async def taken_over(url: str) -> None:
