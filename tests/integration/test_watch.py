@@ -46,7 +46,7 @@ def told(events: Heard) -> list[tuple[str, Any]]:
         "question": lambda d: d["happened"],
         "model_call": lambda d: d["input_tokens"] + d["output_tokens"],
     }
-    return [(e.kind, what.get(e.kind, lambda d: "")(e.detail)) for e in events]
+    return [(e.kind, what[e.kind](e.detail) if e.kind in what else "") for e in events]
 
 
 async def test_what_a_run_did_is_told_in_order(il: Interlock) -> None:
