@@ -129,6 +129,7 @@ def _ports(
     built = ChatModels(
         base_url=settings.base_url,
         timeout=settings.model_timeout,
+        max_retries=0,  # what passes by itself is tried again by ourselves, and then everybody knows of it
         temperature=settings.temperature,
         max_tokens=settings.max_output_tokens,
     )

@@ -29,6 +29,7 @@ from interlock.kills import KillingNow
 from interlock.letters import LettersNow
 from interlock.notify.delivery import Delivered
 from interlock.originals import OriginalsNow
+from interlock.rates import PacingNow
 from interlock.replays import Replay
 from interlock.runtime import Runtime
 from interlock.storage import StorageNow
@@ -49,6 +50,7 @@ class Interlock(
     LettersNow,
     TimingNow,
     WatchingNow,
+    PacingNow,
 ):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 

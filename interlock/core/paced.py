@@ -194,7 +194,6 @@ class PacedCall:
     tokens: Callable[[], int]
     tell: Tell
     budget: Reserving | None = None
-    note: Callable[[str, str], Awaitable[None]] | None = None
     now: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     _lost: float = 0.0  # seconds that it waited for providers so far
@@ -366,8 +365,8 @@ class PacedCall:
         if self.budget is not None:
             await self.budget.stand_in(model)
             self._down = False
-        if self.note is not None:
-            await self.note(model, why)
+        caller = self.caller
+        await self.doing.on(self.rates, lambda rates: rates.stood_in(caller, model, why))
 
     def _held_back(self, slot: Slot | None = None) -> Exception:
         """Return what is raised when no model may be asked any more: the last failure, or that there was none."""

@@ -311,6 +311,10 @@ class Rates(Protocol):
         """Return the calls that wait, the oldest first."""
         ...
 
+    async def stood_in(self, caller: Caller, model: str, why: str) -> None:
+        """Note on a run that a model is asked in place of the one that it had asked."""
+        ...
+
     async def run(self, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
         """Do some work on the limits, on whatever event loop this is called."""
         ...

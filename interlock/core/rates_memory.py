@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from interlock.core.pacing import Row, decide, give_back, judge, leave_line
 from interlock.core.rates import (
     Ask,
+    Caller,
     End,
     Outcome,
     Rate,
@@ -119,6 +120,9 @@ class MemoryRates:
         """Return the calls that wait, the oldest first."""
         with self._lock:
             return sorted(self._waits.values(), key=lambda each: each.since)
+
+    async def stood_in(self, caller: Caller, model: str, why: str) -> None:
+        """Note nothing: the graph's stream tells of it, and a run in plain LangGraph has no events."""
 
     async def run(self, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
         """Do some work on the limits."""

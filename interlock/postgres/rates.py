@@ -32,7 +32,7 @@ from interlock.core.rates import (
 from interlock.core.rates_standing import standing_of
 from interlock.postgres.aside import Aside
 from interlock.postgres.locks import ThreadLocks
-from interlock.postgres.plain import clean
+from interlock.postgres.plain import clean, jsonb
 from interlock.postgres.pool import Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.together import Together
@@ -159,6 +159,11 @@ class PostgresRates:
     async def waiting(self) -> list[Waiting]:
         """Return the calls that wait, the oldest first."""
         return [_waiting(row) for row in await self._fetch("waiting", {})]
+
+    async def stood_in(self, caller: Caller, model: str, why: str) -> None:
+        """Note on a run that a model is asked in place of the one that it had asked."""
+        told = {"asked": caller.model, "model": model, "why": why, "node": caller.node}
+        await self._execute("stood_in", {"run_id": caller.run_id, "detail": jsonb(told)})
 
     async def run(self, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
         """Do some work on the limits, on whatever event loop this is called."""

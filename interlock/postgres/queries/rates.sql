@@ -40,3 +40,7 @@ with gone as (
     delete from interlock.rate_calls where owner in (select owner from gone)
 )
 delete from interlock.rate_waits where owner in (select owner from gone);
+
+-- stood_in: note on a run that another model is asked
+insert into interlock.run_events (run_id, thread_id, kind, detail)
+select r.run_id, r.thread_id, 'fallback', %(detail)s from interlock.runs r where r.run_id = %(run_id)s;
