@@ -43,6 +43,7 @@ from interlock.core.walltime import at_work
 from interlock.errors import (
     AnswerRefused,
     BudgetSpent,
+    DatabaseUnavailable,
     InterlockError,
     Killed,
     LeaseLost,
