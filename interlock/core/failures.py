@@ -85,7 +85,7 @@ class Backoff:
 Retries = Mapping[FailureKind, Backoff]
 
 DEFAULTS: Retries = {
-    "transient": Backoff(times=12),
+    "transient": Backoff(times=12, longest=600.0),
     "rate_limit": Backoff(times=30, first=5.0, longest=600.0),
 }
 """What is not named here is not retried. A transient failure is given about twenty minutes, a rate limit two hours."""

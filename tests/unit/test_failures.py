@@ -190,6 +190,16 @@ def test_what_passes_by_itself_is_retried(kind: FailureKind, retried: bool) -> N
     assert isinstance(plan(kind, 1, None, now=NOW, chance=lambda: 0.5), Retry) is retried
 
 
+@pytest.mark.parametrize(("kind", "minutes"), [("transient", 19), ("rate_limit", 120)])
+def test_an_outage_is_survived(kind: FailureKind, minutes: int) -> None:
+    """What is retried is given so many minutes, as the dice fall on average."""
+    seconds, tries = 0.0, 1
+    while isinstance(then := plan(kind, tries, None, now=NOW, chance=lambda: 0.5), Retry):
+        seconds, tries = seconds + then.seconds, tries + 1
+
+    assert round(seconds / 60) == minutes
+
+
 def test_a_graph_declares_what_is_retried() -> None:
     """A kind that it names takes the place of the default, also with none."""
     mine: Mapping[FailureKind, Backoff] = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
@@ -236,3 +238,17 @@ def test_there_are_replies_to_check() -> None:
 def test_fields_become_text(value: object, text: str) -> None:
     """A field reads as a person would write it."""
     assert as_text(value) == text
+
+
+def test_every_typed_answer_is_asked_for_here() -> None:
+    """Nobody binds a schema to a model elsewhere, where a bad answer would not go back with its fault."""
+    root = Path(__file__).parents[2]
+    binding = re.compile(r"with_structured_output|response_format=|PydanticOutputParser")
+    found = {
+        str(path.relative_to(root))
+        for package in ("interlock", "nodes", "graphs", "state")
+        for path in (root / package).rglob("*.py")
+        if binding.search(path.read_text())
+    }
+
+    assert found == {"interlock/core/structured.py"}
