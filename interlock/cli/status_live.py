@@ -36,6 +36,9 @@ EVERY_SECONDS = 1.0
 AT_MOST_SECONDS = 0.25
 """However much happens, it is looked at so seldom at most."""
 
+SHARE = 8.0
+"""Looking may take one part in so many of the time, where there is much to look at."""
+
 
 def show_live(il: Interlock, call: Call, *, graph: str | None, limit: int) -> int:
     """Show the picture again and again until Ctrl-C or SIGTERM, and return 0; as JSON a document a line."""
@@ -82,6 +85,7 @@ class Screen:
     pending: dict[str, str] = field(default_factory=dict)
     lost: str = ""
     _looked_at: float = 0.0
+    _took: float = 0.0
     _hearing: Hearing = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,11 +101,13 @@ class Screen:
             self.lost = ""
         except DatabaseUnavailable as error:
             self.lost = str(error.args[0])
+        self._took = time.monotonic() - self._looked_at
 
     def wait(self) -> None:
         """Wait for news, and at most a second."""
         run_sync(self._hearing.wait(EVERY_SECONDS))
-        time.sleep(max(0.0, self._looked_at + AT_MOST_SECONDS - time.monotonic()))
+        rest = max(AT_MOST_SECONDS, SHARE * self._took)
+        time.sleep(max(0.0, self._looked_at + rest - time.monotonic()))
 
     def close(self) -> None:
         """Stop listening."""

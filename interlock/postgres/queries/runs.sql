@@ -51,10 +51,26 @@ select task_id, count(*)::int as calls, sum(input_tokens)::int as input_tokens, 
     case when count(*) = count(cost) then sum(cost) end as cost, sum(seconds) as seconds
 from interlock.model_calls where thread_id = %(thread_id)s group by task_id;
 
--- count_by_status: how many threads stand in each status, each by the run that it is at
-select r.status, count(*)::int as count
-from interlock.threads t join interlock.runs r on r.run_id = interlock.present_run(t.thread_id)
-group by r.status;
+-- count_by_status: how many threads stand in each status, each by the run that it is at (as interlock.present_run, for all at once)
+select status, count(*)::int as count from (
+    select case
+        when bool_or(r.status = 'running') then 'running'
+        when bool_or(r.status = 'queued' and (r.attempts > 0 or r.kind = 'resume')) then 'queued'
+        when last.status = 'waiting' then 'waiting'
+        when bool_or(r.status = 'queued' and coalesce(o.start_at <= clock_timestamp(), true)) then 'queued'
+        when last.status is not null then last.status
+        when bool_or(r.status = 'queued') then 'queued'
+        else max(r.status)
+    end as status
+    from interlock.runs r
+    left join interlock.run_options o using (run_id)
+    left join (
+        select distinct on (thread_id) thread_id, status from interlock.runs
+        where status not in ('queued', 'running') and (attempts > 0 or status <> 'cancelled') and error_kind <> 'RolledBack'
+        order by thread_id, finished_at desc nulls last, number desc
+    ) last using (thread_id)
+    group by thread_id, last.status
+) as threads group by status;
 
 -- lock_thread: try to hold a thread for as long as this session lives
 select pg_try_advisory_lock(hashtextextended(%(thread_id)s, %(seed)s)) as locked;
