@@ -15,6 +15,7 @@ from interlock.cli.approvals import approvals
 from interlock.cli.budget import budget
 from interlock.cli.call import Call, Group
 from interlock.cli.check import check
+from interlock.cli.cron import cron
 from interlock.cli.database import db
 from interlock.cli.demo import demo
 from interlock.cli.effects import effects
@@ -22,12 +23,14 @@ from interlock.cli.failures import failure_of, report
 from interlock.cli.graphs import graph
 from interlock.cli.kill import kill
 from interlock.cli.letters import letters
+from interlock.cli.limits import limits
 from interlock.cli.policy import policy
 from interlock.cli.replays import replay
 from interlock.cli.runs import resume, run
 from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
 from interlock.cli.storage import storage
+from interlock.cli.timers import timers
 from interlock.cli.trust import trust
 from interlock.cli.watch import watch
 from interlock.cli.worker import worker
@@ -118,8 +121,11 @@ for _command in (
     approvals,
     effects,
     budget,
+    limits,
     kill,
     letters,
+    cron,
+    timers,
     status,
     watch,
     history,
