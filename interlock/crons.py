@@ -118,6 +118,10 @@ class Crons(ABC):
         """Forget a cron; the runs that it submitted stay. Raises `NotFound`."""
         await self.cron_store.remove(name)
 
+    async def acron_clock(self) -> datetime:
+        """Return what time it is for timers and crons: the database's."""
+        return await self.cron_store.now()
+
     async def _accept_cron(
         self, connection: Connection, cron: Cron, due: datetime
     ) -> tuple[str, str]:
@@ -193,6 +197,10 @@ class CronsNow(Crons):
     def cron_resume(self, name: str) -> Cron:
         """Let a cron fire again; see `acron_resume`."""
         return run_sync(self.acron_resume(name))
+
+    def cron_clock(self) -> datetime:
+        """Return what time it is for timers and crons; see `acron_clock`."""
+        return run_sync(self.acron_clock())
 
     def cron_remove(self, name: str) -> None:
         """Forget a cron; see `acron_remove`."""

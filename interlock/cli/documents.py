@@ -35,6 +35,7 @@ def run_document(run: Run) -> JSON:
         "questions": [question_document(each) for each in run.interrupts],
         "output": plain(run.output),
         "partial": run.partial or None,
+        "wakes_at": run.wakes_at.isoformat() if run.wakes_at else None,
         "error": {"kind": run.error_kind, "message": run.error} if run.error else None,
     }
 

@@ -68,8 +68,17 @@ def _print_status(run: Run) -> None:
     console.print(f"[{style}]{word}[/]  thread [cyan]{short(run.thread_id)}[/]{tail}")
     if run.error and run.status != "queued":
         console.print(run.error, style="red")
+    if run.wakes_at:
+        console.print(asleep(run))
     if run.partial:
         console.print(f"[yellow]partial[/]: {run.partial}")
+
+
+def asleep(run: Run) -> str:
+    """Return until when a run sleeps, and who wakes it then."""
+    when = f"{run.wakes_at.astimezone():%Y-%m-%d %H:%M:%S %Z}" if run.wakes_at else ""
+    again = f"[cyan]interlock resume {short(run.thread_id)}[/]"
+    return f"It sleeps until {when}; then a worker goes on with it, or {again}."
 
 
 def _print_output(run: Run) -> None:
@@ -80,6 +89,8 @@ def _print_output(run: Run) -> None:
 
 
 def _print_questions(run: Run) -> None:
+    if not run.interrupts:
+        return
     if is_conversation():  # it was asked a moment ago, and the answer was: later
         remarks().print("It waits: [cyan]interlock approvals[/] shows the question again.")
         return

@@ -122,7 +122,7 @@ def answer_here(il: Interlock, call: Call, run: Run) -> AnswerForm | None:
     from interlock.cli.asking import ask_here, login_name, print_question
     from interlock.cli.output import is_conversation, remarks
 
-    if run.status != "waiting" or call.as_json or not is_conversation():
+    if run.status != "waiting" or not run.interrupts or call.as_json or not is_conversation():
         return None
     print_question(run.interrupts[0], remarks(), here=True)
     return ask_here(run.interrupts[0], il.settings.user or login_name())

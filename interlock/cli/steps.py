@@ -22,6 +22,7 @@ def history(thread: str, inside: bool, tree: bool) -> int:
     """List a thread's steps: what ran, what changed, tokens, cost, time."""
     from interlock.cli.documents import notice_of, run_document, step_document
     from interlock.cli.output import print_json, print_notice, results
+    from interlock.cli.reports import asleep
     from interlock.cli.screens import print_history
     from interlock.cli.timeline import print_inside
 
@@ -36,6 +37,8 @@ def history(thread: str, inside: bool, tree: bool) -> int:
     console = results()
     console.print(f"[bold]{run.graph}[/] [cyan]{run.thread_id}[/] {run.status}", soft_wrap=True)
     (print_inside if inside else print_history)(steps, console)
+    if run.wakes_at:
+        console.print(asleep(run))
     for question in run.interrupts:
         console.print(
             f"open: {question.summary}  [cyan]interlock approvals show {question.id[:8]}[/]"

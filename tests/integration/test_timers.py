@@ -229,5 +229,5 @@ async def refuse(url: str, thread: str) -> None:
     await rows(
         url,
         "create trigger refuse before insert on interlock.queue for each row"
-        f" when (new.thread_id = '{thread}') execute function refuse()",  # type: ignore[arg-type]  # a test's own
+        f" when (new.thread_id = '{thread}') execute function refuse()",
     )
