@@ -14,6 +14,7 @@ from langgraph.types import StateSnapshot
 
 from interlock.branching import names_in
 from interlock.core.runs import Step, Usage
+from interlock.core.sleeping import wakes_at
 from interlock.errors import NotFound, UsageError
 
 _SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
@@ -153,7 +154,7 @@ def _step(
         next=tuple(snapshot.next),
         changed=_changed(before.values if before else {}, snapshot.values),
         values=snapshot.values,
-        questions=tuple(each.id for each in snapshot.interrupts),
+        questions=tuple(each.id for each in snapshot.interrupts if wakes_at(each.value) is None),
         seconds=(created - _time(before)).total_seconds() if before else 0.0,
         usage=_used([*(task.id for task in ran), *taken], usage),
         folded=int(folded.get("steps", 0)),

@@ -90,7 +90,7 @@ class Timing(Crons):
         if timer_id is not None and not again:
             raise NotFound(
                 f"There is no timer {timer_id} that was set aside.",
-                hint="`interlock timers --failed` lists them.",
+                hint="`interlock timers list --failed` lists them.",
             )
         return again
 

@@ -6,12 +6,13 @@ event with `tasks`, and an event with `task` is about one of them. Everything el
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from interlock.cli.telling import KNOWN, Event, Line, Tone, fields, kept
 from interlock.cli.texts import change, clipped, counted
+from interlock.core.sleeping import wakes_at
 
 TaskStatus = Literal["waiting", "working", "met", "partial", "failed", "open"]
 ENDED: Mapping[str, TaskStatus] = {
@@ -68,14 +69,21 @@ def _after_node(board: Board, data: Mapping[str, Any]) -> tuple[Board, list[Line
         return replace(board, running={**board.running, task: node}), []
     running = {key: name for key, name in board.running.items() if key != task}
     if data.get("interrupts"):
-        return replace(board, running=running), [
-            Line(who=node, text="asks a person", tone="warning")
-        ]
+        line = Line(who=node, text=_waits(data["interrupts"]), tone="warning")
+        return replace(board, running=running), [line]
     if data.get("error"):
         return replace(board, running=running), [Line(who=node, text=_error(data), tone="bad")]
     finished = {**board.finished, node: board.finished.get(node, 0) + 1}
     lines = [] if board.told else [Line(who=node, text=_result(data.get("result")), tone="good")]
     return replace(board, running=running, finished=finished), lines
+
+
+def _waits(interrupts: Sequence[Mapping[str, Any]]) -> str:
+    until = [wakes_at(each.get("value")) for each in interrupts]
+    times = [each for each in until if each is not None]
+    if len(times) < len(until):
+        return "asks a person"
+    return f"sleeps until {min(times).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _after_any_event(board: Board, event: Event) -> tuple[Board, list[Line]]:

@@ -51,7 +51,7 @@ def print_crons(crons: Sequence[Cron], now: datetime, console: Console) -> None:
             Text(each.graph),
             Text(each.schedule),
             *[Text(each.zone)] * wide,
-            _next(each, now),
+            _next(each, now, wide=wide),
             *[Text(each.catch_up)] * wide,
         )
     console.print(table)
@@ -65,7 +65,7 @@ def print_cron(cron: Cron, now: datetime, firings: Sequence[Firing], console: Co
     console.print(Text(f"{cron.schedule}   {explained(cron.schedule)}, {cron.zone}"))
     for line in _facts(cron):
         console.print(Text(f"  {line}"), soft_wrap=True)
-    for line in lines_of(dict(cron.input), depth=1):
+    for line in lines_of(dict(cron.input), depth=1) if cron.input else ():
         console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
     _print_next(cron, now, console)
     for each in firings:
@@ -83,7 +83,7 @@ def timer_document(timer: Timer) -> dict[str, Any]:  # a JSON object
 def print_timers(timers: Sequence[Timer], now: datetime, console: Console) -> None:
     """Print timers as rows, and what to do about those that were set aside."""
     if not timers:
-        console.print("No timers are set. Runs that start later, sleep or retry have one each.")
+        console.print("No such timers. Runs that start later, sleep or retry have one each.")
         return
     table = _table("timer", "kind", "what for", "due", "stands")
     for each in timers:
@@ -126,10 +126,12 @@ def _print_next(cron: Cron, now: datetime, console: Console) -> None:
         console.print(f"  It does not fire: [cyan]interlock cron resume {cron.name}[/]")
 
 
-def _next(cron: Cron, now: datetime) -> Text:
+def _next(cron: Cron, now: datetime, *, wide: bool) -> Text:
     if not cron.enabled:
         return Text("paused", style="yellow")
-    return Text(_when(cron.next_at, now)) if cron.next_at else Text("never", style="yellow")
+    if cron.next_at is None:
+        return Text("never", style="yellow")
+    return Text(_when(cron.next_at, now) if wide else f"{cron.next_at.astimezone():%m-%d %H:%M}")
 
 
 def _firing(firing: Firing, now: datetime) -> Text:
