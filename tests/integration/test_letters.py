@@ -30,7 +30,9 @@ def model() -> ScriptedModel:
 @pytest.fixture
 async def il(database_url: str, model: ScriptedModel) -> AsyncIterator[Interlock]:
     settings = Settings(user="ann", tenant="acme")
-    opened = interlock.aopen(database_url, config=CONFIG, settings=settings, models=OneModel(chat=model))
+    opened = interlock.aopen(
+        database_url, config=CONFIG, settings=settings, models=OneModel(chat=model)
+    )
     async with opened as il:
         yield il
 
@@ -74,8 +76,34 @@ async def test_a_node_that_succeeds_at_the_third_try(
     assert [each[:2] for each in retried(database_url, run)] == [("transient", 1), ("transient", 2)]
 
 
-async def test_tries_are_counted_since_the_last_step(il: Interlock, log: Path) -> None:
-    """A run that gets on has all its retries again; one that does not is dead after so many."""
+async def test_a_run_that_gets_on_has_all_its_retries_again(il: Interlock, log: Path) -> None:
+    """Failures are counted since the last step."""
+    Path(f"{log}.end.left").write_text("3")
+    run = await il.asubmit("fails", fails(log, 3))
+
+    stood = [(await attempt(il, run.run_id)).status for _ in range(7)]
+
+    assert stood == [*["queued"] * 6, "succeeded"]
+
+
+async def test_a_task_that_is_finished_counts_as_getting_on(
+    il: Interlock, log: Path, database_url: str
+) -> None:
+    """Beside the one that fails; what LangGraph writes of a failure does not."""
+    run = await il.asubmit("fails", fails(log, 1))
+    await attempt(il, run.run_id)
+    tries, progress = await il.store.tries(run, "transient")
+
+    written(database_url, run, "__error__")
+    assert await il.store.tries(run, "transient") == (tries, progress) == (1, progress)
+    assert (await il.store.tries(run, "rate_limit"))[0] == 0
+
+    written(database_url, run, "said")
+    assert (await il.store.tries(run, "transient"))[0] == 0
+
+
+async def test_a_run_that_does_not_get_on_is_dead_in_the_end(il: Interlock, log: Path) -> None:
+    """When its retries are used up; the letter says so."""
     run = await il.asubmit("fails", fails(log, 9))
 
     stood = [(await attempt(il, run.run_id)).status for _ in range(4)]
@@ -344,6 +372,15 @@ async def test_a_letter_that_is_not_there(il: Interlock) -> None:
     """It is said, with how to find others."""
     with pytest.raises(NotFound, match="no letter 'nobody'"):
         await il.aletter("nobody")
+
+
+def written(url: str, run: Run, channel: str) -> None:
+    """Write what another task of the run's newest step left in a channel."""
+    query = """insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, blob)
+    select thread_id, '', max(checkpoint_id), %s, 0, %s, '' from checkpoints
+    where thread_id = %s and checkpoint_ns = '' group by thread_id"""
+    with psycopg.connect(url) as connection:
+        connection.execute(query, [f"another {channel}", channel, run.thread_id])
 
 
 def timers(url: str, run: Run) -> int:
