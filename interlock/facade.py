@@ -143,7 +143,7 @@ class Interlock(
         return run_sync(self.adeliver())
 
     def run(self, thread_id: str) -> Run:
-        """Return the latest run of a thread; see `arun`."""
+        """Return the run that a thread is at; see `arun`."""
         return run_sync(self.arun(thread_id))
 
     def history(self, thread_id: str, *, inside: bool = False) -> list[Step]:

@@ -57,7 +57,10 @@ class Looking(ABC):
         """Take an answer without going on with its thread."""
 
     async def arun(self, thread_id: str) -> Run:
-        """Return the latest run of a thread, with its open questions and, once it succeeded, its output."""
+        """Return the run that a thread is at, with its open questions and, once it succeeded, its output.
+
+        That is the one that runs; else the next that goes on, or waits; else the last that ended.
+        """
         thread_id = await self.store.full_thread_id(thread_id)
         stored = await self.store.latest(thread_id)
         questions = tuple(await self.approvals.open_questions(thread_id))

@@ -29,7 +29,7 @@ class Place:
     """Where a thread stands.
 
     Attributes:
-        stored: its latest run.
+        stored: the run that it is at.
         heads: of its own graph, then of the subgraphs that it is in.
         asked: the payloads of its questions that are open, or whose answer waits to be used.
     """
@@ -52,7 +52,7 @@ class CheckStore:
     async def unfinished(
         self, graph: str | None, *, after: int, limit: int
     ) -> tuple[int, list[StoredRun]]:
-        """Return the latest runs of threads that have not ended, and the number after which the next ones are."""
+        """Return the runs that threads are at and that have not ended, and the number after which the next ones are."""
         rows = await self._fetch("unfinished", graph=graph, after=after, limit=limit)
         last = rows[-1]["number"] if rows else after
         return last, [stored_run(row) for row in rows]

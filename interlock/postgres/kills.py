@@ -104,7 +104,7 @@ class KillStore:
         return [_event(row) for row in await self._fetch("kill_events", kill=kill_id)]
 
     async def held(self, kill_id: int) -> list[Held]:
-        """Return the runs that a switch stands over and that have not ended; each the last of its thread."""
+        """Return the runs that a switch stands over and that have not ended."""
         return [Held(**row) for row in await self._fetch("runs_under", kill=kill_id)]
 
     async def knows_graph(self, name: str) -> bool:

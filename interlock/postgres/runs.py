@@ -251,7 +251,7 @@ class RunStore:
         return only(found, prefix, "thread", "`interlock status` lists the latest ones.")
 
     async def threads(self, *, graph: str | None = None, limit: int = 20) -> list[DictRow]:
-        """Return the threads that something happened on lately, each with its latest run."""
+        """Return the threads that something happened on lately, each with the run that it is at."""
         return await self._fetch("threads", graph=graph, limit=limit)
 
     async def stored(self, run_id: str) -> StoredRun:
@@ -267,7 +267,7 @@ class RunStore:
             return await present_run(connection, thread_id)
 
     async def counts(self) -> dict[str, int]:
-        """Return how many threads stand in each status, each by its latest run."""
+        """Return how many threads stand in each status, each by the run that it is at."""
         return {row["status"]: row["count"] for row in await self._fetch("count_by_status")}
 
     async def add_model_call(self, thread_id: str, run_id: str, call: ModelCall) -> None:

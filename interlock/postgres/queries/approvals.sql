@@ -89,8 +89,9 @@ from interlock.questions
 where thread_id = %(thread_id)s and status = 'open' and least(deadline, remind_at, escalate_at) <= now()
 order by question_id for update;
 
--- active: whether a thread has a run that has not ended
-select true as active from interlock.runs where thread_id = %(thread_id)s and status in ('queued', 'running');
+-- active: whether a thread has a run that is at work, or is to go on; others may stand behind what waits
+select true as active from interlock.runs
+where thread_id = %(thread_id)s and (status = 'running' or (status = 'queued' and (attempts > 0 or kind = 'resume')));
 
 -- escalate: let the people of the next level answer too
 update interlock.questions

@@ -1,17 +1,17 @@
--- unfinished: threads whose latest run has not ended, by the number of that run
+-- unfinished: threads that are at a run that has not ended, by the number of that run
 select r.*, t.lineage, interlock.chain(r.run_id) as chain,
     coalesce((select v.schema_version from interlock.input_versions v where v.run_id = r.run_id), 1) as schema_version
 from interlock.runs r join interlock.threads t using (thread_id)
 where r.number > %(after)s and r.status not in ('succeeded', 'cancelled') and t.purpose <> 'replay'
     and (%(graph)s::text is null or r.graph = %(graph)s)
-    and not exists (select from interlock.runs later where later.thread_id = r.thread_id and later.number > r.number)
+    and r.run_id = interlock.present_run(r.thread_id)
 order by r.number limit %(limit)s;
 
 -- count_unfinished: how many there are
 select count(*)::int as count from interlock.runs r join interlock.threads t using (thread_id)
 where r.status not in ('succeeded', 'cancelled') and t.purpose <> 'replay'
     and (%(graph)s::text is null or r.graph = %(graph)s)
-    and not exists (select from interlock.runs later where later.thread_id = r.thread_id and later.number > r.number);
+    and r.run_id = interlock.present_run(r.thread_id);
 
 -- heads: the latest checkpoints of some threads' graphs, and those of the subgraphs that were begun from them
 with latest as (

@@ -90,9 +90,7 @@ select down.thread_id, down.parent_thread_id, down.parent_checkpoint_id, down.pu
     (select count(*)::int from interlock.effects e where e.thread_id = down.thread_id and e.status = 'done' and e.source is null and not e.reads) as effects,
     (select coalesce(sum(m.input_tokens + m.output_tokens), 0)::int from interlock.model_calls m where m.thread_id = down.thread_id) as tokens
 from down
-left join lateral (
-    select r.status from interlock.runs r where r.thread_id = down.thread_id order by r.number desc limit 1
-) run on true
+left join interlock.runs run on run.run_id = interlock.present_run(down.thread_id)
 left join lateral (
     select (c.metadata ->> 'step')::int as number, c.checkpoint_ns as namespace
     from checkpoints c where c.thread_id = down.parent_thread_id and c.checkpoint_id = down.parent_checkpoint_id limit 1

@@ -34,10 +34,10 @@ select * from interlock.kill_events where kill_id = %(kill)s order by id;
 -- over_run: the first switch that stands over a run
 select k.* from interlock.kills_over(%(run_id)s) as o (id) join interlock.kills k using (id) order by k.id limit 1;
 
--- runs_under: the runs that a switch stands over and that are not ended, each the last of its thread
+-- runs_under: the runs that a switch stands over and that are not ended
 select r.run_id, r.thread_id, r.graph, r.status, r.process from interlock.runs r
 where r.status in ('queued', 'running', 'waiting') and %(kill)s in (select interlock.kills_over(r.run_id))
-    and not exists (select from interlock.runs l where l.thread_id = r.thread_id and l.number > r.number)
+    and (r.status <> 'waiting' or r.run_id = interlock.present_run(r.thread_id))  -- what was answered stays as it was
 order by r.number;
 
 -- run_by_prefix: the run of this id, or those whose id starts with it
