@@ -143,9 +143,9 @@ create function interlock.is_free(a_thread text, for_resume boolean, a_run text)
         and not exists (
             select from interlock.runs where thread_id = a_thread and status = 'queued' and attempts > 0 and run_id <> a_run
         )
-        and (for_resume or not exists (
-            select from interlock.runs where run_id = interlock.last_run(a_thread) and status = 'waiting'
-        ))
+        and (for_resume or not coalesce((
+            select status = 'waiting' from interlock.runs where run_id = (select interlock.last_run(a_thread))
+        ), false))
 $$;
 
 -- Hand a queued run to the workers; whoever calls it ends the transaction soon, for it holds the thread.

@@ -107,10 +107,10 @@ declare
 begin
     select thread_id into it_thread from interlock.runs where run_id = a_run;
     perform from interlock.threads where thread_id = it_thread for no key update;
-    select r.run_id, r.graph, r.context, coalesce(o.tenant, '') as tenant, coalesce(o.priority, 0) as priority into base
+    select r.run_id, r.status, r.graph, r.context, coalesce(o.tenant, '') as tenant, coalesce(o.priority, 0) as priority into base
     from interlock.runs r left join interlock.run_options o using (run_id)
-    where r.run_id = interlock.last_run(it_thread) and r.status = 'waiting';
-    if not found
+    where r.run_id = (select interlock.last_run(it_thread));
+    if not found or base.status <> 'waiting'
         or exists (
             select from interlock.runs where thread_id = it_thread
                 and (status = 'running' or (status = 'queued' and (attempts > 0 or kind = 'resume')))
