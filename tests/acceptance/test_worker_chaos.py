@@ -24,11 +24,13 @@ from tests.chaos import fleet
 from tests.chaos.aftermath import Aftermath, aftermath, outcomes
 from tests.chaos.campaign import DEATHS, EVERYTHING, LEASE, Campaign, Fault, summary
 from tests.chaos.server import Server, serving
+from tests.chaos.steps import read
+from tests.chaos.unfenced import UNFENCED
 
 pytestmark = pytest.mark.timeout(900)
 
-RUNS, WORKERS = 200, 4
-ARGUMENTS = ("--concurrency", "4", "--grace", "20", "--lease", str(LEASE))
+RUNS, WORKERS, AT_ONCE = 200, 4, 4
+ARGUMENTS = ("--concurrency", str(AT_ONCE), "--grace", "20", "--lease", str(LEASE))
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +105,10 @@ async def campaign(
 
 
 def told(seed: int, befallen: Campaign) -> None:
-    noticed, going_on = zip(*befallen.takeovers() or [(0.0, 0.0)], strict=True)
     print(f"seed {seed}: {', '.join(befallen.told)}")  # noqa: T201  # to try it again
-    print(f"noticed: {summary(noticed)}; going on: {summary(going_on)}")  # noqa: T201  # how fast
+    if times := befallen.takeovers():
+        noticed, going_on = zip(*times, strict=True)
+        print(f"noticed: {summary(noticed)}; going on: {summary(going_on)}")  # noqa: T201  # how fast
 
 
 @pytest.fixture
@@ -128,12 +131,53 @@ async def test_everything_befalls(server: Server, folder: Path, seed: int) -> No
     assert found.wrong == []
 
 
+@pytest.mark.parametrize("fenced", [True, False])
+async def test_one_stands_still_until_it_is_taken_for_dead(
+    server: Server, folder: Path, fenced: bool
+) -> None:
+    """A worker that wakes in the middle of its steps writes nothing; without a fence it does, and that is found out."""
+    names = [f"{uuid4().hex[:6]}-{number}" for number in range(12)]
+    environment = {} if fenced else {UNFENCED: "1"}
+    with (
+        recording(folder) as address,
+        fleet.fleet(2, lambda: server.url, folder, address, ARGUMENTS) as (sleeper, other),
+    ):
+        sleeper.start(**environment)
+        async with interlock.aopen(server.url, config=fleet.CONFIG) as il:
+            befalling = Campaign(
+                il=il,
+                server=server,
+                workers=[sleeper, other],
+                recorder=address,
+                chance=random.Random(0),
+                acts="keyed",
+            )
+            for name in names:
+                await befalling.submit(name)
+            await befalling.until(lambda: len({each.name for each in read(folder)}) == AT_ONCE)
+            sleeper.freeze()
+            other.start()
+            await befalling.come_to_rest()
+            before = len(read(folder))
+            sleeper.thaw()
+            await befalling.until(
+                lambda: sleeper.lives() > 1 if fenced else len(read(folder)) > before + AT_ONCE
+            )
+            ended = await outcomes(il, names)
+        assert (len(read(folder)) == before) == fenced
+        other.term()
+        sleeper.term() if fenced else sleeper.kill()
+        found = aftermath(server.url, folder, address, names, ended)
+
+    assert (found.wrong == []) if fenced else found.again and found.writers
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(6))
 async def test_everything_befalls_for_long(server: Server, folder: Path, number: int) -> None:
     """The same, with known seeds and three times as much."""
     found = await campaign(
-        server, folder, EVERYTHING * 3, seed=1000 + number, acts="keyed", seconds=150
+        server, folder, EVERYTHING * 3, seed=1000 + number, acts="keyed", seconds=150, runs=600
     )
 
     assert found.wrong == []
@@ -143,6 +187,8 @@ async def test_everything_befalls_for_long(server: Server, folder: Path, number:
 @pytest.mark.parametrize("number", range(6))
 async def test_workers_are_killed_for_long(server: Server, folder: Path, number: int) -> None:
     """Many deaths, with known seeds."""
-    found = await campaign(server, folder, DEATHS * 8, seed=2000 + number, acts="all", seconds=100)
+    found = await campaign(
+        server, folder, DEATHS * 8, seed=2000 + number, acts="all", seconds=100, runs=400
+    )
 
     assert found.wrong == []

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, LiteralString
 
 import psycopg
@@ -38,6 +39,9 @@ EVERYTHING: tuple[Fault, ...] = (
 )
 BUSY = 0.6
 """The part of the time in which runs are submitted: more than can be done at once, so that whoever dies was at work."""
+
+PATIENCE = 240.0
+"""Seconds until all should be over, on a busy machine."""
 
 AT_ONCE = 2
 """How many workers may be struck at the same time."""
@@ -92,10 +96,10 @@ class Campaign:
             person = group.create_task(self._answer())
             misfortunes = group.create_task(self._strike(faults, seconds / (len(faults) + 1)))
             for name in names:
-                await self._submit(name)
+                await self.submit(name)
                 await asyncio.sleep(self.chance.uniform(0, 2 * seconds / len(names) * BUSY))
             await misfortunes
-            await self._come_to_rest(len(names))
+            await self.come_to_rest()
             person.cancel()
 
     # --- what befalls ---
@@ -161,7 +165,7 @@ class Campaign:
 
     # --- what is asked for ---
 
-    async def _submit(self, name: str) -> None:
+    async def submit(self, name: str) -> None:
         """Submit until it was accepted; the key makes one run of it, whatever became of earlier attempts."""
         given = {"name": name, "acts": self.acts}
         while True:
@@ -196,15 +200,20 @@ class Campaign:
         return Reject(question.id, by="tester")
 
     @property
-    def book(self) -> Any:  # a path
+    def book(self) -> Path:
         """Where the world is written down."""
-        return f"{self.recorder}.book"
+        return Path(f"{self.recorder}.book")
 
-    async def _come_to_rest(self, number: int) -> None:
-        deadline = time.monotonic() + 180
-        while await asyncio.to_thread(self._threads, OPEN) != [0]:
+    async def come_to_rest(self) -> None:
+        """Wait until each thread has a run that has succeeded."""
+        await self.until(lambda: self._threads(OPEN) == [0])
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        """Wait until something has happened; it is looked for on another thread."""
+        deadline = time.monotonic() + PATIENCE
+        while not await asyncio.to_thread(happened):
             assert time.monotonic() < deadline, self.standing()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.05)
 
     def _threads(self, query: LiteralString) -> list[Any]:  # of one column
         try:

@@ -77,6 +77,10 @@ class Worker:
         """What its processes have said."""
         return self.folder / f"worker-{self.number}.log"
 
+    def lives(self) -> int:
+        """Return how often it began to work, also in one process."""
+        return self.log.read_text().count(" worker.started ")
+
     def start(self, **environment: str) -> None:
         """Start a process."""
         given = {**self.environment, "INTERLOCK_DATABASE_URL": self.proxy.url, **environment}
