@@ -59,11 +59,12 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _pictures(screen: Screen) -> int:
+    screen.look()
     with Live(screen, console=results(), screen=True, auto_refresh=False) as live:
         while True:
-            screen.look()
             live.refresh()
             screen.wait()
+            screen.look()
 
 
 def _lines(screen: Screen) -> int:
