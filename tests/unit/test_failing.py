@@ -1,0 +1,50 @@
+"""What is told of an error: where it was raised, without secrets, and not more than a screen can take."""
+
+from __future__ import annotations
+
+import pytest
+
+from interlock.failing import TRACEBACK, blotted, nodes_of, traceback_of
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("key sk-abcdefgh12345678 is wrong", "key [key] is wrong"),
+        ("postgresql://me:hunter2@host/db", "postgresql://me:[password]@host/db"),
+        ("the token s3cr3t-s3cr3t is wrong", "the token [BILLING_API_TOKEN] is wrong"),
+        ("the word plainplain stays", "the word plainplain stays"),
+        ("so does the short one: abc", "so does the short one: abc"),
+    ],
+)
+def test_secrets_are_blotted_out(text: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys by their look, passwords in addresses, and the values of variables that are named as secrets."""
+    monkeypatch.setenv("BILLING_API_TOKEN", "s3cr3t-s3cr3t")
+    monkeypatch.setenv("BILLING_NAME", "plainplain")
+    monkeypatch.setenv("BILLING_PASSWORD", "abc")
+
+    assert blotted(text) == told
+
+
+def test_a_long_traceback_keeps_both_ends() -> None:
+    """Where it began, and where it was raised."""
+    error = ValueError("long " * TRACEBACK + "end")
+
+    text = traceback_of(error)
+
+    assert text.startswith("ValueError: long")
+    assert text.endswith("long end\n")
+    assert TRACEBACK < len(text) < TRACEBACK + 60
+
+
+def test_nodes_are_named_from_the_outside_in() -> None:
+    """LangGraph notes them as the error rises; also on what an error was raised from."""
+    cause = ValueError("x")
+    cause.add_note("During task with name 'inner' and id '1'")
+    cause.add_note("something else")
+    cause.add_note("During task with name 'outer' and id '2'")
+    error = RuntimeError("y")
+    error.__cause__ = cause
+
+    assert nodes_of(error) == ("outer", "inner")
+    assert nodes_of(ValueError("z")) == ()
