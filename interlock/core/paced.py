@@ -10,7 +10,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -83,6 +84,14 @@ class Reserving(Protocol):
 
     async def stand_in(self, model: str) -> None:
         """Hold what another model may take in its place; raises `BudgetSpent`."""
+        ...
+
+
+class Timing(Protocol):
+    """The clocks of what the call belongs to."""
+
+    def count(self, *, waits: int = 0, calls: int = 0) -> None:
+        """Count calls that begin or cease to wait, or to be made."""
         ...
 
 
@@ -186,6 +195,8 @@ class PacedCall:
         caller: who makes it; its model is the one that is asked.
         tokens: returns what it takes at most; asked only where tokens are limited.
         tell: where others see that it waits.
+        budget: what it may take.
+        clocks: the time at work that it is a part of.
     """
 
     rates: Rates
@@ -194,6 +205,7 @@ class PacedCall:
     tokens: Callable[[], int]
     tell: Tell
     budget: Reserving | None = None
+    clocks: Sequence[Timing] = ()
     now: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     _lost: float = 0.0  # seconds that it waited for providers so far
@@ -234,7 +246,8 @@ class PacedCall:
         tries = 0
         while (ticket := await self._let_through(model, last=last)) is not None:
             try:
-                return Made(await attempt(model), ticket)
+                with self._counted(calls=1):
+                    return Made(await attempt(model), ticket)
             except Exception as error:
                 tries += 1
                 fault = self._fault(error, tries)
@@ -271,7 +284,8 @@ class PacedCall:
             seconds = self._backoff(tries)
             self._say("interlock.tries_again", model, seconds=seconds, why=fault.told)
             self._lost += seconds
-            await self.doing.sleep(seconds)
+            with self._counted(waits=1):
+                await self.doing.sleep(seconds)
 
     # --- waiting ---
 
@@ -331,13 +345,24 @@ class PacedCall:
             if slot.seconds > HOLD_SECONDS and self.budget is not None and not self._down:
                 self._down = True
                 await self.budget.lay_down()
-            return await self._slept(ask, began + slot.seconds, model)
+            with self._counted(waits=1):
+                return await self._slept(ask, began + slot.seconds, model)
         except BaseException:
             await self.settle(End(ask=ask, made=False))
             raise
         finally:
             if slot.why in ("told", "breaker"):
                 self._lost += self.now() - began
+
+    @contextmanager
+    def _counted(self, *, waits: int = 0, calls: int = 0) -> Iterator[None]:
+        for each in self.clocks:
+            each.count(waits=waits, calls=calls)
+        try:
+            yield
+        finally:
+            for each in self.clocks:
+                each.count(waits=-waits, calls=-calls)
 
     async def _slept(self, ask: Ask, until: float, model: str) -> Ask:
         while (left := until - self.now()) > 0:

@@ -22,6 +22,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 from langgraph.config import get_config, get_stream_writer
 from langgraph.runtime import Runtime
 
+from interlock.core.allowance import allowance_here
 from interlock.core.context import Around, Context, around_here
 from interlock.core.estimating import most_of
 from interlock.core.fallbacks import as_asked, asked_of, mark, schema_of
@@ -33,6 +34,7 @@ from interlock.core.rates import Caller, RatePlan, Rates
 from interlock.core.recordings import finished
 from interlock.core.site import here
 from interlock.core.usage import model_of, tokens_of
+from interlock.core.walltime import clocks_of
 from interlock.errors import UsageError
 
 T = TypeVar("T")
@@ -350,6 +352,7 @@ def _call(given: _Given, where: _Where, doing: Doing) -> PacedCall:
         tokens=given.tokens,
         tell=_tell,
         budget=budget,
+        clocks=clocks_of(allowance_here()),
     )
 
 

@@ -1,12 +1,14 @@
 """Wall time at work: one clock a run, however many of its branches work at once; charged while it runs.
 
-What waits for a person, or has no process, takes none: there is no clock then.
+What waits for a person, or has no process, takes none: there is no clock then. It stands still while model calls wait
+for their turn (`interlock.core.paced`) and none is being made.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -71,6 +73,15 @@ async def node_at_work(allowance: Allowance | None, interrupt: Stop) -> AsyncIte
         yield
 
 
+def clocks_of(allowance: Allowance | None) -> tuple[WorkClock, ...]:
+    """Return the clocks that run for a graph, and for those around it."""
+    found = []
+    while allowance is not None:
+        found += [_CLOCKS[allowance.run]] if allowance.run in _CLOCKS else []
+        allowance = allowance.outer
+    return tuple(found)
+
+
 def _is_limited(allowance: Allowance) -> bool:
     limits = [each for scope in allowance.scopes for each in (scope.default, scope.ceiling)]
     return any(each.seconds is not None for each in limits)
@@ -97,6 +108,10 @@ class WorkClock:
     _hard: float = math.inf  # when all of it ends
     _nodes: list[tuple[Stop, bool]] = field(default_factory=list)
     _users: int = 0
+    _waits: int = 0  # model calls that wait for their turn
+    _calls: int = 0  # model calls that are being made
+    _stood: float | None = None  # since when it stands still
+    _changing: threading.Lock = field(default_factory=threading.Lock)
     _ticking: asyncio.Task[None] | None = None
     _known: BudgetSpent | None = None
 
@@ -126,7 +141,7 @@ class WorkClock:
             interrupt: raises an error in the node.
             landing: whether the node may use what is kept for the landing.
         """
-        if self.now() >= self._end(landing=landing):
+        if self._at() >= self._end(landing=landing):
             raise self._error()
         entry = (interrupt, landing)
         self._nodes.append(entry)
@@ -135,8 +150,27 @@ class WorkClock:
         finally:
             self._nodes.remove(entry)
 
+    def count(self, *, waits: int = 0, calls: int = 0) -> None:
+        """Count model calls that begin or cease to wait, or to be made; safe to call from any thread."""
+        with self._changing:
+            self._waits += waits
+            self._calls += calls
+            stands = self._waits > 0 and self._calls == 0
+            if stands and self._stood is None:
+                self._stood = self.now()
+            elif not stands and self._stood is not None:
+                stood, self._stood = self.now() - self._stood, None
+                self._since += stood
+                self._soft += stood
+                self._hard += stood
+
+    def _at(self) -> float:
+        """Return what the clock shows."""
+        stood = self._stood
+        return self.now() if stood is None else stood
+
     async def _begin(self) -> None:
-        self._since = self.now()
+        self._since = self._at()
         await self._look()
         self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
@@ -153,17 +187,17 @@ class WorkClock:
             with suppress(InterlockError):  # it is charged the next time
                 await self._charge()
                 await self._look()
-                if self.now() >= self._end(landing=False):
+                if self._at() >= self._end(landing=False):
                     await self._find_out()
             self._tell()
 
     def _pause(self) -> float:
-        now = self.now()
+        now = self._at()
         ends = [end - now for end in (self._end(landing=False), self._hard) if end > now]
         return max(SHORTEST, min([CHARGE_SECONDS, *ends]))
 
     def _tell(self) -> None:
-        now = self.now()
+        now = self._at()
         for interrupt, landing in tuple(self._nodes):
             if now >= self._end(landing=landing):
                 interrupt(self._error())
@@ -174,19 +208,19 @@ class WorkClock:
         return self._hard if landing or not self.lands else self._soft
 
     async def _charge(self) -> None:
-        now = self.now()
-        taken, scopes = Amounts(seconds=now - self._since), self.scopes
-        await self.budgets.run(lambda budgets: budgets.charge(scopes, taken))
-        self._since = now
+        taken, scopes = self._at() - self._since, self.scopes
+        amounts = Amounts(seconds=taken)
+        await self.budgets.run(lambda budgets: budgets.charge(scopes, amounts))
+        self._since += taken  # it may have stood still meanwhile
 
     async def _look(self) -> None:
         """Find out until when the time suffices; others may use up what a thread, a graph or a tenant has."""
-        now = self.now()
         all_of_it = [replace(scope, keep=0.0) for scope in self.scopes]
         keeps = any(scope.keep > ONE_STEP for scope in self.scopes)
         soft = await self._left(self.scopes)
         hard = await self._left(all_of_it) if keeps else soft
         grace = GRACE if self.lands and not keeps else 0.0
+        now = self._at()
         self._soft = now + soft
         self._hard = now + hard + grace if hard else min(self._hard, now + grace)
 

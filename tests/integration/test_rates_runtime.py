@@ -274,6 +274,19 @@ async def test_a_budget_that_does_not_suffice_is_told_before_anybody_waits(opene
     assert len(server.requests) == 1
 
 
+async def test_waiting_is_no_time_at_work(opened: Open) -> None:
+    """A run that may work for a second and a half waits for three, and goes on."""
+    toml = '[limits]\n"provider:openai" = { requests_per_minute = 20, burst_seconds = 0 }'
+    with provider(answer=served) as server:
+        async with opened(server, toml) as il:
+            run = await il.ainvoke("asks", {"calls": 2}, limits=Limits(seconds=1.5), thread_id="t")
+            account = await il.abudget("thread", "t")
+
+    assert run.output["said"] == ["said question 0", "said question 1"]
+    assert server.pauses[0] > 2.5
+    assert account.spent.seconds < 1.5
+
+
 # --- trying again ---
 
 
