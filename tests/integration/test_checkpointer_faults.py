@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,6 +30,63 @@ async def test_callers_at_the_same_time_share_a_commit(saver: Checkpointer) -> N
 
     assert (saver.stats.requests, saver.stats.flushes, saver.stats.commits) == (100, 1, 1)
     assert (await Story(saver, "t99").values()) == {"n": 99}
+
+
+async def test_a_commit_waits_for_those_at_work(
+    saver: Checkpointer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that hands something in while others still compute shares a commit with what they hand in."""
+    monkeypatch.setattr(queue, "COMPANY", 30)
+    await Story(saver, "first").put(n=0)
+    before = saver.stats.flushes
+    early = asyncio.create_task(Story(saver, "early").put(n=1))
+    await _computing(passes=30)
+    await Story(saver, "late").put(n=2)
+    await early
+
+    assert saver.stats.flushes - before == 1
+
+
+async def test_nobody_waits_for_those_who_compute_for_ever(
+    saver: Checkpointer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that never rests does not keep a commit back."""
+    monkeypatch.setattr(queue, "COMPANY", 0.005)
+    await Story(saver, "first").put(n=0)
+    computing = asyncio.create_task(_computing(passes=50_000))
+
+    await Story(saver, "t").put(n=1)
+
+    assert not computing.done()
+    computing.cancel()
+
+
+async def test_a_caller_that_leaves_before_the_commit_begins_takes_nobody_along(
+    saver: Checkpointer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only caller is cancelled while its commit waits for others: nothing is saved, and the next one is served."""
+    monkeypatch.setattr(queue, "COMPANY", 30)
+    await Story(saver, "first").put(n=0)
+    alone = asyncio.create_task(Story(saver, "alone").put(n=1))
+    computing = asyncio.create_task(_computing(passes=30))
+    await _until(lambda: saver._core.queue._flusher is not None)
+    flusher = saver._core.queue._flusher
+    assert flusher is not None
+    alone.cancel()
+    await asyncio.wait([alone, computing, flusher])
+
+    assert flusher.exception() is None
+    assert await saver.aget_tuple(place("alone")) is None
+    await Story(saver, "next").put(n=2)
+
+
+async def _computing(passes: int) -> None:
+    """Keep the event loop at work, longer in each pass than one without work takes."""
+    for _ in range(passes):
+        until = time.perf_counter() + 4 * queue.IDLE
+        while time.perf_counter() < until:
+            pass
+        await asyncio.sleep(0)
 
 
 async def test_a_step_is_one_commit(saver: Checkpointer) -> None:
@@ -164,7 +222,7 @@ async def test_a_cancelled_caller_harms_no_other(saver: Checkpointer) -> None:
     async with _held(_url(saver)) as release:
         tasks = [asyncio.create_task(Story(saver, f"t{n}").put(n=n)) for n in range(3)]
         await _until(lambda: saver._core.queue._flusher is not None)
-        await asyncio.sleep(0)
+        await _until(lambda: not saver._core.queue._waiting)
         tasks[1].cancel()
         late = asyncio.create_task(Story(saver, "late").put(n=9))
         await asyncio.sleep(0)
