@@ -135,6 +135,9 @@ create function interlock.present_run(a_thread text) returns text language sql s
     end, case when r.status = 'queued' then r.number else - r.number end limit 1
 $$;
 
+-- Whether a thread is held, so that no other run of it may begin; the migration of dead letters says by what.
+create function interlock.is_held(a_thread text, a_run text) returns boolean language sql stable as $$ select false $$;
+
 -- Whether the next run of a thread may begin: nothing runs on it or is about to, nothing has begun and is to go on,
 -- and it waits for nobody unless it is a resume.
 create function interlock.is_free(a_thread text, for_resume boolean, a_run text) returns boolean language sql stable as $$
@@ -146,6 +149,7 @@ create function interlock.is_free(a_thread text, for_resume boolean, a_run text)
         and (for_resume or not coalesce((
             select status = 'waiting' from interlock.runs where run_id = (select interlock.last_run(a_thread))
         ), false))
+        and not interlock.is_held(a_thread, a_run)
 $$;
 
 -- Hand a queued run to the workers; whoever calls it ends the transaction soon, for it holds the thread.

@@ -67,11 +67,9 @@ $$;
 create trigger runs_letters after update of status on interlock.runs
     for each row when (old.status = 'dead' and new.status <> 'dead') execute function interlock.close_letter();
 
--- A thread is not free either while a letter holds it.
-alter function interlock.is_free(text, boolean, text) rename to is_free_of_runs;
-create function interlock.is_free(a_thread text, for_resume boolean, a_run text) returns boolean language sql stable as $$
-    select interlock.is_free_of_runs(a_thread, for_resume, a_run)
-        and not exists (
-            select from interlock.letters where thread_id = a_thread and status = 'open' and holds and run_id <> a_run
-        )
+-- A letter holds its thread, where the graph of its run declares so.
+create or replace function interlock.is_held(a_thread text, a_run text) returns boolean language sql stable as $$
+    select exists (
+        select from interlock.letters where thread_id = a_thread and status = 'open' and holds and run_id <> a_run
+    )
 $$;
