@@ -91,7 +91,7 @@ def test_nothing_is_wrong_where_nothing_is() -> None:
             "2 timers overdue, by up to 40 s: nobody keeps time",
             "interlock worker",
         ),
-        ({"failed_timers": 1}, "1 timer failed", "interlock timers --failed"),
+        ({"failed_timers": 1}, "1 timer failed", "interlock timers list --failed"),
         ({"letters": {"bug": 2, "poison": 1}}, "3 dead letters open", "interlock letters"),
         ({"doubts": 1}, "1 effect in doubt", "interlock effects --in-doubt"),
         (
