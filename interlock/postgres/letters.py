@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from secrets import token_hex
-from typing import Any
+from typing import Any, Literal
 
 from psycopg.rows import DictRow
 
@@ -98,16 +98,7 @@ class LetterStore:
             Killed: a switch stands over the run.
         """
         async with connected(self._pool) as connection, connection.transaction():
-            letter = await _held(connection, letter_id)
-            if refused := await _why_not(connection, letter):
-                raise refused
-            if (kill := await kills.over_run(connection, letter.run_id)) is not None:
-                raise kill.error(f"Letter {letter.id} may not be replayed")
-            closed = await close(connection, letter, "replayed", by=by, why=why)
-            await execute(connection, SQL["revive"], {"run_id": letter.run_id})
-            await _note(connection, letter, "queued", by=by, why=why)
-            await execute(connection, SQL["enqueue"], {"run_id": letter.run_id})
-        return closed
+            return await revive(connection, letter_id, by=by, why=why)
 
     async def discard(self, letter_id: str, *, by: str, why: str) -> Letter:
         """Give the run of a letter up for good, and let what waits behind it go on; raises `UsageError` when closed."""
@@ -144,6 +135,31 @@ class LetterStore:
     async def _fetch(self, statement: str, **values: Any) -> list[DictRow]:  # SQL values
         async with connected(self._pool) as connection:
             return await fetch(connection, SQL[statement], values)
+
+
+async def revive(
+    connection: Connection,
+    letter_id: str,
+    *,
+    by: str,
+    why: str = "",
+    status: Literal["replayed", "repaired"] = "replayed",
+    proposal: Mapping[str, Any] | None = None,  # JSON
+) -> Letter:
+    """Close a letter and hand its run to the workers again, inside a transaction; raises as `LetterStore.replay`.
+
+    `proposal` is the change that repaired it.
+    """
+    letter = await _held(connection, letter_id)
+    if refused := await _why_not(connection, letter):
+        raise refused
+    if (kill := await kills.over_run(connection, letter.run_id)) is not None:
+        raise kill.error(f"Letter {letter.id} may not be replayed")
+    closed = await close(connection, letter, status, by=by, why=why, proposal=proposal)
+    await execute(connection, SQL["revive"], {"run_id": letter.run_id})
+    await _note(connection, letter, "queued", by=by, why=why)
+    await execute(connection, SQL["enqueue"], {"run_id": letter.run_id})
+    return closed
 
 
 async def close(

@@ -15,6 +15,8 @@ from interlock import Interlock
 from interlock.core.letters import LetterDetail
 from interlock.core.runs import Run
 from interlock.errors import Killed, NotFound, OutputInvalid, UsageError
+from interlock.postgres.letters import revive
+from interlock.postgres.pool import connected
 from interlock.settings import Settings
 from interlock.testing import OneModel, ScriptedModel, Turn
 from tests.unattended import attempt
@@ -183,6 +185,20 @@ async def test_a_replay_forgets_the_tries(il: Interlock, log: Path) -> None:
 
     assert stood == ["queued", "queued", "queued", "dead"]
     assert [each.id == first.id for each in await il.aletters(status=None)] == [False, True]
+
+
+async def test_a_repaired_letter_keeps_what_was_changed(il: Interlock, log: Path) -> None:
+    """Its run goes on as after a replay."""
+    run = await died(il, log)
+    letter = (await letter_of(il, run)).letter
+    change = {"kind": "state", "values": {"how": "network"}}
+
+    async with connected(il._pool) as connection, connection.transaction():
+        await revive(connection, letter.id, by="ben", status="repaired", proposal=change)
+
+    (repaired,) = await il.aletters(status="repaired")
+    assert (repaired.closed_by, repaired.proposal) == ("ben", change)
+    assert (await attempt(il, run.run_id)).status == "succeeded"
 
 
 async def test_resuming_by_hand_closes_the_letter(il: Interlock, log: Path) -> None:
