@@ -108,17 +108,22 @@ class ThreadLocks:
         hold = self._held.get(thread_id)
         return hold.worker if hold is not None else ""
 
-    def keeps(self, owner: str) -> bool:
-        """Say whether the session of this name is the present one, as far as can be told without asking."""
+    async def keeps(self, owner: str) -> bool:
+        """Say whether the session of this name is the present one and lives."""
         connection = self._connection
-        return connection is not None and self._owner == owner and quiet(connection)
+        if connection is None or self._owner != owner:
+            return False
+        if quiet(connection):
+            return True
+        async with self._guard:  # what has arrived may be the answer to somebody else's question
+            return connection is self._connection and await self._answers()
 
     @asynccontextmanager
     async def session(self, owner: str) -> AsyncIterator[Connection]:
         """Lend the connection for a statement that takes or frees threads; raises `LeaseLost` when it is a new one."""
         async with self._guard:
-            connection = await self._open()
-            if self._owner != owner:
+            connection = self._connection
+            if connection is None or connection.closed or self._owner != owner:
                 raise LeaseLost(
                     "The connection that held this worker's threads was lost.",
                     hint="Its runs go on from their last checkpoint.",

@@ -72,7 +72,7 @@ class Life:
         try:
             while not (self._stopping and not self._jobs):
                 self._news.clear()
-                self._check()
+                await self._check()
                 await self._return()
                 if self._stopping:
                     await self._drain(grace)
@@ -81,7 +81,7 @@ class Life:
                 await self._wait()
         finally:
             await asyncio.shield(self._end_all())
-        self._check()
+        await self._check()
 
     def stop(self, *, at_once: bool = False) -> None:
         """Claim nothing more and drain what runs, or stop it at once."""
@@ -197,8 +197,8 @@ class Life:
             job.stop(self._loss())
         self._news.set()
 
-    def _check(self) -> None:
-        if not self._why_lost and not self.il.locks.keeps(self.name):
+    async def _check(self) -> None:
+        if not self._why_lost and not await self.il.locks.keeps(self.name):
             self._lose("the connection that held its threads was lost")
         if self._why_lost:
             raise self._loss()
