@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from interlock.application import Application
 from interlock.core.sync import run_sync
-from interlock.core.timing import Became, Timer, TimerKind, TimerState
+from interlock.core.timing import Became, Due, Timer, TimerKind, TimerState
 from interlock.crons import Crons, CronsNow
 from interlock.errors import NotFound, UsageError
 from interlock.execution import process_name
@@ -42,7 +42,7 @@ class Timing(Crons):
     approvals: PostgresApprovals
     timer_store: TimerStore
 
-    async def afire_timers(self, *, most: int = BATCH, by: str = "") -> Fired:
+    async def afire_timers(self, *, most: int = BATCH, by: str = "", crons: bool = True) -> Fired:
         """Fire every timer that is due; any number of processes may, and each fires once.
 
         What is due is claimed and done in one transaction: a process that dies meanwhile has done nothing. Timers whose
@@ -51,15 +51,17 @@ class Timing(Crons):
         Args:
             most: how many one transaction takes.
             by: who fires them; default: this process.
+            crons: fire those too.
         """
         who, late, seen = by or process_name(), 0.0, Counter[Became]()
         while taken := await self.timer_store.fire(who, most):
             seen.update(became for _, became in taken)
             late = max([late, *(seconds for seconds, _ in taken)])
-        while became := await self.cron_store.fire(self.known_graphs(), who, self._accept_cron):
-            seen[became] += 1
-            if became == "held":
+            if len(taken) < most:
                 break
+        while crons and (became := await self._fire_cron(who)):
+            seen[became] += 1
+            crons = became != "held"
         return Fired(
             fired=seen["fired"],
             cancelled=seen["cancelled"],
@@ -68,8 +70,8 @@ class Timing(Crons):
             latest=late,
         )
 
-    async def anext_due(self) -> tuple[float | None, float | None]:
-        """Return in how many seconds the next timer is due, and the next question; None for never."""
+    async def anext_due(self) -> Due:
+        """Return when the next timer, cron and question is due."""
         return await self.timer_store.next_due(self.known_graphs())
 
     async def atimers(
@@ -97,6 +99,9 @@ class Timing(Crons):
     def known_graphs(self) -> list[str]:
         """Return the names of the application's graphs."""
         return list(self.application.targets)
+
+    async def _fire_cron(self, who: str) -> Became | None:
+        return await self.cron_store.fire(self.known_graphs(), who, self._accept_cron)
 
     async def _awake(self, stored: StoredRun) -> StoredRun:
         """Return the run that goes on with a thread that has slept long enough; any other run as it is.

@@ -21,6 +21,15 @@ TimerState = Literal["set", "fired", "cancelled", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """In how many seconds something is due next; not above 0: now; None: never."""
+
+    timer: float | None
+    cron: float | None
+    question: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timer:
     """Something that happens at a time.
 

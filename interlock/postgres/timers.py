@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from psycopg.rows import DictRow
 
-from interlock.core.timing import Became, Timer, TimerKind, TimerState
+from interlock.core.timing import Became, Due, Timer, TimerKind, TimerState
 from interlock.postgres.plain import clean, jsonb
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
@@ -93,14 +93,9 @@ class TimerStore:
         values = {"most": most, "who": who, "most_tries": TRIES, "held_seconds": HELD_SECONDS}
         return [(row["late"], row["outcome"]) for row in await self._fetch("fire", **values)]
 
-    async def next_due(self, graphs: Sequence[str]) -> tuple[float | None, float | None]:
-        """Return in how many seconds the next timer is due, and the next question; None for never.
-
-        Args:
-            graphs: whose crons can be fired here.
-        """
-        row = (await self._fetch("next_due", graphs=list(graphs)))[0]
-        return row["timer"], row["question"]
+    async def next_due(self, graphs: Sequence[str]) -> Due:
+        """Return when something is due next; of crons only those of some graphs."""
+        return Due(**(await self._fetch("next_due", graphs=list(graphs)))[0])
 
     async def timers(
         self,

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from interlock.core.timing import Due
 from interlock.errors import DatabaseUnavailable
 from interlock.facade import Interlock
 from interlock.postgres.timers import BATCH
+from interlock.timers import Fired
 from interlock.worker.connecting import connect
 from interlock.worker.log import Log
 
@@ -21,7 +23,7 @@ POLL_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
 """How soon after another questions are swept: what cannot take its step now stays due."""
 
-BLOCKED_SECONDS, BLOCKED_LONGEST, MOST = 0.005, 1.0, 10_000
+BLOCKED_SECONDS, BLOCKED_LONGEST, MOST = 0.005, 0.25, 10_000
 """How soon it looks again for timers whose threads others are at, and how many at most: both are doubled each time."""
 
 DELIVER_SECONDS = 5.0
@@ -55,6 +57,7 @@ class Keeper:
     _swept: asyncio.Event = field(default_factory=asyncio.Event)
     _sweep_at: float = 0.0
     _forget_at: float = 0.0
+    _due: Due = field(default_factory=lambda: Due(timer=0.0, cron=0.0, question=0.0))
     _blocked: float = 0.0
     _most: int = BATCH
 
@@ -75,21 +78,20 @@ class Keeper:
 
     async def turn(self) -> float:
         """Do what is due now, and return in how many seconds to look again."""
-        fired = await self.il.afire_timers(most=self._most, by=self.by)
+        fired = await self.il.afire_timers(most=self._most, by=self.by, crons=_now(self._due.cron))
         if fired.fired or fired.failed:
             tell = self.log.warn if fired.failed else self.log.detail
             tell("timers.fired", fired=fired.fired, failed=fired.failed, late=f"{fired.latest:.3f}")
-        now = time.monotonic()
-        if now >= self._forget_at:
-            self._forget_at = now + FORGET_SECONDS
-            await self.il.timer_store.forget()
-        timer, question = await self.il.anext_due()
-        if question is not None and question <= 0 and now >= self._sweep_at:
-            self._sweep_at = now + SWEEP_SECONDS
-            if await self.il.asweep():
-                self._swept.set()
-            timer, question = await self.il.anext_due()
-        return min(self._until(timer), self._until_sweep(question))
+        await self._forget()
+        self._due = await self.il.anext_due()
+        if _now(self._due.question) and time.monotonic() >= self._sweep_at:
+            await self._sweep()
+        return min(
+            POLL_SECONDS,
+            self._until_timer(self._due.timer, moved=fired != Fired()),
+            POLL_SECONDS if self._due.cron is None else max(self._due.cron, BLOCKED_SECONDS),
+            self._until_sweep(self._due.question),
+        )
 
     async def deliver(self) -> None:
         """Tell people of what happened to their questions; it may take long, and holds up no timer."""
@@ -111,11 +113,22 @@ class Keeper:
                         self._news.set()
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _until(self, timer: float | None) -> float:
-        """Return how long to wait for the next timer; what is due still has a thread that others are at, it seems."""
-        if timer is None or timer > 0:
+    async def _sweep(self) -> None:
+        self._sweep_at = time.monotonic() + SWEEP_SECONDS
+        if await self.il.asweep():
+            self._swept.set()
+        self._due = await self.il.anext_due()
+
+    async def _forget(self) -> None:
+        if (now := time.monotonic()) >= self._forget_at:
+            self._forget_at = now + FORGET_SECONDS
+            await self.il.timer_store.forget()
+
+    def _until_timer(self, timer: float | None, *, moved: bool) -> float:
+        """Return how long to wait for the next timer; when none of what is due moves, others are at it."""
+        if timer is None or timer > 0 or moved:
             self._blocked, self._most = 0.0, BATCH
-            return POLL_SECONDS if timer is None else min(timer, POLL_SECONDS)
+            return POLL_SECONDS if timer is None else max(timer, 0.0)
         pause, self._most = self._blocked, min(self._most * 2, MOST)
         self._blocked = min(max(pause * 2, BLOCKED_SECONDS), BLOCKED_LONGEST)
         return pause
@@ -124,3 +137,7 @@ class Keeper:
         if question is None:
             return POLL_SECONDS
         return max(question, self._sweep_at - time.monotonic(), 0.0)
+
+
+def _now(seconds: float | None) -> bool:
+    return seconds is not None and seconds <= 0

@@ -59,6 +59,7 @@ create index timers_failed on interlock.timers (id) where state = 'failed';
 create index timers_over on interlock.timers (coalesce(fired_at, set_at)) where state in ('fired', 'cancelled');
 create index timers_run on interlock.timers (run_id);
 create index timers_cron on interlock.timers (cron) where cron is not null;
+create index timers_cron_due on interlock.timers (coalesce(paused_until, due_at), graph) where state = 'set' and kind = 'cron';
 
 -- Since when and until when the nodes of a thread sleep: written when a node first asks, so that it stays as it is.
 create table interlock.sleeps (

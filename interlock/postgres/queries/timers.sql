@@ -30,11 +30,15 @@ update interlock.timers set state = %(state)s, error = '', fired_at = interlock.
 -- failed: what a timer was to do went wrong; it is tried again after a pause, until it was tried often enough
 select interlock.timer_failed(%(id)s, %(error)s, %(most_tries)s);
 
--- next_due: in how many seconds something is due, of timers and of questions
+-- next_due: in how many seconds something is due, of timers, of crons and of questions
 select extract(epoch from (
         select coalesce(paused_until, due_at) from interlock.timers
-        where state = 'set' and (graph = '' or graph = any(%(graphs)s::text[])) order by coalesce(paused_until, due_at) limit 1
+        where state = 'set' and kind <> 'cron' order by coalesce(paused_until, due_at) limit 1
     ) - interlock.clock())::float8 as timer,
+    extract(epoch from (
+        select min(coalesce(paused_until, due_at)) from interlock.timers
+        where state = 'set' and kind = 'cron' and graph = any(%(graphs)s::text[])
+    ) - interlock.clock())::float8 as cron,
     extract(epoch from (
         select min(least(deadline, remind_at, escalate_at)) from interlock.questions
         where status = 'open' and least(deadline, remind_at, escalate_at) is not null
