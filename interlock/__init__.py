@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Tree,
         Usage,
     )
+    from interlock.core.sleeping import sleep
     from interlock.core.summarizing import summarize
     from interlock.core.sync import sync_too
     from interlock.errors import ActionRefused, BudgetSpent, InterlockError, Killed, ReplayDiverged
@@ -74,6 +75,7 @@ _HOMES = {
         "Tree",
         "Usage",
     ),
+    "interlock.core.sleeping": ("sleep",),
     "interlock.core.summarizing": ("summarize",),
     "interlock.core.sync": ("sync_too",),
     "interlock.errors": (
@@ -131,6 +133,7 @@ __all__ = [
     "escalate_to",
     "landing_here",
     "open",
+    "sleep",
     "summarize",
     "sync_too",
 ]
