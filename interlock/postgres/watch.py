@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from interlock.core.happening import Cursor, Event, Standing
+from interlock.core.happening import NOTHING, Cursor, Event, Standing
 from interlock.errors import NotFound
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
@@ -67,6 +67,7 @@ class WatchStore:
         values = {
             "thread_id": run.thread_id,
             "run_id": run.run_id,
+            "all": cursor.since == NOTHING,
             "since": cursor.since,
             "until": cursor.until,
             "told_at": cursor.at,
