@@ -105,6 +105,14 @@ async def sql(url: str, statement: str, *values: object) -> list[DictRow]:
         return await cursor.fetchall() if cursor.description else []
 
 
+async def put_back(url: str, status: str, run_id: str | None = None) -> None:
+    """Let a run, or every one, stand as it does not come to stand of its own accord."""
+    await sql(url, "alter table interlock.runs disable trigger runs_transitions")
+    statement = "update interlock.runs set status = %s where run_id = coalesce(%s, run_id)"
+    await sql(url, statement, status, run_id)
+    await sql(url, "alter table interlock.runs enable trigger runs_transitions")
+
+
 async def _run(store: RunStore, thread: str) -> str:
     try:
         latest = (await store.latest(thread)).run

@@ -15,7 +15,7 @@ from interlock.answers import Desk, answer_form
 from interlock.core.actions import digest
 from interlock.core.runs import AnswerForm, OpenQuestion, Vote
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy, UsageError
-from tests.questions import ARGUMENTS, ask, happened, pass_time, payload, sql, wait_for
+from tests.questions import ARGUMENTS, ask, happened, pass_time, payload, put_back, sql, wait_for
 
 CONFIG = Path(__file__).parents[1] / "sample" / "langgraph.json"
 TWO = {"needed": 2}
@@ -423,19 +423,12 @@ async def test_an_edit_and_an_approval_at_the_same_moment_never_mix(database_url
 # --- asked again ---
 
 
-async def stand_again(url: str) -> None:
-    """Let the waiting run be one that can be run and ended again, which no run of its own accord becomes."""
-    await sql(url, "alter table interlock.runs disable trigger runs_transitions")
-    await sql(url, "update interlock.runs set status = 'queued'")
-    await sql(url, "alter table interlock.runs enable trigger runs_transitions")
-
-
 async def test_asking_again_while_it_is_open_changes_nothing(il: Interlock) -> None:
     """A node that runs again does not give its question more time, and votes stand."""
     [question] = await ask(il.store, {"needed": 2, "within": 60})
     await il.asubmit_answer("t", Approve(question.id, "ann"))
     [before] = await il.aquestions("t")
-    await stand_again(il.url)
+    await put_back(il.url, "queued")
 
     await ask(il.store, {"needed": 2, "within": 9_999})
 
@@ -450,7 +443,7 @@ async def test_a_withdrawn_question_that_is_asked_again_is_open_anew(
     [question] = await ask(il.store, {"needed": 2, "within": 60})
     await il.asubmit_answer("t", Approve(question.id, "ann"))
     await pass_time(database_url, 50)
-    await stand_again(database_url)
+    await put_back(database_url, "queued")
     await wait_for(il.store, [])
 
     await ask(il.store, {"needed": 2, "within": 60})

@@ -26,9 +26,10 @@ from interlock.execution import Part
 from interlock.postgres import embedded
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.ledger import PostgresLedger
-from interlock.postgres.locks import quiet
 from interlock.postgres.maintenance import reset
 from interlock.postgres.migrations import migrate, scripts
+from interlock.postgres.pool import quiet
+from tests.questions import put_back
 
 CONFIG = Path(__file__).parents[1] / "sample" / "odd" / "langgraph.json"
 
@@ -78,7 +79,7 @@ async def cut_all(url: str) -> None:
 async def lose_the_end_of(url: str, run: interlock.Run) -> None:
     """Leave the rows as they are when a process dies after its last checkpoint and before it wrote the end."""
     await sql(url, "delete from interlock.questions where status = 'open'")
-    await sql(url, "update interlock.runs set status = 'running' where run_id = %s", run.run_id)
+    await put_back(url, "running", run.run_id)
 
 
 # --- one run, one attempt ---
