@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from interlock.postgres.pool import (
     connected,
     execute,
     fetch,
+    quiet,
     sever,
     translated,
 )
@@ -181,8 +181,11 @@ class ThreadLocks:
                 await self.close()
 
     async def _answers(self) -> bool:
+        """Say whether the connection lives; whoever asks has the guard, so nobody else waits for an answer on it."""
         if self._connection is None or self._connection.closed:
             return False
+        if quiet(self._connection):
+            return True
         try:
             await fetch(self._connection, SQL["alive"], {})
         except DatabaseUnavailable:
@@ -206,18 +209,6 @@ class ThreadLocks:
             values = {"seed": OWNER_SEED, "thread_id": self._owner}
             await fetch(self._connection, SQL["lock_thread"], values)
         return self._connection
-
-
-def quiet(connection: Connection) -> bool:
-    """Say whether nothing has arrived unasked on an idle connection; its end would have, and this costs no round trip.
-
-    What no round trip in time would notice either, a network that silently swallows everything, goes unnoticed.
-    """
-    if connection.closed:
-        return False
-    waiting = select.poll()
-    waiting.register(connection.fileno(), select.POLLIN)
-    return not waiting.poll(0)
 
 
 async def held(pool: Pool, thread_ids: Sequence[str]) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from socket import SHUT_RDWR, socket
@@ -84,12 +85,25 @@ def sever(connection: psycopg.AsyncConnection[Any]) -> None:  # its rows may be 
             line.shutdown(SHUT_RDWR)
 
 
+def quiet(connection: Connection) -> bool:
+    """Say whether nothing has arrived unasked on an idle connection; its end would have, and this costs no round trip.
+
+    What no round trip in time would notice either, a network that silently swallows everything, goes unnoticed.
+    """
+    if connection.closed:
+        return False
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return not waiting.poll(0)
+
+
 async def _answers(connection: Connection) -> None:
-    """Raise the driver's error when a connection is dead, in one round trip.
+    """Raise the driver's error when a connection is dead; a round trip only where something has arrived unasked.
 
     The pool's own check prepares its empty statement anew each time, because psycopg keeps no empty one: that is two.
     """
-    await connection.execute("", prepare=False)
+    if not quiet(connection):
+        await connection.execute("", prepare=False)
 
 
 @asynccontextmanager
