@@ -13,7 +13,7 @@ import click
 from interlock.cli.call import Call
 from interlock.errors import InterlockError
 
-FAILED, USAGE, WAITING, LIMIT, KILLED = 1, 2, 3, 4, 5
+FAILED, USAGE, WAITING, LIMIT, KILLED, CANCELLED = 1, 2, 3, 4, 5, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

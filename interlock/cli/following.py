@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from interlock.cli.board import Board
 from interlock.cli.call import Call
-from interlock.cli.failures import KILLED, LIMIT, WAITING, RunFailed, going_on, stop_code
+from interlock.cli.failures import CANCELLED, KILLED, LIMIT, WAITING, RunFailed, going_on, stop_code
 from interlock.cli.texts import short
 from interlock.core.runs import Run, Usage
 from interlock.core.sync import run_sync
@@ -80,7 +80,9 @@ def exit_code(run: Run | Standing, call: Call) -> int:
             return stop_code(call.stopped_by)
         case "killed":
             return KILLED
-        case "failed" | "dead" | "cancelled":
+        case "cancelled":
+            return CANCELLED
+        case "failed" | "dead":
             return LIMIT if run.error_kind in ("LimitReached", "BudgetSpent") else 1
 
 

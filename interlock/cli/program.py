@@ -14,6 +14,7 @@ from interlock import __version__
 from interlock.cli.approvals import approvals
 from interlock.cli.budget import budget
 from interlock.cli.call import Call, Group
+from interlock.cli.cancel import cancel
 from interlock.cli.check import check
 from interlock.cli.cron import cron
 from interlock.cli.database import db
@@ -30,8 +31,10 @@ from interlock.cli.runs import resume, run
 from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
 from interlock.cli.storage import storage
+from interlock.cli.submit import submit
 from interlock.cli.timers import timers
 from interlock.cli.trust import trust
+from interlock.cli.wait import wait
 from interlock.cli.watch import watch
 from interlock.cli.worker import worker
 from interlock.errors import InterlockError
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 waits, 4 limit, 5 killed, 130."""
+    """Run one command and return its exit code, which docs/cli.md lists."""
     call = Call.read(arguments)
     _ready_streams()
     try:
@@ -117,6 +120,9 @@ def program(ctx: click.Context) -> None:
 for _command in (
     run,
     resume,
+    submit,
+    wait,
+    cancel,
     worker,
     approvals,
     effects,

@@ -39,6 +39,8 @@ def report_run(run: Run, call: Call) -> None:
                 "Nothing is lost: [cyan]interlock kill list[/] shows the switch; once it is lifted, "
                 f"[cyan]interlock resume {short(run.thread_id)}[/] goes on."
             )
+        case "cancelled":
+            remarks().print("It does not go on; a new run may begin on its thread.")
         case _:
             remarks().print(f"Nothing is lost: [cyan]interlock resume {short(run.thread_id)}[/]")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,21 +17,39 @@ if TYPE_CHECKING:
     from interlock.core.runs import AnswerForm, Run
     from interlock.facade import Interlock
 
-OWN_OPTIONS = (
-    "--model",
-    "--thread",
-    "--budget",
-    "--detach",
-    "--input",
-    "--json",
-    "--debug",
-    "--help",
-)
+OWN_OPTIONS = ("--json", "--debug", "--help")
 SHARED_OPTIONS = ("--config", "--data-dir", "--url")
+BACKGROUND = "Work in the background."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a graph is to be run with, as the command line says.
+
+    Attributes:
+        input: fits the graph's input schema.
+        run: what else `submit` takes.
+        params: click's values of all options.
+    """
+
+    graph: str
+    input: Mapping[str, Any]
+    run: Mapping[str, Any]
+    params: Mapping[str, Any]
 
 
 class Graphs(Group):
     """One command per graph that langgraph.json names; its options come from the graph's input schema."""
+
+    def own_options(self) -> list[click.Parameter]:
+        """Return the options that each of them has beside those of its input."""
+        return [*given_options(), click.Option(["--detach"], is_flag=True, help=BACKGROUND)]
+
+    def begin(self, call: Call, given: Given) -> int:
+        """Do with a graph what the command is for, and return the exit code."""
+        with call.runtime() as il:
+            accepted = il.submit(given.graph, given.input, **given.run, attended=True)
+            return work_on(il, call, accepted, detached=given.params["detach"])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the graphs; none where there is no langgraph.json."""
@@ -41,7 +60,7 @@ class Graphs(Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Return the command that runs a graph; raises `NotFound`, `UsageError`."""
-        return _graph_command(_application(ctx), cmd_name)
+        return _graph_command(_application(ctx), cmd_name, self)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -134,55 +153,49 @@ def _application(ctx: click.Context) -> Application:
     return Application.find(ctx.ensure_object(Call).settings().config)
 
 
-def _graph_command(application: Application, name: str) -> click.Command:
+def _graph_command(application: Application, name: str, group: Graphs) -> click.Command:
     from interlock.cli.graph_options import flag, options_of
     from interlock.inputs import input_properties
 
     graph = application.graph(name)
     properties = input_properties(graph)
-    options = options_of(properties, OWN_OPTIONS + SHARED_OPTIONS)
+    own = group.own_options()
+    taken = [*OWN_OPTIONS, *SHARED_OPTIONS, *(each for option in own for each in option.opts)]
     command = GraphCommand(
         name,
-        params=[*options, *_run_options()],
-        callback=lambda **params: _run_graph(name, properties, params),
+        params=[*options_of(properties, taken), *own],
+        callback=lambda **params: group.begin(this_call(), given_by(name, properties, params)),
         help=_about(application, name),
     )
     command.many = tuple(flag(key) for key, each in properties.items() if _is_list(each))
     return command
 
 
-def _run_options() -> list[click.Parameter]:
+def given_options() -> list[click.Parameter]:
+    """Return the options that say what a graph is run with, its input's own apart."""
     texts = {
         "--model": ("NAME", "The chat model, provider:name  [INTERLOCK_MODEL]"),
         "--thread": ("ID", "Run on this thread; without it on a new one."),
         "--budget": ("LIMITS", "What the run may take: usd=0.5,tokens=20000,landing=0.2."),
         "--input": ("JSON", "The whole input as JSON, or @FILE; options go over it."),
     }
-    named: list[click.Parameter] = [
+    return [
         click.Option([name], metavar=metavar, help=text) for name, (metavar, text) in texts.items()
     ]
-    return [*named, click.Option(["--detach"], is_flag=True, help="Work in the background.")]
 
 
-def _run_graph(
+def given_by(
     name: str, properties: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]
-) -> int:  # click's values
+) -> Given:  # click's values
+    """Return what a graph is to be run with; raises `UsageError` when its input is not complete."""
     from interlock.cli.graph_options import check_complete, read_input, values_of
 
-    call = this_call()
     given = read_input(params["input"]) if params["input"] else {}
     given |= values_of(params)
     check_complete(name, properties, given)
-    with call.runtime() as il:
-        accepted = il.submit(
-            name,
-            given,
-            thread_id=params["thread"],
-            model=params["model"],
-            limits=limits_from([params["budget"]], "--budget") if params["budget"] else None,
-            attended=True,
-        )
-        return work_on(il, call, accepted, detached=params["detach"])
+    limits = limits_from([params["budget"]], "--budget") if params["budget"] else None
+    run = {"thread_id": params["thread"], "model": params["model"], "limits": limits}
+    return Given(graph=name, input=given, run=run, params=params)
 
 
 def _about(application: Application, name: str) -> str:

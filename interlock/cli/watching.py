@@ -17,14 +17,14 @@ from interlock.errors import InterlockError, ThreadBusy, UsageError
 if TYPE_CHECKING:
     from interlock.facade import Interlock
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 AT_ONCE = 4
 """Threads that are gone on with at the same time."""
 
 
 def seconds_of(text: str) -> float:
     """Return the seconds that `5s`, `500ms` or `2m` mean; raises `UsageError`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip())
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", text.strip())
     seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
     if seconds <= 0:
         raise UsageError(f"{text!r} is no time.", hint="Write 5s, 500ms or 2m.")
