@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy, deepcopy
+from enum import StrEnum
 from typing import Annotated, Any
 
 import pytest
@@ -451,3 +452,40 @@ async def test_a_synchronous_call_on_the_savers_own_loop_is_refused(saver: Check
 
 def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+async def test_what_states_have_in_common_is_one_object_in_their_history(
+    saver: Checkpointer,
+) -> None:
+    """An element that stood for itself in early states, and in a longer part of the list later, is restored once."""
+    story = Story(saver, "t")
+    items = [{"number": n, "text": f"{n}" * 100} for n in range(80)]
+    for length in range(4, 81):
+        await story.put(items=items[:length])
+
+    found = [each.checkpoint["channel_values"]["items"] async for each in saver.alist(place("t"))]
+
+    assert [len(each) for each in found] == list(range(80, 3, -1))
+    assert found[0] == items
+    assert len({id(item) for each in found for item in each}) == 80
+
+
+async def test_numbers_and_texts_that_a_quick_encoder_refuses_are_stored(
+    saver: Checkpointer,
+) -> None:
+    """Integers of more than 64 bits, members of an enumeration and small floats come back from the checkpoint's row."""
+    values = {"large": 1 << 70, "name": _Colour.RED, "share": 0.1, "tiny": 1e-7}
+
+    story = Story(saver)
+    await story.put(**values)
+
+    assert await story.values() == {
+        "large": 1 << 70,
+        "name": "red",
+        "share": 0.1,
+        "tiny": 1e-7,
+    }
+
+
+class _Colour(StrEnum):
+    RED = "red"

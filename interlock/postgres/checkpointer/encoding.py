@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
@@ -203,7 +204,7 @@ def put_rows(
         if version is not None:
             kind, body = encoder.channel((ns, channel), value)
             encoder.rows.blobs.append(Blob(thread, ns, channel, str(version), kind, body))
-    saved = _json({**checkpoint, "channel_values": row})
+    saved = _checkpoint_json({**checkpoint, "channel_values": row})
     described = _json(get_serializable_checkpoint_metadata(config, metadata))
     parent = configurable.get("checkpoint_id")
     encoder.rows.puts.append(Put(thread, ns, checkpoint["id"], parent, saved, described))
@@ -259,4 +260,16 @@ def _small(items: Sequence[Item]) -> bool:
     return len(small) == len(items) and sum(map(len, small)) <= SMALL_VALUE
 
 
+def _checkpoint_json(checkpoint: Mapping[str, Any]) -> str:  # with the values that fit its row
+    try:
+        return orjson.dumps(checkpoint, option=_STRICT).decode()
+    except TypeError:  # a number of more than 64 bits, a class of its own
+        return _json(checkpoint)
+
+
 _json = json.JSONEncoder(ensure_ascii=False).encode
+_STRICT = (
+    orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)

@@ -95,8 +95,8 @@ class Reader:
 
     def _linked(self, links: Sequence[bytes]) -> Iterable[Any]:
         """Return what some links in a list stand for: single items, and segments of any number."""
-        bodies = [self._content[link] for link in links]
-        if all(kind == form.VALUE and body.startswith(_PACKED) for kind, body in bodies):
+        bodies = [] if self._segments is not None else [self._content[link] for link in links]
+        if bodies and all(k == form.VALUE and body.startswith(_PACKED) for k, body in bodies):
             return self._packed([body[len(_PACKED) :] for _, body in bodies])
         return chain.from_iterable(map(self._items, links))
 
@@ -119,10 +119,15 @@ class Reader:
     def _restored(self, link: bytes) -> Sequence[Any]:
         kind, body = self._content[link]
         if kind & ~form.SEALED == form.VALUE:
-            return (self._seal.loads(*form.untyped(self._seal.open(kind, body))),)
+            return self._single_item(self._seal.open(kind, body))
         links, hidden = form.unpack(body)
         tag, says = form.load(self._seal.open(kind, hidden))
         return self._list(links, says) if tag == "s" else (self._joined(links, says),)
+
+    def _single_item(self, typed: bytes) -> Sequence[Any]:
+        if typed.startswith(_PACKED):
+            return list(self._packed([typed[len(_PACKED) :]]))
+        return (self._seal.loads(*form.untyped(typed)),)
 
     def _joined(self, links: Sequence[bytes], says: Sequence[Any]) -> Any:
         kind, head = says
