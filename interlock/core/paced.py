@@ -29,6 +29,7 @@ from interlock.core.rates import (
     RatePlan,
     Rates,
     Slot,
+    View,
     bounds_of,
     breakers_of,
 )
@@ -197,6 +198,7 @@ class PacedCall:
         tell: where others see that it waits.
         budget: what it may take.
         clocks: the time at work that it is a part of.
+        available: says whether a model can be asked at all: it may have no key here.
     """
 
     rates: Rates
@@ -206,11 +208,13 @@ class PacedCall:
     tell: Tell
     budget: Reserving | None = None
     clocks: Sequence[Timing] = ()
+    available: Callable[[str], bool] = bool  # a model without a name is none
     now: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     _lost: float = 0.0  # seconds that it waited for providers so far
     _down: bool = False
     _error: Exception | None = None
+    _said: tuple[str, str] = ("", "")  # what it waits for, as others were told
 
     @property
     def plan(self) -> RatePlan:
@@ -226,12 +230,12 @@ class PacedCall:
         Raises:
             Exception: what the last attempt raised.
         """
-        asked = self.caller.model
-        others = self.plan.fallbacks.get(asked, ())
-        for model in (asked, *others):
-            if model != asked:
+        others = self.plan.fallbacks.get(self.caller.model, ())
+        models = (self.caller.model, *(each for each in others if self.available(each)))
+        for model in models:
+            if model != self.caller.model:
                 await self._stand_in(model)
-            if made := await self._by(model, attempt, last=model == (asked, *others)[-1]):
+            if made := await self._by(model, attempt, last=model == models[-1]):
                 return made
         raise self._held_back()
 
@@ -253,9 +257,9 @@ class PacedCall:
                 fault = self._fault(error, tries)
                 await ticket.failed(fault)
                 self._error = error
-                if not fault.later or (last and not self._again(fault, tries)):
-                    raise
                 if not self._again(fault, tries):
+                    if last or not fault.later:
+                        raise
                     return None
                 await self._pause(fault, tries, model)
             except BaseException:
@@ -271,6 +275,8 @@ class PacedCall:
 
     def _again(self, fault: Fault, tries: int) -> bool:
         """Say whether the same model is asked again."""
+        if not fault.later:
+            return False
         if fault.after is not None or fault.limited:
             return self._lost + (fault.after or 0.0) <= self.plan.patience
         return tries < TRIES
@@ -294,6 +300,7 @@ class PacedCall:
         ask = await self._asking(model)
         if ask is None:
             return Ticket(call=self, model=model)
+        since = self.now()
         while (slot := await self._take(ask)).verdict != "go":
             ask = replace(ask, booked=ask.booked or slot.verdict == "wait", waited=True)
             if self._gives_up(slot, last=last):
@@ -301,7 +308,7 @@ class PacedCall:
                 if last:
                     raise self._held_back(slot)
                 return None
-            ask = await self._waited(ask, slot, model)
+            ask = await self._waited(ask, slot, since)
         ticket = Ticket(call=self, model=model, ask=ask, probes=slot.probes)
         await self._resume(ticket)
         return ticket
@@ -313,8 +320,8 @@ class PacedCall:
 
     async def _asking(self, model: str) -> Ask | None:
         """Return what a call needs; None where nothing limits it."""
-        view = await self.doing.on(self.rates, lambda rates: rates.look())
-        bounds, breakers = await self._bounds(model), breakers_of(model)
+        view = await self._look()
+        bounds, breakers = self._bounds(model, view), breakers_of(model)
         if not bounds and view.loud.isdisjoint(breakers):
             return None
         counted = any(each.per_token for each in bounds)
@@ -326,8 +333,10 @@ class PacedCall:
             caller=replace(self.caller, model=model),
         )
 
-    async def _bounds(self, model: str) -> tuple[Bound, ...]:
-        view = await self.doing.on(self.rates, lambda rates: rates.look())
+    async def _look(self) -> View:
+        return await self.doing.on(self.rates, lambda rates: rates.look())
+
+    def _bounds(self, model: str, view: View) -> tuple[Bound, ...]:
         return bounds_of(model, self.caller.tenant, self.plan.limits, view.stored)
 
     async def _take(self, ask: Ask) -> Slot:
@@ -337,22 +346,26 @@ class PacedCall:
             await self.settle(End(ask=replace(ask, waited=True), tokens=0))
             raise
 
-    async def _waited(self, ask: Ask, slot: Slot, model: str) -> Ask:
+    async def _waited(self, ask: Ask, slot: Slot, since: float) -> Ask:
         """Sleep until it is the call's turn; return what it asks then."""
-        self._say("interlock.waits", model, seconds=slot.seconds, why=slot.why, name=slot.name)
+        self._tell_wait(slot, ask.caller.model)
         began = self.now()
         try:
-            if slot.seconds > HOLD_SECONDS and self.budget is not None and not self._down:
-                self._down = True
-                await self.budget.lay_down()
+            if began + slot.seconds - since > HOLD_SECONDS:
+                await self._lay_down()
             with self._counted(waits=1):
-                return await self._slept(ask, began + slot.seconds, model)
+                return await self._slept(ask, began + slot.seconds)
         except BaseException:
             await self.settle(End(ask=ask, made=False))
             raise
         finally:
             if slot.why in ("told", "breaker"):
                 self._lost += self.now() - began
+
+    async def _lay_down(self) -> None:
+        if self.budget is not None and not self._down:
+            self._down = True
+            await self.budget.lay_down()
 
     @contextmanager
     def _counted(self, *, waits: int = 0, calls: int = 0) -> Iterator[None]:
@@ -364,10 +377,14 @@ class PacedCall:
             for each in self.clocks:
                 each.count(waits=-waits, calls=-calls)
 
-    async def _slept(self, ask: Ask, until: float, model: str) -> Ask:
+    async def _slept(self, ask: Ask, until: float) -> Ask:
+        model = ask.caller.model
         while (left := until - self.now()) > 0:
             await self.doing.sleep(min(left, LOOK_SECONDS))
-            if left > LOOK_SECONDS and (bounds := await self._bounds(model)) != ask.bounds:
+            if (
+                left > LOOK_SECONDS
+                and (bounds := self._bounds(model, await self._look())) != ask.bounds
+            ):
                 await self.settle(End(ask=ask, made=False))
                 return replace(ask, bounds=bounds, booked=False)
         return ask
@@ -404,6 +421,11 @@ class PacedCall:
             model=self.caller.model,
             transient=True,
         )
+
+    def _tell_wait(self, slot: Slot, model: str) -> None:
+        if self._said != (slot.name, slot.why):  # who looks for a slot says so once
+            self._said = (slot.name, slot.why)
+            self._say("interlock.waits", model, seconds=slot.seconds, why=slot.why, name=slot.name)
 
     def _say(self, event: str, model: str, **facts: Any) -> None:  # plain data
         log.info("%s", event, extra={"model": model, **facts})

@@ -28,14 +28,14 @@ from interlock.core.estimating import most_of
 from interlock.core.fallbacks import as_asked, asked_of, mark, schema_of
 from interlock.core.kills import refuse
 from interlock.core.metering import Meter, meter_of
-from interlock.core.paced import Doing, Made, PacedCall, Ticket, fault_of
+from interlock.core.paced import Doing, Made, PacedCall, Ticket, fault_of, log
 from interlock.core.prices import FREE, PriceTable
 from interlock.core.rates import Caller, RatePlan, Rates
 from interlock.core.recordings import finished
 from interlock.core.site import here
 from interlock.core.usage import model_of, tokens_of
 from interlock.core.walltime import clocks_of
-from interlock.errors import UsageError
+from interlock.errors import ModelUnavailable, UsageError
 
 T = TypeVar("T")
 Messages = Any  # LangChain's messages, or the texts of a model of text
@@ -96,6 +96,15 @@ class _Where:
         """Return another model."""
         ports = self.around.ports if self.around else (self.context or Context()).ports
         return ports.models.model(name)
+
+    def available(self, name: str) -> bool:
+        """Say whether another model can be asked; one without its package or its key is left out."""
+        try:
+            self.model(name)
+        except ModelUnavailable as error:
+            log.warning("%s", error)
+            return False
+        return True
 
 
 def _where() -> _Where | None:
@@ -353,6 +362,7 @@ def _call(given: _Given, where: _Where, doing: Doing) -> PacedCall:
         tell=_tell,
         budget=budget,
         clocks=clocks_of(allowance_here()),
+        available=where.available,
     )
 
 

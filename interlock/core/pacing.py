@@ -105,9 +105,7 @@ def _due(ask: Ask, bound: Bound, row: Row, at: float) -> list[Slot]:
 def _wait(why: Why, name: str, seconds: float) -> Slot:
     if seconds <= SHORTEST:
         return Slot()
-    return Slot(
-        verdict="open" if why == "breaker" else "wait", seconds=seconds, name=name, why=why
-    )
+    return Slot(verdict="open" if why == "breaker" else "wait", seconds=seconds, name=name, why=why)
 
 
 def _line_up(ask: Ask, rows: Rows, at: float) -> None:
@@ -136,8 +134,9 @@ def give_back(ask: Ask, rows: Rows, tokens: int | None) -> None:
         row.calls.discard(ask.key)
         if tokens is not None and ask.tokens and bound.per_token:
             row.tokens_at += (tokens - ask.tokens) * bound.per_token
-            share = row.token_share * (1 - LEARNT) + LEARNT * tokens / ask.tokens
-            row.token_share = min(max(share, 0.05), 1.0)
+            share = tokens / ask.tokens or row.token_share  # what failed teaches nothing
+            learnt = row.token_share * (1 - LEARNT) + LEARNT * share
+            row.token_share = min(max(learnt, 0.05), 1.0)
 
 
 def leave_line(ask: Ask, rows: Rows) -> None:

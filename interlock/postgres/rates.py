@@ -255,7 +255,7 @@ def _corrected(end: End) -> list[dict[str, Any]]:  # JSON
     asked = end.ask.tokens
     if not end.made or end.tokens is None or not asked:
         return []
-    share, over = end.tokens / asked, end.tokens - asked
+    share, over = end.tokens / asked or None, end.tokens - asked  # what failed teaches nothing
     return [
         {"name": clean(each.name), "seconds": over * each.per_token, "share": share}
         for each in end.ask.bounds

@@ -205,7 +205,8 @@ begin
             from jsonb_to_record(ask -> 'who') as o (
                 model text, run_id text, thread_id text, graph text, tenant text, node text
             )
-            on conflict (key) do update set name = excluded.name, why = excluded.why, until = excluded.until;
+            on conflict (key) do update set name = excluded.name, why = excluded.why, until = excluded.until
+            where (w.name, w.why) is distinct from (excluded.name, excluded.why) or excluded.until > w.until + interval '3 s';
         elsif (ask ->> 'waited')::boolean then
             delete from interlock.rate_waits w where w.key = ask ->> 'key';
         end if;
@@ -281,8 +282,10 @@ begin
         for part in select jsonb_array_elements(ending -> 'tokens') loop  -- seconds that it took more, or less
             i := array_position(names, part ->> 'name');
             rows[i].tokens_at := rows[i].tokens_at + (part ->> 'seconds')::double precision;
-            rows[i].token_share := least(greatest(
-                rows[i].token_share * 0.9 + 0.1 * (part ->> 'share')::double precision, 0.05), 1);
+            if part ->> 'share' is not null then
+                rows[i].token_share := least(greatest(
+                    rows[i].token_share * 0.9 + 0.1 * (part ->> 'share')::double precision, 0.05), 1);
+            end if;
         end loop;
         for part in select jsonb_array_elements(ending -> 'left') loop  -- its place in line, which it does not need any more
             i := array_position(names, part ->> 'name');

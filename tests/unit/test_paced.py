@@ -1,0 +1,244 @@
+"""Model calls that wait, in plain LangGraph, and what is asked of a model that answers in another's place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, TypedDict
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration
+from langgraph.graph import END, START, StateGraph
+from pydantic import BaseModel
+
+from interlock.core.context import Context, Ports
+from interlock.core.fallbacks import as_asked, asked_of
+from interlock.core.paced import fault_of
+from interlock.core.paced_models import pace
+from interlock.core.rates import BreakerRule, Rate, RatePlan
+from interlock.core.rates_memory import MemoryRates
+from interlock.errors import DatabaseUnavailable, ModelFailed, ModelUnavailable
+from interlock.testing import ScriptedModel
+from tests.spending import Priced
+
+pace()
+pace()  # again: a call waits once all the same
+
+
+class State(TypedDict, total=False):
+    """Nothing."""
+
+    said: str
+
+
+class Models:
+    """Models by name."""
+
+    def __init__(self, **models: Priced) -> None:
+        self.models = models
+
+    def model(self, name: str) -> Any:
+        if (provider := name.partition(":")[0]) not in self.models:
+            raise ModelUnavailable(f"{name} has no key.")
+        return self.models[provider]
+
+
+def graph(model: Priced, *, synchronous: bool = False) -> Any:
+    """A graph that asks a model once."""
+
+    async def ask(state: State) -> State:
+        return {"said": (await model.ainvoke("q")).text}
+
+    def block(state: State) -> State:
+        return {"said": model.invoke("q").text}
+
+    builder = StateGraph(State, context_schema=Context)
+    builder.add_node("ask", block if synchronous else ask)
+    builder.add_edge(START, "ask")
+    builder.add_edge("ask", END)
+    return builder.compile()
+
+
+def context(plan: RatePlan, **models: Priced) -> Context:
+    """What a graph in plain LangGraph is given."""
+    return Context(ports=Ports(rates=MemoryRates(plan), models=Models(**models)))
+
+
+def busy(seconds: str = "0.3") -> Exception:
+    """What a provider's client raises for a 429."""
+    response = httpx.Response(
+        429, headers={"retry-after": seconds}, request=httpx.Request("POST", "http://x")
+    )
+    return httpx.HTTPStatusError("slow down", request=response.request, response=response)
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+async def test_calls_wait_in_plain_langgraph_too(synchronous: bool) -> None:
+    """Ten a second: the third waits for two tenths of a second."""
+    own = context(RatePlan(limits={"provider:openai": Rate(requests=600, burst=0.0)}))
+    compiled = graph(Priced(), synchronous=synchronous)
+    began = time.monotonic()
+    for _ in range(3):
+        await compiled.ainvoke({}, context=own)
+
+    assert 0.19 < time.monotonic() - began < 2
+
+
+async def test_nobody_waits_where_nothing_is_declared() -> None:
+    """A failure goes up at once, as the model raised it."""
+    model = Priced().failing(busy())
+    with pytest.raises(httpx.HTTPStatusError):
+        await graph(model).ainvoke({}, context=context(RatePlan()))
+
+    assert len(model.asked) == 1
+
+
+async def test_who_waits_learns_that_a_limit_was_changed() -> None:
+    """It would have waited for a minute."""
+    own = context(RatePlan(limits={"provider:openai": Rate(requests=1)}))
+    model = Priced()
+    await graph(model).ainvoke({}, context=own)
+    waiting = asyncio.create_task(graph(model).ainvoke({}, context=own))
+    async with asyncio.timeout(10):
+        while not await own.ports.rates.waiting():  # noqa: ASYNC110  # it waits for a row
+            await asyncio.sleep(0.01)
+        await own.ports.rates.store("provider:openai", Rate(requests=60_000, burst=60.0))
+        await waiting
+
+    assert len(model.asked) == 2
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+async def test_a_failure_that_passes_is_tried_again(synchronous: bool) -> None:
+    """When the provider said so."""
+    model = Priced().failing(busy())
+    own = context(RatePlan(limits={"provider:other": Rate(requests=1)}))
+    began = time.monotonic()
+    state = await graph(model, synchronous=synchronous).ainvoke({}, context=own)
+
+    assert state == {"said": "said q"}
+    assert time.monotonic() - began > 0.29
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+async def test_another_model_answers_and_says_so(synchronous: bool) -> None:
+    """After the first failure, which opens the breaker; one that cannot be built is left out."""
+    plan = RatePlan(
+        breaker=BreakerRule(failures=1, of=1, open=60.0),
+        fallbacks={"openai:gpt-4o": ("mistralai:keyless", "anthropic:claude")},
+    )
+    first = Priced().failing(ConnectionError("gone"))
+    second = Priced(provider="anthropic", name_="claude")
+    own = context(plan, anthropic=second)
+    compiled = graph(first, synchronous=synchronous)
+
+    assert await compiled.ainvoke({}, context=own) == {"said": "said q"}
+    assert await compiled.ainvoke({}, context=own) == {"said": "said q"}
+    assert (len(first.asked), len(second.asked)) == (1, 2)
+
+
+async def test_a_breaker_without_a_fallback_is_told_when_patience_ends() -> None:
+    """As something that passes, so that the run is tried again later."""
+    plan = RatePlan(breaker=BreakerRule(failures=1, of=1, open=60.0), patience=5.0)
+    own = context(plan)
+    model = Priced().failing(ConnectionError("gone"))
+    with pytest.raises(ConnectionError):
+        await graph(model).ainvoke({}, context=own)
+    with pytest.raises(ModelFailed, match="openai:gpt-4o was not asked") as told:
+        await graph(model).ainvoke({}, context=own)
+
+    assert told.value.transient
+    assert len(model.asked) == 1
+
+
+# --- what a failure says ---
+
+
+def test_our_own_errors_say_nothing_about_a_provider() -> None:
+    """A database that does not answer is not the model's fault."""
+    assert not fault_of(DatabaseUnavailable("gone")).later
+    assert not fault_of(ValueError("a bug")).later
+
+
+def test_no_answer_speaks_against_the_provider_and_an_answer_against_the_model() -> None:
+    """A 429 is one of the model's."""
+    gone = fault_of(ConnectionError("gone")).outcomes("openai:gpt-5", probes=False)
+    later = fault_of(busy("7")).outcomes("openai:gpt-5", probes=False)
+
+    assert [(each.name, each.failed) for each in gone] == [
+        ("provider:openai", 1),
+        ("model:openai:gpt-5", 1),
+    ]
+    assert [(each.name, each.failed) for each in later] == [
+        ("provider:openai", 0),
+        ("model:openai:gpt-5", 1),
+    ]
+    assert fault_of(busy("7")).pushed("openai:gpt-5")[0].seconds == 7
+
+
+# --- what another model is asked ---
+
+TOOL = {
+    "name": "pay",
+    "description": "Pay.",
+    "input_schema": {"type": "object", "properties": {"sum": {"type": "integer"}}},
+}
+
+
+class Bill(BaseModel):
+    """A bill."""
+
+    sum: int
+
+
+class Bound(ScriptedModel):
+    """Keeps what it was bound to."""
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        return self.bind(tools=tools, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("choice", "bound"),
+    [
+        ({"type": "tool", "name": "pay"}, "pay"),
+        ({"type": "function", "function": {"name": "pay"}}, "pay"),
+        ({"type": "any"}, "any"),
+        ("required", "any"),
+        ("auto", "auto"),
+        (None, None),
+    ],
+)
+def test_tools_of_one_provider_are_bound_for_another(choice: object, bound: str | None) -> None:
+    """And which of them must be called."""
+    asked = asked_of(Bound(), {"tools": [TOOL], "tool_choice": choice, "top_p": 0.5, "other": 1})
+
+    assert asked["tools"][0]["function"]["name"] == "pay"
+    assert asked["tools"][0]["function"]["parameters"] == TOOL["input_schema"]
+    assert (asked["top_p"], asked.get("tool_choice"), "other" in asked) == (0.5, bound, False)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Bill,
+        {
+            "type": "json_schema",
+            "json_schema": {"name": "Bill", "schema": Bill.model_json_schema()},
+        },
+    ],
+)
+def test_a_schema_is_asked_for_as_a_tool_and_comes_back_as_text(wanted: Any) -> None:
+    """With the object beside it where a class was asked for."""
+    asked = asked_of(Bound(), {"response_format": wanted})
+    called = AIMessage("", tool_calls=[{"name": "Bill", "args": {"sum": 3}, "id": "1"}])
+    generation = ChatGeneration(message=called)
+    as_asked([generation], {"response_format": wanted})
+    message = generation.message
+
+    assert (asked["tools"][0]["function"]["name"], asked["tool_choice"]) == ("Bill", "Bill")
+    assert isinstance(message, AIMessage)
+    assert (message.text, generation.text, message.tool_calls) == ('{"sum": 3}', '{"sum": 3}', [])
+    assert message.additional_kwargs.get("parsed") == (Bill(sum=3) if wanted is Bill else None)
