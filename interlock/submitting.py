@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from interlock.application import Graph
 from interlock.core.budget import Limits
-from interlock.core.queueing import MultitaskStrategy, Options
+from interlock.core.queueing import LEASE_SECONDS, MultitaskStrategy, Options
 from interlock.core.runs import Run
 from interlock.core.sync import run_sync
 from interlock.errors import StillRunning, UsageError
@@ -29,7 +29,7 @@ from interlock.settings import Settings
 MOST_URGENT = 1000
 KEY_LENGTH = 255
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = LEASE_SECONDS + 2.0
 """How long `cancel` waits for a run to have stopped; the order stands also after that."""
 
 LOOK_SECONDS = 0.25
@@ -155,9 +155,9 @@ class Submitting(ABC):
         except TimeoutError as error:
             raise _still_running(full, timeout) from error
 
-    async def acarry_out_stops(self) -> list[str]:
-        """Cancel what is to be stopped and has lost its process, and return which runs; any process may do this."""
-        return await self.stops.carry_out()
+    async def acarry_out_stops(self) -> None:
+        """Cancel what is to be stopped and has lost its process; any process may do this, at any time."""
+        await self.stops.carry_out()
 
     async def _see_stopped(self, run_id: str) -> None:
         with suppress(TimeoutError):
@@ -246,9 +246,9 @@ class SubmittingNow(Submitting):
         """Wait until a thread has come to rest; see `ajoin`."""
         return run_sync(self.ajoin(thread_id, timeout))
 
-    def carry_out_stops(self) -> list[str]:
+    def carry_out_stops(self) -> None:
         """Cancel what is to be stopped and has lost its process; see `acarry_out_stops`."""
-        return run_sync(self.acarry_out_stops())
+        run_sync(self.acarry_out_stops())
 
 
 def check_options(options: Options) -> None:

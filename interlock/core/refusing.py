@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from uuid import UUID
 
-_EXPECTED = ("BudgetSpent(", "Killed(", "ReplayDiverged(")
+_EXPECTED = ("BudgetSpent(", "Killed(", "ReplayDiverged(", "RunCancelled(")
 
 
 def _unexpected(record: logging.LogRecord) -> bool:

@@ -9,7 +9,8 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -34,6 +35,9 @@ FRESH_SECONDS = 1.0
 PATIENCE = 2.0
 """Seconds that a call waits for a fresh look before it is refused."""
 
+REMEMBERED = 10_000
+"""How many runs that were stopped here are kept in mind; none of them ever goes on."""
+
 RETRY_SECONDS = 0.2
 NAME = "interlock kills"
 
@@ -55,6 +59,7 @@ class KillWatch:
         self._url = url
         self._watched: list[Watched] = []
         self._view = _View()
+        self._stopped: OrderedDict[str, StopOrder] = OrderedDict()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._wake = _Wake()
@@ -80,7 +85,14 @@ class KillWatch:
                 self._watched.remove(watched)
 
     def over(self, subject: Subject) -> Kill | None:
-        """Return a switch that stands over a run; raises `DatabaseUnavailable` when it could not look lately."""
+        """Return a switch that stands over a run.
+
+        Raises:
+            RunCancelled: it was ordered to stop here; what is left of it, as in threads, does nothing more.
+            DatabaseUnavailable: it could not look lately.
+        """
+        if subject.runs and (order := self._stopped.get(subject.runs[-1])) is not None:
+            raise order.error
         return first_over(self._latest().standing, subject)
 
     def close(self) -> None:
@@ -135,9 +147,15 @@ class KillWatch:
             self._changed.notify_all()
             watched = tuple(self._watched)
         orders = _orders(connection, watched)
+        self._note(orders)
         for each in watched:
             each.tell(standing)
             each.order(orders)
+
+    def _note(self, orders: Mapping[str, StopOrder]) -> None:
+        self._stopped.update(orders)
+        while len(self._stopped) > REMEMBERED:
+            self._stopped.popitem(last=False)
 
     def _wait(self, connection: psycopg.Connection[DictRow]) -> None:
         self._wake.wait(POLL_SECONDS if self._watched else None, connection.fileno())

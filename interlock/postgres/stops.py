@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from interlock.core.queueing import StopKind
-from interlock.errors import ThreadBusy
-from interlock.postgres import locks
+from interlock.errors import DatabaseUnavailable, ThreadBusy
+from interlock.postgres import locks, workers
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import clean
 from interlock.postgres.pool import Connection, Pool, connected, fetch
@@ -51,21 +52,30 @@ class StopStore:
         async with connected(self._pool) as connection, connection.transaction():
             return await stop(connection, run_id, kind, reason, by)
 
-    async def carry_out(self) -> list[str]:
-        """Cancel what is to be stopped and has lost its process, and return which runs.
-
-        What a worker has is left to workers: they take it over, and whoever claims it then sees the order.
-        """
+    async def carry_out(self) -> None:
+        """Cancel what is to be stopped and has lost its process; a worker that is gone is taken over for that."""
         async with connected(self._pool) as connection:
             rows = await fetch(connection, SQL["standing_orders"], {})
-        alive = await locks.held(self._pool, [row["thread_id"] for row in rows])
-        lost = [row for row in rows if row["thread_id"] not in alive]
-        return [row["run_id"] for row in lost if await self._cancelled(**row)]
+            for worker in {row["worker_id"] for row in rows if row["worker_id"]}:
+                await _take_over(connection, worker)
+        attended = [row for row in rows if not row["worker_id"]]
+        alive = await locks.held(self._pool, [row["thread_id"] for row in attended])
+        for row in attended:
+            if row["thread_id"] not in alive:
+                await self._cancel(row["run_id"], row["thread_id"])
 
-    async def _cancelled(self, run_id: str, thread_id: str) -> bool:
-        try:
+    async def _cancel(self, run_id: str, thread_id: str) -> None:
+        with suppress(ThreadBusy):  # somebody works on it again
             async with self._locks.hold(thread_id), connected(self._pool) as connection:
-                rows = await fetch(connection, SQL["carry_out"], {"run_id": run_id})
-        except ThreadBusy:
-            return False  # somebody works on it again
-        return bool(rows[0]["cancelled"])
+                await fetch(connection, SQL["carry_out"], {"run_id": run_id})
+
+
+async def _take_over(connection: Connection, worker: str) -> None:
+    """Take the runs of a worker from it if it does not live any more: what is to be stopped of them is cancelled."""
+    with suppress(DatabaseUnavailable):  # a frozen worker holds its row: others end its session
+        async with connection.transaction():
+            if await workers.hold(connection, worker) is None:
+                return
+            with suppress(DatabaseUnavailable):  # this role may not end that one's sessions
+                await workers.cut(connection, worker)
+            await workers.take_over(connection, worker, charge=False)

@@ -8,9 +8,9 @@ listen interlock_stops;
 select run_id, kind, interlock.stop_story(kind, reason, ordered_by) as story
 from interlock.stop_orders where run_id = any(%(run_ids)s::text[]);
 
--- standing_orders: runs that are to be stopped and that no worker has
-select o.run_id, r.thread_id from interlock.stop_orders o join interlock.runs r using (run_id)
-where r.status = 'running' and not exists (select from interlock.queue q where q.run_id = o.run_id and q.worker_id is not null);
+-- standing_orders: runs that are to be stopped, and the workers that have them
+select o.run_id, r.thread_id, q.worker_id from interlock.stop_orders o join interlock.runs r using (run_id)
+left join interlock.queue q using (run_id) where r.status = 'running';
 
 -- carry_out: cancel a run that is to be stopped and whose process is gone; false: it is a worker's, or there is no order
 select interlock.carry_out(%(run_id)s) as cancelled;

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from interlock.core.acting import act
 from interlock.core.actions import action
 from interlock.core.context import Context
-from interlock.errors import Killed
+from interlock.errors import Killed, RunCancelled
 
 
 class Given(TypedDict, total=False):
@@ -84,7 +84,7 @@ def _asked_twice(state: State, runtime: Runtime[Context]) -> str:
     model.invoke("Hello?")
     try:
         return str(model.invoke("And now?").text)
-    except Killed:
+    except (Killed, RunCancelled):
         _note(state["log"], "refused")
         raise
 
