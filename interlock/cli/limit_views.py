@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from interlock.cli.texts import clipped, counted, duration, short
+from interlock.core.rates import Rate
 
 if TYPE_CHECKING:
-    from interlock.core.rates import Rate, Standing, Waiting
+    from interlock.core.rates import Standing, Waiting
 
 SHOWN = 20
 """How many calls that wait are listed."""
@@ -34,7 +35,7 @@ _FOR = {
 def matters(standing: Standing) -> bool:
     """Say whether a target is limited, out of order, or waited for."""
     loud = standing.breaker != "closed" or standing.not_before is not None
-    return bool(_limits(standing.rate)) or loud or standing.waiting > 0
+    return standing.rate != Rate() or loud or standing.waiting > 0
 
 
 def document(found: Sequence[Standing], waits: Sequence[Waiting]) -> dict[str, Any]:  # JSON
@@ -55,13 +56,15 @@ def print_limits(found: Sequence[Standing], waits: Sequence[Waiting], console: C
     for each in found:
         table.add_row(
             each.name,
-            _limits(each.rate) or Text("not limited", style="dim"),
+            _limits(each.rate)
+            or Text("" if each.calls is not None else "not limited", style="dim"),
             _full(each),
             _calls(each),
             Text(str(each.waiting), style="yellow") if each.waiting else "",
             _state(each),
         )
     console.print(table)
+    _print_told(found, console)
     _print_waits(waits, console)
 
 
@@ -87,9 +90,8 @@ def _limits(rate: Rate) -> str:
     told = [
         f"{rate.requests:,.15g} requests" if rate.requests else "",
         f"{rate.tokens:,.15g} tokens" if rate.tokens else "",
-        f"{rate.concurrent:,} at a time" if rate.concurrent else "",
     ]
-    return ", ".join(each for each in told if each)
+    return "\n".join(each for each in told if each)
 
 
 def _full(standing: Standing) -> str:
@@ -100,29 +102,28 @@ def _full(standing: Standing) -> str:
 
 
 def _calls(standing: Standing) -> str:
-    return "" if standing.calls is None else f"{standing.calls:,}"
+    return "" if standing.calls is None else f"{standing.calls:,} of {standing.rate.concurrent:,}"
 
 
 def _state(standing: Standing) -> Text:
     if standing.breaker == "open" and standing.open_until is not None:
         when = standing.open_until.astimezone()
-        return Text.assemble(
-            ("open", "bold red"), f", tried again {when:%H:%M:%S}", _told(standing)
-        )
+        return Text.assemble(("open", "bold red"), f", tried at {when:%H:%M:%S}")
     if standing.breaker != "closed":
-        return Text.assemble(("half-open", "yellow"), ", one call tries", _told(standing))
+        return Text.assemble(("half-open", "yellow"), ", one call tries")
     if standing.not_before is not None:
         until = standing.not_before.astimezone()
-        return Text.assemble(
-            ("told to wait", "yellow"), f" until {until:%H:%M:%S}", _told(standing)
-        )
+        return Text.assemble(("told to wait", "yellow"), f" until {until:%H:%M:%S}")
     if standing.failures:
-        return Text(f"{counted(standing.failures, 'failure')} lately{_told(standing)}", style="dim")
+        return Text(f"{counted(standing.failures, 'failure')} lately", style="dim")
     return Text("in order", style="dim")
 
 
-def _told(standing: Standing) -> str:
-    return f": {clipped(standing.told, 80)}" if standing.told else ""
+def _print_told(found: Sequence[Standing], console: Console) -> None:
+    for each in found:
+        if each.told and (each.breaker != "closed" or each.not_before or each.failures):
+            said = Text.assemble((" said ", "red"), f"{each.name}: {clipped(each.told, 160)}")
+            console.print(said, soft_wrap=True)
 
 
 def _facts(standing: Standing) -> dict[str, Any]:  # JSON

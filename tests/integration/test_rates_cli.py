@@ -55,7 +55,8 @@ def test_limits_are_set_shown_and_removed(run: Run) -> None:
     [limit] = json.loads(out)["limits"]
     assert (code, limit["name"], limit["stored"]) == (0, "provider:openai", True)
     assert limit["limit"] == {"requests": 500.0, "concurrent": 20}
-    assert "500 requests, 20 at a time" in shown
+    assert "500 requests" in shown
+    assert "0 of 20" in shown
     assert "in order" in shown
     assert "is removed" in removed
     assert "nothing was removed" in again
@@ -98,10 +99,10 @@ def test_who_waits_and_what_is_out_of_order_is_told(run: Run, database_url: str)
         _, out = run("limits")
         _, told = run("limits", "list", "--json")
 
-    assert "open, tried again" in out
+    assert "open, tried at " in out
     assert "out of order" in out
     assert "told to wait until" in out
-    assert "too much" in out
+    assert "said model:openai:gpt-4o: too much" in out
     assert "waits openai:gpt-5 in write of thread t1" in out
     document = json.loads(told)
     assert [each["for"] for each in document["waiting"]] == ["provider:openai"]
