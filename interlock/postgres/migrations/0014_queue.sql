@@ -138,9 +138,12 @@ $$;
 -- Whether a thread is held, so that no other run of it may begin; the migration of dead letters says by what.
 create function interlock.is_held(a_thread text, a_run text) returns boolean language sql stable as $$ select false $$;
 
+-- The queue is often empty, and then the server's statistics say that it is small: a plan that was made so and kept would read all of
+-- it for each run once ten thousand come at once. So functions that look a row up by its name never read whole tables.
 -- Whether the next run of a thread may begin: nothing runs on it or is about to, nothing has begun and is to go on,
 -- and it waits for nobody unless it is a resume.
-create function interlock.is_free(a_thread text, for_resume boolean, a_run text) returns boolean language sql stable as $$
+create function interlock.is_free(a_thread text, for_resume boolean, a_run text) returns boolean language sql stable
+    set enable_seqscan = off as $$
     select not exists (select from interlock.queue where thread_id = a_thread and (ready or worker_id is not null))
         and not exists (select from interlock.runs where thread_id = a_thread and status = 'running')
         and not exists (
@@ -153,7 +156,8 @@ create function interlock.is_free(a_thread text, for_resume boolean, a_run text)
 $$;
 
 -- Hand a queued run to the workers; whoever calls it ends the transaction soon, for it holds the thread.
-create function interlock.enqueue(a_run text) returns void language plpgsql as $$
+create function interlock.enqueue(a_run text) returns void language plpgsql
+    set enable_seqscan = off as $$
 declare
     it record;
 begin
@@ -175,7 +179,8 @@ end
 $$;
 
 -- Let the next run of a thread begin, if there is one and the thread is free; whoever calls it holds the thread.
-create function interlock.promote(a_thread text) returns void language plpgsql as $$
+create function interlock.promote(a_thread text) returns void language plpgsql
+    set enable_seqscan = off as $$
 declare
     next record;
 begin
@@ -196,7 +201,8 @@ $$;
 
 -- A process of nobody's but its caller's begins an attempt: then no worker does. False: it went on since it was read, or is killed.
 -- Locks are taken in one order everywhere: the thread, the queue, the run.
-create function interlock.start_run(a_run text, had integer, a_process text, a_context jsonb) returns boolean language plpgsql as $$
+create function interlock.start_run(a_run text, had integer, a_process text, a_context jsonb) returns boolean language plpgsql
+    set enable_seqscan = off as $$
 declare
     it_thread text;
 begin
@@ -225,7 +231,8 @@ $$;
 -- is to be rolled back is, however it ended. Returned is how it ended; null: it was taken over, and nothing was changed.
 create function interlock.end_run(
     a_run text, attempt integer, a_status text, an_error text, a_kind text, requeue boolean, detail jsonb
-) returns text language plpgsql as $$
+) returns text language plpgsql
+    set enable_seqscan = off as $$
 declare
     it_thread text;
     worker text;

@@ -100,7 +100,8 @@ create trigger questions_told after insert or update of deadline, remind_at, esc
     execute function interlock.tell_of_question();
 
 -- Let a thread that sleeps go on: a run that resumes it. Null: it is not its turn, because the thread goes on already or has ended.
-create function interlock.wake(a_run text, hand_over boolean) returns text language plpgsql as $$
+create function interlock.wake(a_run text, hand_over boolean) returns text language plpgsql
+    set enable_seqscan = off as $$
 declare
     it_thread text;
     base record;
