@@ -75,15 +75,31 @@ LEFT: Mapping[str, LiteralString] = {
 }
 
 
+HELD: LiteralString = """
+    select r.thread_id, e.kind, e.worker_id, extract(epoch from e.at)::float8 as at
+    from interlock.run_events e join interlock.runs r using (run_id)
+    where e.kind in ('claimed', 'lost', 'released', 'retried') order by e.id
+"""
+"""When each run came into whose hands, and out of them."""
+
+Claim = tuple[str, str]
+"""A run's name, and the worker that had claimed it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aftermath:
-    """Everything that went wrong, empty when nothing did."""
+    """Everything that went wrong, empty when nothing did.
+
+    Attributes:
+        strays: how many steps were begun by who had lost the run; what it does then must not count, and does not.
+    """
 
     outcomes: Sequence[str]
     effects: Sequence[str]
     again: Sequence[str]
     writers: Sequence[str]
     left: Sequence[str]
+    strays: int
 
     @property
     def wrong(self) -> list[str]:
@@ -130,6 +146,32 @@ def again(begun: Sequence[Begun], saved: Sequence[Mapping[str, Any]]) -> list[st
     return found
 
 
+def went_on(strays: Mapping[Claim, Sequence[Begun]]) -> list[str]:
+    """Return who went on with a run that it had lost: it may begin the step at which it stood still."""
+    return [f"{begun} without a lease" for begun in strays.values() if len(begun) > 1]
+
+
+def parted(
+    begun: Sequence[Begun], told: Sequence[Mapping[str, Any]], pids: Mapping[str, int]
+) -> tuple[list[Begun], dict[Claim, list[Begun]]]:
+    """Part the steps that were begun by who had the run from those that were begun by who had lost it."""
+    own: list[Begun] = []
+    strays: dict[Claim, list[Begun]] = defaultdict(list)
+    events: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for event in told:
+        events[event["thread_id"]].append(event)
+    for each in begun:
+        before = [e for e in events[each.name] if e["at"] <= each.at]
+        if before[-1]["kind"] == "claimed" and pids[before[-1]["worker_id"]] == each.pid:
+            own.append(each)
+        else:
+            ours = [
+                e for e in before if e["kind"] == "claimed" and pids[e["worker_id"]] == each.pid
+            ]
+            strays[each.name, ours[-1]["worker_id"]].append(each)
+    return own, strays
+
+
 def rows(url: str, query: LiteralString) -> list[dict[str, Any]]:
     """Ask the database."""
     with psycopg.connect(url, row_factory=dict_row) as connection:
@@ -142,13 +184,21 @@ def left_over(url: str) -> list[str]:
 
 
 def aftermath(
-    url: str, folder: Path, address: str, names: Sequence[str], ended: Sequence[str]
+    url: str,
+    folder: Path,
+    address: str,
+    names: Sequence[str],
+    *,
+    ended: Sequence[str],
+    pids: Mapping[str, int],
 ) -> Aftermath:
-    """Look at everything; `ended` is what is known of how the runs ended."""
+    """Look at everything; `ended` says how runs ended that did not as they should, `pids` who each worker was."""
+    own, strays = parted(read(folder), rows(url, HELD), pids)
     return Aftermath(
         outcomes=ended,
         effects=effects(names, address),
-        again=again(read(folder), rows(url, SAVED)),
+        again=[*again(own, rows(url, SAVED)), *went_on(strays)],
         writers=[f"two went on from one step: {row}" for row in rows(url, FORKED)],
         left=left_over(url),
+        strays=sum(map(len, strays.values())),
     )

@@ -231,7 +231,8 @@ class Campaign:
                 " where r.status <> 'succeeded'"
             ).fetchall()
             workers = connection.execute("select * from interlock.workers").fetchall()
-        return "\n".join(map(str, [*self.told, *runs, *workers]))
+        logs = [each.said()[-1000:] for each in self.workers]
+        return "\n".join(map(str, [*self.told, *runs, *workers, *logs]))
 
     def takeovers(self) -> list[tuple[float, float]]:
         """Return, for each run whose worker was killed, the seconds until that was noticed, and until it went on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tests.chaos.steps import FOLDER
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "sample" / "running"
 CONFIG = SAMPLE / "langgraph.json"
+STARTED = re.compile(r" worker.started worker=(\w+) process=\S*:(\d+) ")
 GRACE = 60.0
 """Seconds in which a worker that is told to end must have ended."""
 
@@ -74,12 +76,16 @@ class Worker:
 
     @property
     def log(self) -> Path:
-        """What its processes have said."""
+        """Where it is written what they say."""
         return self.folder / f"worker-{self.number}.log"
 
-    def lives(self) -> int:
-        """Return how often it began to work, also in one process."""
-        return self.log.read_text().count(" worker.started ")
+    def said(self) -> str:
+        """Return what its processes have said."""
+        return self.log.read_text() if self.log.exists() else ""
+
+    def lives(self) -> dict[str, int]:
+        """Return each name under which it worked, with the process that did."""
+        return {name: int(pid) for name, pid in STARTED.findall(self.said())}
 
     def start(self, **environment: str) -> None:
         """Start a process."""
@@ -106,9 +112,14 @@ class Worker:
         when = time.time()
         os.kill(self.pid, by)
         code = self.nursery.wait(self.pid, GRACE)
-        assert code in expected, f"{self.log} ended with {code}:\n{self.log.read_text()[-3000:]}"
+        assert code in expected, f"{self.log} ended with {code}:\n{self.said()[-3000:]}"
         self.pid = 0
         return when
+
+
+def lives(workers: Sequence[Worker]) -> dict[str, int]:
+    """Return each name under which one of them worked, with the process that did."""
+    return {name: pid for each in workers for name, pid in each.lives().items()}
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
+
 from interlock.postgres.locks import ThreadLocks
 from interlock.worker.life import Life
 from interlock.worker.pulse import Pulse
@@ -19,7 +21,7 @@ def take_away_the_fence() -> None:
     async def held(locks: ThreadLocks, thread_id: str) -> None:
         return
 
-    def kept(locks: ThreadLocks, owner: str) -> bool:
+    async def kept(locks: ThreadLocks, owner: str) -> bool:
         return True
 
     def go_on(one: object, why: str) -> None:
@@ -32,5 +34,6 @@ def take_away_the_fence() -> None:
         (Life, "_lose", go_on),
         (Pulse, "_lose", go_on),
     ):
-        assert hasattr(owner, name)
+        # A method that is not there any more, or is another, would leave the fence where it is.
+        assert iscoroutinefunction(getattr(owner, name)) == iscoroutinefunction(without)
         setattr(owner, name, without)
