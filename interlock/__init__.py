@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from interlock.core.gate import Decision, Question, ask_person
     from interlock.core.loops import Loops
     from interlock.core.manifest import Manifest
+    from interlock.core.queueing import Options
     from interlock.core.runs import (
         Approve,
         Edit,
@@ -40,7 +41,14 @@ if TYPE_CHECKING:
     from interlock.core.sleeping import sleep
     from interlock.core.summarizing import summarize
     from interlock.core.sync import sync_too
-    from interlock.errors import ActionRefused, BudgetSpent, InterlockError, Killed, ReplayDiverged
+    from interlock.errors import (
+        ActionRefused,
+        BudgetSpent,
+        InterlockError,
+        Killed,
+        ReplayDiverged,
+        StillRunning,
+    )
     from interlock.facade import Interlock
     from interlock.replays import Replay
     from interlock.settings import Settings
@@ -60,6 +68,7 @@ _HOMES = {
     "interlock.core.gate": ("Decision", "Question", "ask_person"),
     "interlock.core.loops": ("Loops",),
     "interlock.core.manifest": ("Manifest",),
+    "interlock.core.queueing": ("Options",),
     "interlock.core.runs": (
         "Approve",
         "Edit",
@@ -84,6 +93,7 @@ _HOMES = {
         "InterlockError",
         "Killed",
         "ReplayDiverged",
+        "StillRunning",
     ),
     "interlock.facade": ("Interlock",),
     "interlock.replays": ("Replay",),
@@ -109,6 +119,7 @@ __all__ = [
     "Loops",
     "Manifest",
     "OpenQuestion",
+    "Options",
     "Ports",
     "Question",
     "QuestionEvent",
@@ -120,6 +131,7 @@ __all__ = [
     "Run",
     "Settings",
     "Step",
+    "StillRunning",
     "Swept",
     "ThreadSummary",
     "Tree",
