@@ -189,6 +189,34 @@ async def test_an_effect_is_told_again_when_it_is_done(il: Interlock, database_u
     assert told(second) == [("act", ("errand_knock", "done"))]
 
 
+async def test_calls_under_way_and_calls_that_wait_are_seen(
+    il: Interlock, database_url: str, tmp_path: Path
+) -> None:
+    """A model call that has begun counts as under way until it is answered; one that waits for a limit is an event."""
+    thought = tmp_path / "thought"
+    running = asyncio.create_task(il.ainvoke("errand", errand(thought=str(thought)), thread_id="t"))
+
+    async def calls() -> int:
+        found = await rows(database_url, "select 1 from interlock.runs")
+        return (await il.astanding("t")).calls if found else 0
+
+    wait = (
+        "insert into interlock.rate_waits (key, owner, name, why, model, run_id, node, until)"
+        " select 'k', 'o', 'provider:x', 'requests', 'x:y', run_id, 'plan', '2030-01-01' from interlock.runs"
+    )
+    try:
+        await until(calls)
+        await rows(database_url, wait)
+        standing = await il.astanding("t")
+    finally:
+        thought.touch()
+    assert (standing.calls, standing.limited, standing.limited_by) == (1, 1, "provider:x")
+    await asyncio.wait_for(running, PATIENCE)
+    assert (await il.astanding("t")).calls == 0
+    (limited,) = [e for e in await all_of(il, "t") if e.kind == "limited"]
+    assert (limited.node, limited.detail["why"]) == ("plan", "requests")
+
+
 async def test_wrong_names_and_cursors_are_refused(il: Interlock) -> None:
     """An unknown run, text that is no cursor, and the cursor of a database that was further."""
     run = await il.ainvoke("errand", errand())

@@ -25,7 +25,8 @@ left join lateral (
 ) waits on true
 where r.run_id = interlock.goes_on_as(%(run_id)s);
 
--- happenings: what happened to a run, and to those that it goes on with or that go on with it, which was not visible in a snapshot (`since`): of what was visible in a later one (`until`) the rest behind a place, or else everything that was not; oldest first, each with the snapshot of now
+-- happenings: what happened to a run and those before and after it in its line, behind a place; each with the snapshot of now
+-- What was not visible in the snapshot `since`; where `rest` is asked for, only what was in the later one `until`, behind a key.
 with recursive down (run_id) as (
     select %(run_id)s::text
     union all

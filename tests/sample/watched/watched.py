@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +21,10 @@ from interlock.core.actions import action
 
 
 class Errand(TypedDict, total=False):
-    """Where to go: `gate` is a file that has to exist before it goes on, `pays` whether it does at the end."""
+    """Where to go: it thinks until the file `thought` exists, holds until `gate` does, and `pays` at the end or not."""
 
     places: list[str]
+    thought: str
     gate: str
     pays: bool
     seen: Annotated[list[str], operator.add]
@@ -35,7 +37,9 @@ class Visit(TypedDict):
 
 
 class Guide(BaseChatModel):
-    """A model that knows the way, and says how long its answer was."""
+    """A model that knows the way once a file exists, and says how long its answer was."""
+
+    thought: str = ""
 
     @property
     def _llm_type(self) -> str:
@@ -48,8 +52,10 @@ class Guide(BaseChatModel):
         run_manager: Any = None,
         **kwargs: Any,  # LangChain's signature
     ) -> ChatResult:
+        while self.thought and not Path(self.thought).exists():
+            time.sleep(0.02)
         usage = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
-        message = AIMessage("left, then right", usage_metadata=usage)  # type: ignore[arg-type]  # a TypedDict
+        message = AIMessage("left, then right", usage_metadata=usage)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 
@@ -67,7 +73,7 @@ async def pay(amount: int) -> str:
 
 async def plan(state: Errand) -> Errand:
     """Ask for the way."""
-    await Guide().ainvoke("Which way?")
+    await Guide(thought=state.get("thought", "")).ainvoke("Which way?")
     return {"seen": ["plan"]}
 
 
