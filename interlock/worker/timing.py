@@ -97,15 +97,19 @@ class Keeper:
         """Tell people of what happened to their questions; it may take long, and holds up no timer."""
         while self.il.deliverer.targets:
             self._swept.clear()
-            with suppress(DatabaseUnavailable):
+            try:
                 await self.il.adeliver()
+            except DatabaseUnavailable:
+                pass  # the next time
+            except Exception as error:  # one target's fault must not end the telling
+                self.log.warn("delivery.failed", why=f"{type(error).__name__}: {error}")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._swept.wait(), DELIVER_SECONDS)
 
     async def listen(self) -> None:
         """Hear of timers that are set, on a connection of its own."""
         while True:
-            with suppress(DatabaseUnavailable, psycopg.Error):
+            with suppress(DatabaseUnavailable, psycopg.Error, OSError):
                 async with await connect(self.il.url) as connection:
                     await connection.execute("listen interlock_timers")
                     self._news.set()
