@@ -15,6 +15,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
+from langgraph._internal._constants import INTERRUPT  # pinned, and a test holds it
 from langgraph.errors import GraphDrained, GraphRecursionError, is_invalid_resume
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
@@ -52,6 +53,7 @@ from interlock.errors import (
     RunCancelled,
 )
 from interlock.failing import ending_of
+from interlock.postgres.checkpoints import FRESH, INTERRUPTS
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
@@ -105,8 +107,13 @@ class Execution:
     finish: Callable[[str, int], Awaitable[bool]] | None = None
     settled: bool = False
     _ended: Run | None = None
+    _interrupts: list[str] = field(default_factory=list)  # tasks that were interrupted
+    _fresh: list[str] = field(init=False)  # emptied by the first look at the thread's checkpoints
     _stream: Stoppable[Any] | None = None  # LangGraph's parts
     _reason: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self._fresh = ["no checkpoint yet"] if self.stored.fresh else []
 
     @property
     def run(self) -> Run:
@@ -185,7 +192,9 @@ class Execution:
         if isinstance(raised, LeaseLost):
             raise raised  # others have taken it over: there is nothing to write
         if not self.attended:
-            if isinstance(raised, DatabaseUnavailable):  # with its connection the worker lost the run
+            if isinstance(
+                raised, DatabaseUnavailable
+            ):  # with its connection the worker lost the run
                 await self.locks.check(self.run.thread_id)
             return await self._end(await self._unattended(raised))
         await self._fail(raised)
@@ -238,6 +247,8 @@ class Execution:
             with translated():
                 async with aclosing(self._stream) as parts, at_work(self.allowance, self.stop):
                     async for part in parts:
+                        if part["type"] == "updates" and INTERRUPT in part["data"]:
+                            self._interrupts.append("")  # one without a question: a breakpoint
                         yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
         finally:
             await self._close_meter()
@@ -262,6 +273,8 @@ class Execution:
                 "__pregel_strict_resume": True,
                 KEY: self.around,
                 ALLOWANCE: self.allowance,
+                INTERRUPTS: self._interrupts,
+                FRESH: self._fresh,
             },
             "run_id": UUID(self.run.run_id),
             # A run goes on from its checkpoint in another process because the id is the same in each attempt.
@@ -301,6 +314,8 @@ class Execution:
 
     async def _ending(self) -> Ending:
         """Say how the thread stands now; the stream's own last word leaves out branches that still wait."""
+        if self._has_just_run_through:
+            return Ending(status="succeeded")
         with translated():
             snapshot = await self.graph.aget_state(self._config())
         questions, wakes_at = tuple(questions_of(snapshot, self.run)), wakes_of(snapshot)
@@ -310,6 +325,12 @@ class Execution:
             text = f"Stopped before {', '.join(snapshot.next)}, as the graph was compiled to."
             return Ending(status="queued", error=text, error_kind=BREAKPOINT)
         return Ending(status="succeeded", output=output_of(self.graph, snapshot.values))
+
+    @property
+    def _has_just_run_through(self) -> bool:
+        """Whether it began in this very attempt and nothing interrupted it; its output is for somebody who waits."""
+        fresh = self.run.kind == "invoke" and self.run.attempts == 0
+        return fresh and not self.attended and not self._interrupts
 
     async def _end(self, ending: Ending) -> Run:
         told = (

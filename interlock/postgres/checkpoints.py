@@ -18,7 +18,7 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.types import ERROR
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from langgraph.graph.state import CompiledStateGraph
 
 from interlock.core.blobs import named_in
@@ -27,6 +27,13 @@ from interlock.postgres.checkpointer import Checkpointer, Core
 from interlock.postgres.encryption import KeyRing, serializer
 from interlock.postgres.pool import Pool, connected
 from interlock.postgres.versioned import Schemas, Versioned
+
+FRESH = "__interlock_fresh"
+"""Under which a run says, in LangGraph's configuration, that its thread has no checkpoint: a list that the first look
+empties."""
+
+INTERRUPTS = "__interlock_interrupts"
+"""Under which a run is told which of its tasks were interrupted, in LangGraph's configuration."""
 
 _RESUMING = "__pregel_resuming"
 """LangGraph's flag for a subgraph that goes on where it was; a test holds the name."""
@@ -63,6 +70,8 @@ class Saver(Versioned, Checkpointer):
         resumed, or a fork begins, before it has begun anew, LangGraph 1.2 takes those for a run that was interrupted,
         gives it no input, and goes on with what it had said before.
         """
+        if _is_fresh(config):
+            return None
         found = await super().aget_tuple(config)
         if found is not None and _of_another_step(config, found):
             config["configurable"].pop(_RESUMING, None)  # as LangGraph does where it replays
@@ -92,6 +101,8 @@ class Saver(Versioned, Checkpointer):
         """Save what a task wrote; of one that failed or was cancelled nothing but that."""
         await self._check(config["configurable"]["thread_id"])
         await self._note(config, writes)
+        if any(channel == INTERRUPT for channel, _ in writes):
+            config["configurable"].get(INTERRUPTS, []).append(task_id)
         await super().aput_writes(config, _whole(writes), task_id, task_path)
 
     async def _note(self, config: RunnableConfig, values: Any) -> None:  # that are stored next
@@ -157,6 +168,15 @@ def strict_serializer(
 
 async def _refuse(thread_id: str) -> None:
     raise RuntimeError(f"thread {thread_id} is only read here")
+
+
+def _is_fresh(config: RunnableConfig) -> bool:
+    configurable = config["configurable"]
+    known: list[str] | None = configurable.get(FRESH)
+    if not known or configurable.get("checkpoint_ns") or configurable.get("checkpoint_id"):
+        return False
+    known.clear()
+    return True
 
 
 def _of_another_step(config: RunnableConfig, found: CheckpointTuple) -> bool:

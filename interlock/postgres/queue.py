@@ -223,7 +223,8 @@ def _claimed(row: DictRow) -> Claimed:
     stored = stored_run(row)
     # As it was before this attempt, which the claim has begun.
     run = replace(stored.run, status="queued", attempts=stored.run.attempts - 1)
-    return Claimed(stored=replace(stored, run=run), crashes=row["crashes"], kill=row["kill"])
+    stored = replace(stored, run=run, fresh=row["fresh"])
+    return Claimed(stored=stored, crashes=row["crashes"], kill=row["kill"])
 
 
 __all__ = ["Claimed", "Claims", "Finisher", "LeaseLost", "absolve", "hand_back"]

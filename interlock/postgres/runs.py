@@ -81,6 +81,7 @@ class StoredRun:
         lineage: which work of its parents the run's thread may use.
         chain: the runs that it goes on with because a question of theirs was answered, and the run.
         schema_version: of the graph's schema, which the input fits.
+        fresh: its thread is known to have no checkpoint.
     """
 
     run: Run
@@ -90,6 +91,7 @@ class StoredRun:
     lineage: Lineage = field(default_factory=Lineage)
     chain: tuple[str, ...] = ()
     schema_version: int = 1
+    fresh: bool = False
 
     @property
     def subject(self) -> Subject:

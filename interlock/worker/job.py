@@ -110,8 +110,7 @@ class Job:
                 await queue.absolve(self.il.pool, self.worker, self._run_id)
 
     async def _prepared(self) -> Execution:
-        modes = ("updates",) if self._suspect else ()
-        execution = await self.il.prepare(self.claimed.stored, modes)
+        execution = await self.il.prepare(self.claimed.stored, ("updates",))
         execution.attended = False
         execution.finish = self.finisher.finish
         self._execution = execution

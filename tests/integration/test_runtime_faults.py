@@ -54,7 +54,7 @@ async def cut_lock(url: str) -> None:
     """Cut the connections that hold threads, as a network or an administrator may."""
     await sql(
         url,
-        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
         "where application_name = 'interlock threads' and datname = current_database()",
     )
 
@@ -71,7 +71,7 @@ async def seen_to_be_cut(il: Interlock) -> None:
 async def cut_all(url: str) -> None:
     await sql(
         url,
-        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
         "where datname = current_database() and pid <> pg_backend_pid()",
     )
 

@@ -228,3 +228,51 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Claims, "claim", noted)
     return asked
+
+
+async def test_a_breakpoint_stops_a_run_until_somebody_resumes_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    """A graph that was compiled to stop before a node does so in a worker, and no worker takes it on again unasked."""
+    (tmp_path / "stops.py").write_text(STOPS)
+    config = tmp_path / "langgraph.json"
+    config.write_text('{"graphs": {"stops": "./stops.py:graph", "around": "./stops.py:around"}}')
+    async with interlock.aopen(database_url, config=config) as il:
+        async with worker_at(database_url, config=config) as working:
+            for name in ("stops", "around"):
+                await il.asubmit(name, {"done": 0}, thread_id=name)
+            await until(lambda: working.said("run.ended") == 2)
+            stopped = [await il.arun(name) for name in ("stops", "around")]
+            queued = await rows(database_url, "select * from interlock.queue")
+        resumed = await il.aresume("stops")
+
+    assert [run.status for run in stopped] == ["queued", "queued"]
+    assert [run.error_kind for run in stopped] == ["breakpoint", "breakpoint"]
+    assert queued == []
+    assert (resumed.status, resumed.output) == ("succeeded", {"done": 2})
+
+
+STOPS = """
+import operator
+from typing import Annotated
+from langgraph.graph import END, START, StateGraph
+from typing_extensions import TypedDict
+
+class State(TypedDict, total=False):
+    done: Annotated[int, operator.add]
+
+async def step(state: State) -> State:
+    return {"done": 1}
+
+builder = StateGraph(State)
+builder.add_node("first", step)
+builder.add_node("second", step)
+builder.add_edge(START, "first")
+builder.add_edge("first", "second")
+builder.add_edge("second", END)
+graph = builder.compile(interrupt_before=["second"])
+outer = StateGraph(State)
+outer.add_node("inner", graph)
+outer.add_edge(START, "inner")
+around = outer.compile()
+"""
