@@ -45,6 +45,7 @@ from interlock.postgres.runs import RunStore
 from interlock.postgres.schema import placed
 from interlock.postgres.sleeps import PostgresSleeps
 from interlock.postgres.trust import PostgresTrust
+from interlock.repair.bench import Bench
 from interlock.runtime import PortsFor
 from interlock.settings import Settings
 from interlock.settings import load as load_settings
@@ -91,10 +92,12 @@ async def aopen(
         kill_watch = KillWatch(database)
         stack.callback(kill_watch.close)
         kills = PostgresKills(pool, kill_watch)
-        ports = _ports(pool, aside, thread_locks, kills, settings, models)
+        bench = Bench()
+        ports = _ports(pool, aside, thread_locks, kills, settings, models, bench)
         core = Core.at(database)
         stack.push_async_callback(core.close)
         il = Interlock(settings, application, database, pool, thread_locks, ports, core)
+        bench.il = il
         stack.push_async_callback(il.endings.close)
         yield il
 
@@ -124,6 +127,7 @@ def _ports(
     kills: PostgresKills,
     settings: Settings,
     models: ModelSource | None,
+    bench: Bench,
 ) -> PortsFor:
     """Return what makes the ports of a run: all but the ledger are the same for every run."""
     built = ChatModels(
@@ -154,6 +158,7 @@ def _ports(
         prices=prices_from(settings.prices),
         rates=PostgresRates(pool, aside, thread_locks, rates_from(settings.rates)),
         kills=kills,
+        workshop=bench,
     )
 
     def made(lineage: Lineage) -> Ports:

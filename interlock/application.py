@@ -20,6 +20,10 @@ from interlock.errors import NotFound, UsageError
 Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's state, context, input and output
 
 CONFIG_NAME = "langgraph.json"
+
+BUILT_IN: Mapping[str, str] = {"interlock.repair": "interlock.repair.graph:graph"}
+"""Graphs of ours that every application has."""
+
 _SHAPE = 'It needs {"graphs": {"name": "package.module:variable"}}.'
 
 
@@ -54,13 +58,19 @@ class Application:
             raise UsageError(f"{path} names no graphs.", hint=_SHAPE) from error
         return cls(folder=path.resolve().parent, targets=targets)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The graphs that can be run here, those that every application has last."""
+        return tuple({**self.targets, **BUILT_IN})
+
     def graph(self, name: str) -> Graph:
         """Return a compiled graph; raises `NotFound` for an unknown name, `UsageError` for one that does not import."""
-        if name not in self.targets:
+        target = self.targets.get(name) or BUILT_IN.get(name)
+        if target is None:
             known = ", ".join(sorted(self.targets)) or "none"
             raise NotFound(f"There is no graph {name!r}.", hint=f"{CONFIG_NAME} names: {known}.")
         if name not in self._loaded:
-            self._loaded[name] = self._load(name, self.targets[name])
+            self._loaded[name] = self._load(name, target)
         return self._loaded[name]
 
     def _load(self, name: str, target: str) -> Graph:

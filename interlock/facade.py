@@ -30,6 +30,7 @@ from interlock.letters import LettersNow
 from interlock.notify.delivery import Delivered
 from interlock.originals import OriginalsNow
 from interlock.rates import PacingNow
+from interlock.repair.repairing import RepairingNow
 from interlock.replays import Replay
 from interlock.runtime import Runtime
 from interlock.storage import StorageNow
@@ -39,6 +40,7 @@ from interlock.watching import WatchingNow
 
 
 class Interlock(
+    RepairingNow,
     Runtime,
     KillingNow,
     SubmittingNow,

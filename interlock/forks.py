@@ -42,6 +42,7 @@ class Forks:
         context: Mapping[str, Any] | None = None,  # JSON
         *,
         recorded_only: bool = False,
+        live_models: bool = False,
         enqueue: bool = False,
     ) -> StoredRun:
         """Make a thread that goes on from a step of another, and accept its run.
@@ -52,6 +53,7 @@ class Forks:
             values: what is changed of the state there: the thread's, or the subgraph's.
             context: the run's; by default that of the thread.
             recorded_only: make a replay.
+            live_models: make a trial: a replay that asks models what was not recorded.
             enqueue: hand its run to workers.
 
         Raises:
@@ -73,7 +75,9 @@ class Forks:
             context=thread["context"] if context is None else context,
             title=title_of(values) or thread["title"],
             parent=(thread_id, step.checkpoint_id),
-            lineage=lineage_of(line, since, recorded_only=recorded_only),
+            lineage=replace(
+                lineage_of(line, since, recorded_only=recorded_only), live_models=live_models
+            ),
             purpose="replay" if recorded_only else "fork",
             schema_version=version_of(declaration_of(graph)),
         )
@@ -143,6 +147,11 @@ class Forks:
             return _marked(inner, _written(inner, checked))
         config = _config(_parent(new), place.namespace, place.checkpoint_id)
         return _given(inner, checked, await _input_at(graph, config))
+
+
+def changes_of(graph: Graph, values: Mapping[str, Any]) -> list[Change]:  # part of its state
+    """Return what changes a state at a step of the thread's own graph; raises `UsageError` for what does not fit."""
+    return _marked(graph, _written(graph, check_values(graph, values)))
 
 
 def title_of(values: Mapping[str, Any]) -> str:  # any graph's state

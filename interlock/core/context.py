@@ -29,6 +29,7 @@ from interlock.core.prices import PriceTable, builtin
 from interlock.core.rates import Rates
 from interlock.core.rates_memory import MemoryRates
 from interlock.core.recordings import Recordings, Unrecorded
+from interlock.core.repairs import NoWorkshop, Workshop
 from interlock.core.runs import Usage
 from interlock.core.site import Site
 from interlock.core.sleeps import AwakeSleeps, Sleeps
@@ -58,6 +59,7 @@ class Ports:
         blobs: large bytes that states name by references.
         sleeps: until when nodes sleep.
         rates: how often models may be called, by all processes together.
+        workshop: where dead runs are repaired.
     """
 
     models: ModelSource = field(default_factory=ChatModels)
@@ -74,6 +76,7 @@ class Ports:
     blobs: Blobs = field(default_factory=MemoryBlobs)
     sleeps: Sleeps = field(default_factory=AwakeSleeps)
     rates: Rates = field(default_factory=MemoryRates)
+    workshop: Workshop = field(default_factory=NoWorkshop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,7 @@ class _Where:
 def _where() -> _Where | None:
     """Return where the running node's calls are limited; None where nobody limits them."""
     if (around := around_here()) is not None:
-        replays = around.lineage.recorded_only
+        replays = around.lineage.asks_no_model
         return None if replays else _Where(around.ports.rates, None, around)
     context = _context()
     if context is None or context.ports.rates.plan == RatePlan():

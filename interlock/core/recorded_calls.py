@@ -142,7 +142,7 @@ class _Call:
         """Return the recorded answer, or None when the model must be asked; raises `ReplayDiverged`."""
         self.around.check_replay()
         found = await recordings.find(self.request, self.around.lineage)
-        if found is None and self.around.lineage.recorded_only:
+        if found is None and self.around.lineage.asks_no_model:
             nearest = await recordings.nearest(self.request, self.around.lineage)
             raise self.around.stop(diverged(self.request, nearest))
         return found.answer if found else None

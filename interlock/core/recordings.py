@@ -188,7 +188,7 @@ class MemoryRecordings(Unrecorded):
             return None
         own = self._rows.get(request.key)
         if own is not None:
-            if own.stale and not lineage.recorded_only:
+            if own.stale and not lineage.asks_no_model:
                 return None
             self._rows[request.key] = replace(own, run_id=request.site.run_id)
             return Recorded(answer=deepcopy(own.answer))
@@ -238,7 +238,7 @@ class MemoryRecordings(Unrecorded):
 
 def must_be_live(request: ModelRequest, lineage: Lineage) -> bool:
     """Say whether a recorded answer would not do: a retry wants another one than the last."""
-    return request.again and not lineage.recorded_only
+    return request.again and not lineage.asks_no_model
 
 
 def finished(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -34,6 +34,7 @@ class RecordingGuard(BaseCallbackHandler):
     def __init__(self, around: Around) -> None:
         self._around = around
         self._replays = around.lineage.recorded_only
+        self._asks_no_model = around.lineage.asks_no_model
 
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: Any, **kwargs: Any
@@ -42,7 +43,7 @@ class RecordingGuard(BaseCallbackHandler):
         CALLS.take_place()
         with refusing():
             self._around.check_replay()
-            if self._replays and (reason := unrecorded(self._around)):
+            if self._asks_no_model and (reason := unrecorded(self._around)):
                 raise self._stopped("model", f"a model call that {reason}", kwargs)
 
     def on_llm_start(
@@ -50,7 +51,7 @@ class RecordingGuard(BaseCallbackHandler):
     ) -> None:  # LangChain's signature
         """Stop a replay's call of a text model: one that was recorded is answered without coming here."""
         self._around.check_replay()
-        if self._replays:
+        if self._asks_no_model:
             raise self._stopped("model", "a call of a text model that was not recorded", kwargs)
 
     def on_tool_start(

@@ -171,10 +171,11 @@ async def _changes(
     values = _head(prefix, prefix.thread_id) | {"replaced": replaced}
     rows = await fetch(connection, SQL["changes"], values)
     kept = [(row["channel"], row["type"], row["blob"]) for row in rows]
-    return kept + [(each.channel, *_packed(each, serde)) for each in prefix.changes]
+    return kept + [(each.channel, *packed(each, serde)) for each in prefix.changes]
 
 
-def _packed(change: Change, serde: SerializerProtocol) -> tuple[str, bytes]:
+def packed(change: Change, serde: SerializerProtocol) -> tuple[str, bytes]:
+    """Return a changed value as it is stored; raises `UsageError` when it cannot be."""
     try:
         return serde.dumps_typed(change.value)
     except (TypeError, ValueError) as error:

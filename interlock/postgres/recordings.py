@@ -49,7 +49,7 @@ class PostgresRecordings:
         own = {
             "key": request.key,
             "run_id": request.site.run_id,
-            "also_stale": lineage.recorded_only,
+            "also_stale": lineage.asks_no_model,
         }
         row = await self._first("own_answer", own)
         if row is None and lineage.sources:

@@ -142,7 +142,7 @@ class Worker:
     def _graphs(self) -> tuple[str, ...]:
         """Return the graphs that can be run here; one that does not import is told of and left to others."""
         usable = []
-        for name in self.plan.graphs or tuple(self.il.application.targets):
+        for name in self.plan.graphs or self.il.application.names:
             try:
                 self.il.graph(name)
             except InterlockError as error:
