@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -52,7 +55,7 @@ def worker(  # each parameter is an option
     lease: float | None,
     verbose: bool,
     json_logs: bool,
-) -> int:
+) -> NoReturn:
     """Take on the runs that were submitted, until Ctrl-C or SIGTERM; a second signal stops at once."""
     from interlock.postgres.workers import CONCURRENCY, Plan
     from interlock.worker.log import Log, to_stderr
@@ -64,15 +67,17 @@ def worker(  # each parameter is an option
         **({"lease": lease} if lease else {}),
     )
     log = Log(write=to_stderr, verbose=verbose, as_json=json_logs)
-    return _work(this_call(), plan, grace, log)
+    _work(this_call(), plan, grace, log)
 
 
-def _work(call: Call, plan: Plan, grace: float, log: Log) -> int:
-    """Work on an event loop of this thread, and leave at once when it is over, whatever threads still do."""
+def _work(call: Call, plan: Plan, grace: float, log: Log) -> NoReturn:
+    """Work on an event loop of this thread, and leave when it is over, whatever nodes still do in others."""
     import asyncio
 
-    asyncio.run(_until_signal(call, plan, grace, log))
-    return 0
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(_until_signal(call, plan, grace, log))
+    sys.stderr.flush()
+    os._exit(0)  # the interpreter would wait for those threads; all that counts is written
 
 
 async def _until_signal(call: Call, plan: Plan, grace: float, log: Log) -> None:
@@ -84,15 +89,15 @@ async def _until_signal(call: Call, plan: Plan, grace: float, log: Log) -> None:
 
     loop = asyncio.get_running_loop()
     async with aopen(settings=call.settings()) as il:
-        _check_graphs(plan, il.application.targets)
+        _check_graphs(plan, il.application.names)
         working = Worker(il, plan, grace=grace, log=log)
         for number in SIGNALS:
             loop.add_signal_handler(number, working.stop)
         await working.run()
 
 
-def _check_graphs(plan: Plan, known: object) -> None:
-    names = set(known) if isinstance(known, dict) else set()
+def _check_graphs(plan: Plan, known: Sequence[str]) -> None:
+    names = set(known)
     if unknown := sorted(set(plan.graphs or ()) - names):
         raise UsageError(
             f"There is no graph {unknown[0]!r}.",

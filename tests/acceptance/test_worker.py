@@ -168,6 +168,19 @@ async def test_a_second_signal_stops_it_at_once(
     assert lines(tmp_path) == ["begin 1"]
 
 
+async def test_a_synchronous_node_does_not_hold_up_the_end(
+    il: Interlock, database_url: str, tmp_path: Path
+) -> None:
+    """A node sleeps for a minute in a thread: when grace is over the process is gone, and the run is back."""
+    with worker(database_url, "--grace", "0.1") as process:
+        await il.asubmit("stuck", steps(tmp_path, 1), thread_id="t")
+        await until(lambda: begun_by(tmp_path, 1))
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 30) == 0
+
+    assert (await il.arun("t")).status == "queued"
+
+
 async def test_a_run_that_kills_its_workers_is_dead_after_three(
     il: Interlock, database_url: str, tmp_path: Path
 ) -> None:
@@ -191,4 +204,5 @@ def test_a_graph_that_is_not_there_is_refused(database_url: str) -> None:
         _, said = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 2
-    assert "There is no graph 'wroking'. langgraph.json names: other, working." in said
+    assert "There is no graph 'wroking'." in said
+    assert "other, stuck, working." in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -258,6 +259,10 @@ async def test_when_grace_is_over_what_runs_is_cancelled_and_handed_back(
     assert lines(tmp_path) == ["begin 1", "end 1", "begin 2", "begin 2", "end 2"]
 
 
+def _so_many(folder: Path, least: int) -> bool:
+    return sum(len(lines(folder / str(each))) for each in range(10)) >= least
+
+
 async def test_connections_that_break_cost_nothing_but_time(
     il: Interlock, database_url: str, tmp_path: Path
 ) -> None:
@@ -267,7 +272,7 @@ async def test_connections_that_break_cost_nothing_but_time(
         await il.asubmit("working", steps(tmp_path / str(number), 10), thread_id=f"t{number}")
     async with worker_at(database_url), worker_at(database_url):
         for least in (10, 40):
-            await until(lambda n=least: sum(len(lines(tmp_path / str(i))) for i in range(10)) >= n)
+            await until(partial(_so_many, tmp_path, least))
             await rows(database_url, BREAK)
     async with interlock.aopen(database_url, config=CONFIG) as again, worker_at(database_url):
         runs = [await ended(again, f"t{number}") for number in range(10)]

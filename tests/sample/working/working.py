@@ -56,6 +56,13 @@ async def step(state: State, runtime: Runtime[Any]) -> State:
     return {"done": 1}
 
 
+def stuck(state: State) -> State:
+    """Do a step in a thread that nobody can cancel."""
+    _append(Path(state["folder"]) / "log", f"begin 1 {os.getpid()}")
+    time.sleep(60)
+    return {"done": 1}
+
+
 def after_step(state: State) -> str:
     """Go on until all is done."""
     return "step" if state.get("done", 0) < state["steps"] else END
@@ -71,3 +78,9 @@ builder.add_node("step", step)
 builder.add_edge(START, "step")
 builder.add_conditional_edges("step", after_step, ["step", END])
 graph = builder.compile(name="working")
+
+holding = StateGraph(State, output_schema=Output)
+holding.add_node("stuck", stuck)
+holding.add_edge(START, "stuck")
+holding.add_edge("stuck", END)
+stuck_graph = holding.compile(name="stuck")
