@@ -257,6 +257,7 @@ def _print_next(detail: LetterDetail, console: Console) -> None:
     console.print()
     if not detail.refused:
         console.print(f'  [cyan]interlock letters replay {name} --reason "…"[/]')
+        console.print(f"  [cyan]interlock letters repair {name}[/]")
     if detail.step is not None:
         fork = f"interlock fork {short(letter.thread_id)} --at {detail.step} --set KEY=VALUE"
         console.print(f"  [cyan]{fork}[/]", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`letters`: runs that died while nobody waited for them: look, replay, discard."""
+"""`letters`: runs that died while nobody waited for them: look, replay, repair, discard."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from interlock.cli.call import Group, this_call
 from interlock.cli.examples import examples
+from interlock.cli.repair import repair
 from interlock.core.failures import KINDS
 from interlock.errors import InterlockError, UsageError
 
@@ -58,6 +59,7 @@ def _filtering(command: Callable[..., int]) -> Callable[..., int]:
         "interlock letters show 3f2a9c1e",
         'interlock letters replay 3f2a9c1e --reason "the key was renewed"',
         'interlock letters replay --all --kind refused --since 2h --reason "the key was renewed"',
+        "interlock letters repair 3f2a9c1e",
         'interlock letters discard 3f2a9c1e --reason "the order was cancelled"',
     ),
 )
@@ -65,6 +67,9 @@ def _filtering(command: Callable[..., int]) -> Callable[..., int]:
 def letters(ctx: click.Context) -> int | None:
     """List dead letters, runs that failed for good while nobody waited for them, and deal with them."""
     return _list(Filter(), closed=False, limit=50) if ctx.invoked_subcommand is None else None
+
+
+letters.add_command(repair)
 
 
 @letters.command(
