@@ -11,9 +11,10 @@ from uuid import uuid4
 from interlock.application import Graph
 from interlock.core.bounded import declaration_of
 from interlock.core.context import Ports
-from interlock.core.cron import CatchUp, Cron, Firing, check
+from interlock.core.cron import Cron, Firing, check
 from interlock.core.queueing import Options
 from interlock.core.sync import run_sync
+from interlock.core.timing import CatchUp
 from interlock.core.versions import version_of
 from interlock.errors import UsageError
 from interlock.forks import title_of

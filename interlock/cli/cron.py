@@ -8,8 +8,8 @@ import click
 
 from interlock.cli.call import Group, this_call
 from interlock.cli.examples import examples
-from interlock.core.cron import CatchUp
 from interlock.core.queueing import MultitaskStrategy, Options
+from interlock.core.timing import CatchUp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

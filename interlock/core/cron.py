@@ -13,10 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from interlock.core.queueing import MultitaskStrategy
+from interlock.core.timing import CatchUp
 from interlock.errors import UsageError
-
-CatchUp = Literal["skip", "once", "all"]
-"""Of times that were missed: none is made up for; all of them with one run; each with a run of its own."""
 
 GRACE = timedelta(minutes=1)
 """How late a time may be and not count as missed."""

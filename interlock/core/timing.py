@@ -12,6 +12,9 @@ TimerKind = Literal["start", "wake", "deadline", "retry", "cron"]
 `deadline`: a run that has not ended is stopped; `retry`: a run that failed is handed to the workers again;
 `cron`: a new run is submitted."""
 
+CatchUp = Literal["skip", "once", "all"]
+"""Of times that were missed: none is made up for; all of them with one run; each with a run of its own."""
+
 Became = Literal["fired", "cancelled", "held", "failed"]
 """What became of a timer that was due: `cancelled`: nothing was left to do; `held`: it is not to happen yet, because a
 kill switch stands over it or somebody is at it; `failed`: it is tried again after a pause."""

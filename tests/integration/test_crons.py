@@ -13,8 +13,8 @@ import pytest
 
 import interlock
 from interlock import Interlock
-from interlock.core.cron import CatchUp
 from interlock.core.queueing import Options
+from interlock.core.timing import CatchUp
 from interlock.errors import NotFound, UsageError
 from interlock.settings import Settings
 from tests.shifting import stop_at

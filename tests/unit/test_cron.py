@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from interlock.core.cron import CatchUp, Cron, check, next_after, step, upcoming
+from interlock.core.cron import Cron, check, next_after, step, upcoming
+from interlock.core.timing import CatchUp
 from interlock.errors import UsageError
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
