@@ -14,11 +14,14 @@ GRAPH = "interlock.repair"
 
 ChangeKind = Literal["state", "prompt"]
 
-Outcome = Literal["ended", "asks", "sleeps", "would_act", "stopped", "failed", "refused"]
+Outcome = Literal[
+    "ended", "asks", "sleeps", "would_act", "would_repeat", "stopped", "failed", "refused"
+]
 """How a trial ended.
 
 `ended`: the graph came to its end. `asks`: it waits for a person. `sleeps`: it waits for a time. `would_act`: it came
-to an act that was not done before, and did not do it. `stopped`: it came to something else that a trial may not do.
+to an act that was not done before, and did not do it. `would_repeat`: it came to an act that was done before with other
+arguments, and would do it a second time. `stopped`: it came to something else that a trial may not do.
 `failed`: it raised. `refused`: the change does not fit, so nothing was tried.
 """
 

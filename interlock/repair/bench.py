@@ -9,10 +9,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from interlock.bounds import metered
 from interlock.core import actions, prompts
 from interlock.core.allowance import Allowance, allowance_here
 from interlock.core.letters import LetterDetail
+from interlock.core.metering import Meter
 from interlock.core.repairs import Case, Change, Outcome, Promoted, Trial
 from interlock.core.runs import Run
 from interlock.errors import (
@@ -33,6 +33,7 @@ from interlock.postgres.repairs import RepairStore
 from interlock.repair.casebook import case_of, cut, line_of, shown
 
 if TYPE_CHECKING:
+    from interlock.execution import Execution
     from interlock.postgres.runs import StoredRun
     from interlock.repair.repairing import Repairing
 
@@ -132,9 +133,8 @@ class Bench:
     ) -> tuple[Run | None, Exception | None]:
         """Run a trial to its end; its model calls are charged to the repair."""
         execution = await self._runtime.prepare(stored)
-        execution.allowance = replace(execution.allowance, outer=outer)
         if outer is not None:
-            execution.around, execution.meter = metered(execution.around, execution.allowance)
+            _charge(execution, outer)
         run: Run | None = None
         try:
             async with aclosing(execution.parts()) as parts:
@@ -169,11 +169,18 @@ class Bench:
         )
 
 
+def _charge(execution: Execution, outer: Allowance) -> None:
+    """Let model calls of a trial, which has no budget of its own, be charged to another run."""
+    allowance = replace(execution.allowance, outer=outer)
+    meter = Meter(allowance=allowance, prices=execution.around.ports.prices)
+    meter.around = replace(execution.around, meter=meter)
+    execution.allowance, execution.meter, execution.around = allowance, meter, meter.around
+
+
 def _outcome(run: Run | None, error: Exception | None) -> tuple[Outcome, str, str]:
     """Return how a trial ended, what of, and in which node."""
     if isinstance(error, ReplayDiverged):
-        outcomes: Mapping[str, Outcome] = {"action": "would_act", "question": "asks"}
-        return outcomes.get(error.kind, "stopped"), error.requested, error.node
+        return _stopped_at(error)
     if error is not None:
         return "failed", _said(error), ""
     if run is None or run.status == "succeeded":
@@ -184,6 +191,13 @@ def _outcome(run: Run | None, error: Exception | None) -> tuple[Outcome, str, st
     if run.wakes_at is not None:
         return "sleeps", f"until {run.wakes_at.isoformat()}", ""
     return "stopped", run.error or run.status, ""
+
+
+def _stopped_at(stop: ReplayDiverged) -> tuple[Outcome, str, str]:
+    if stop.kind == "action" and stop.recorded:
+        return "would_repeat", f"{stop.requested}; before: {stop.recorded}", stop.node
+    outcomes: Mapping[str, Outcome] = {"action": "would_act", "question": "asks"}
+    return outcomes.get(stop.kind, "stopped"), stop.requested, stop.node
 
 
 def _said(error: Exception) -> str:

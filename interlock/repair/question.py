@@ -29,6 +29,7 @@ WORDS: Mapping[str, str] = {
     "asks": "it came to a question for a person",
     "sleeps": "it came to where it sleeps",
     "would_act": "it came to an act that was not done before, and stopped there",
+    "would_repeat": "it would do a second time, with other arguments, what was done before",
     "stopped": "it came to what a trial may not do",
     "failed": "it failed again",
     "refused": "the change does not fit",
