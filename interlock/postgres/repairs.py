@@ -63,7 +63,7 @@ class RepairStore:
             if prompt is not None:
                 pinned = {"run_id": letter.run_id, "prompt": prompt[0], "version": prompt[1]}
                 await execute(connection, SQL["pin"], pinned)
-            detail = stored({"letter": letter.id, "by": clean(by), "change": proposal})
+            detail = stored({"letter": letter.id, "by": clean(by), "why": clean(why)})
             about = {"run_id": letter.run_id, "thread_id": letter.thread_id, "detail": detail}
             await execute(connection, SQL["note"], about)
         return letter

@@ -5,8 +5,8 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 
 from interlock.core.acting import act
-from interlock.core.context import Context
-from interlock.core.gate import ask_person
+from interlock.core.context import Context, context_of
+from interlock.core.gate import Decision, ask_person
 from interlock.core.repairs import Case, Change, Trial
 from interlock.core.structured import ask as ask_model
 from interlock.errors import ActionRefused
@@ -75,17 +75,13 @@ async def ask(state: RepairState, runtime: Runtime[Context]) -> RepairState:
     if state["help"]:
         question = help_wanted(case, cause, state["help"], tried, hints=hints)
     else:
-        question = promotion(case, cause, tried[-1], hints=hints)
-    decision = await ask_person(runtime, question)
-    answered: RepairState = {"approval": decision}
-    if decision["type"] == "respond":
-        return {**answered, "hint": decision["message"], "hints": state["hints"] + 1, "since": 0}
-    if decision["type"] == "reject":
-        said = decision["message"].strip()
-        because = f", because: {said}" if said else ""
-        message = f"Rejected by {decision['by'] or 'a person'}{because}. Nothing was changed."
-        return {**answered, "status": "rejected", "message": message, "change": None}
-    return answered
+        by = context_of(runtime).model_for(ProposeRequest.role)
+        question = promotion(case, cause, tried[-1], by=by, hints=hints)
+    try:
+        decision = await ask_person(runtime, question)
+    except ActionRefused as refused:  # the policy denies it, whatever a person says
+        return {"status": "refused", "message": str(refused), "change": None}
+    return _answered(decision, state["hints"])
 
 
 async def promote_(state: RepairState, runtime: Runtime[Context]) -> RepairState:
@@ -104,6 +100,18 @@ async def promote_(state: RepairState, runtime: Runtime[Context]) -> RepairState
         return {"status": "refused", "message": str(refused), "change": None}
     message = f"Run {done.run} on thread {done.thread} goes on with the change."
     return {"status": "promoted", "message": message}
+
+
+def _answered(decision: Decision, hints: int) -> RepairState:
+    answered: RepairState = {"approval": decision}
+    if decision["type"] == "respond":
+        return {**answered, "hint": decision["message"], "hints": hints + 1, "since": 0}
+    if decision["type"] == "reject":
+        said = decision["message"].strip()
+        because = f", because: {said}" if said else ""
+        message = f"Rejected by {decision['by'] or 'a person'}{because}. Nothing was changed."
+        return {**answered, "status": "rejected", "message": message, "change": None}
+    return answered
 
 
 def _case(state: RepairState) -> Case:

@@ -36,7 +36,7 @@ WORDS: Mapping[str, str] = {
 }
 
 
-def promotion(case: Case, cause: str, attempt: Attempt, *, hints: bool) -> Question:
+def promotion(case: Case, cause: str, attempt: Attempt, *, by: str, hints: bool) -> Question:
     """Return the question whether a change may be promoted."""
     change, trial = attempt.change, attempt.trial
     arguments = {"letter": case.letter, "change": change.model_dump(), "trial": trial.thread}
@@ -45,7 +45,12 @@ def promotion(case: Case, cause: str, attempt: Attempt, *, hints: bool) -> Quest
         action=promote,
         arguments=arguments,
         summary=f"Let the dead run of {case.graph} go on with this change? In the trial {WORDS[trial.outcome]}.",
-        evidence=(*_told(case, cause), *_diff(case, change), *_outcome(trial)),
+        evidence=(
+            *_told(case, cause),
+            *_diff(case, change),
+            *_outcome(trial),
+            f"proposed by {by}",
+        ),
         consequences=_offered(TO_PROMOTE, hints=hints),
         decisions=decisions if hints else decisions[:2],
     )
@@ -92,7 +97,8 @@ def _diff(case: Case, change: Change) -> Iterator[str]:
 
 
 def _outcome(trial: Trial) -> Iterator[str]:
-    yield f"trial {trial.thread}: {_said(trial)}"
+    shown = WORDS[trial.outcome] if trial.outcome == "would_act" else _said(trial)
+    yield f"trial {trial.thread}: {shown}"
     if trial.passed:
         yield f"nodes that it finished: {', '.join(trial.passed)}"
     yield from (f"used again from the ledger: {each}" for each in trial.reused)

@@ -27,6 +27,18 @@ from tests.working import worker_at
 
 CONFIG = Path(__file__).parents[1] / "sample" / "mended" / "langgraph.json"
 FENCED = re.compile(r"\[data (\w{12}) from [^\n]*\]\n.*?\n\[end of data \1\]", re.DOTALL)
+DENIES = """
+version = 1
+
+[[rules]]
+name = "no repairs"
+when = { action = "interlock_repair_promote" }
+then = "deny"
+because = "Only releases mend things here."
+
+[otherwise]
+then = "allow"
+"""
 DIED = ["reserve stock", "reserve carrier"]
 
 
@@ -401,3 +413,23 @@ async def events_of(il: Interlock, run: Run) -> list[Any]:
     async with connected(il.pool) as connection:
         statement = "select kind from interlock.run_events where run_id = %(run_id)s order by id"
         return await fetch(connection, statement, {"run_id": run.run_id})
+
+
+async def test_a_policy_may_deny_promotions(
+    database_url: str, log: Path, model: ScriptedModel, tmp_path: Path
+) -> None:
+    """Then nobody is asked, and the letter stays open."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(DENIES)
+    settings = Settings(user="ann", policy=policy)
+    model.then(Diagnosis(cause="no pieces"), sets(pieces="4"))
+    opened = interlock.aopen(
+        database_url, config=CONFIG, settings=settings, models=Models(chat=model)
+    )
+    async with opened as il:
+        await died(il, log)
+
+        done = await repairing(il)
+
+        assert done.output["status"] == "refused"
+        assert [each.status for each in await il.aletters()] == ["open"]
