@@ -52,7 +52,7 @@ from interlock.errors import (
     ResumeRefused,
     RunCancelled,
 )
-from interlock.failing import ending_of
+from interlock.failing import ending_of, sentence_of
 from interlock.postgres.checkpoints import FRESH, INTERRUPTS
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
@@ -179,6 +179,11 @@ class Execution:
             raise
         except Exception as error:
             self._ended = await self._raised(error)
+            return
+        except BaseException as odd:
+            if self.attended or isinstance(odd, KeyboardInterrupt | SystemExit):
+                raise
+            self._ended = await self._raised(_as_error(odd))
             return
         self._ended = await self._end(ending)
 
@@ -500,9 +505,15 @@ def _translate(error: Exception, run: Run, stopped: Sequence[Exception]) -> Exce
     return error
 
 
+def _as_error(odd: BaseException) -> Exception:
+    """Return what is no `Exception` as one: panics of libraries in Rust are none, and are failures all the same."""
+    error = RuntimeError(sentence_of(odd))
+    error.__cause__ = odd
+    return error
+
+
 def _failure(error: Exception, run: Run) -> Ending:
-    text = str(error) if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
-    text = " ".join([text, *doubts(error)])
+    text = " ".join([sentence_of(error), *doubts(error)])
     # What was refused leaves the thread where it was: its question is open again.
     refused = run.kind == "resume" and isinstance(error, AnswerRefused | ResumeRefused)
     status: RunStatus = "waiting" if refused else "failed"

@@ -48,7 +48,7 @@ async def ending_of(
     failed, progress = await tries(run, kind)
     retries: Retries = declared.retries if declared else DEFAULTS
     then = plan(kind, failed + 1, error, retries, now=datetime.now(UTC), chance=random)
-    told = replace(ending, failure=kind, error=blotted(ending.error)[:ERROR])
+    told = replace(ending, failure=kind, error=shortened(ending.error))
     if isinstance(then, Dead):
         holds = declared is not None and declared.holds_when_dead
         letter = letter_of(error, kind, because=then.because, holds=holds)
@@ -59,9 +59,17 @@ async def ending_of(
 
 async def unprepared(error: Exception, run: Run, tries: Tries) -> Ending:
     """Return how a run ends that a worker had claimed and could not begin: its code does not fit what is stored."""
-    text = str(error) if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
-    ending = Ending(status="failed", error=text, error_kind=type(error).__name__)
+    ending = Ending(status="failed", error=sentence_of(error), error_kind=type(error).__name__)
     return await ending_of(error, ending, run, None, tries)
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what an error says of itself, with its type unless it is ours; also when it cannot say it."""
+    try:
+        text = str(error)
+    except Exception as unsaid:  # whatever the application's code raises
+        text = f"(its text is not known: {type(unsaid).__name__})"
+    return text if isinstance(error, InterlockError) else f"{type(error).__name__}: {text}"
 
 
 def letter_of(error: Exception, kind: FailureKind, *, because: str, holds: bool) -> NewLetter:
@@ -87,11 +95,17 @@ def nodes_of(error: BaseException) -> tuple[str, ...]:
 
 def traceback_of(error: BaseException) -> str:
     """Return where an error was raised and what it was raised from, without keys, cut to a size."""
-    text = blotted("".join(traceback.format_exception(error)))
+    text = "".join(traceback.format_exception(error))
     if len(text) <= TRACEBACK:
-        return text
+        return blotted(text)
     head, tail = TRACEBACK // 4, TRACEBACK - TRACEBACK // 4
-    return f"{text[:head]}\n[… {len(text) - TRACEBACK:,} characters …]\n{text[-tail:]}"
+    begins, ends = blotted(text[: head + _MARGIN])[:head], blotted(text[-tail - _MARGIN :])[-tail:]
+    return f"{begins}\n[… {len(text) - TRACEBACK:,} characters …]\n{ends}"
+
+
+def shortened(text: str) -> str:
+    """Return what a failure says of itself without secrets, cut to a size."""
+    return blotted(text[: ERROR + _MARGIN])[:ERROR]
 
 
 def blotted(text: str) -> str:
@@ -107,4 +121,6 @@ _TASK = re.compile(r"During task with name '(.*)' and id '")
 
 _SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)S?$")
 _SHORTEST = 8
+_MARGIN = 10_000
+"""Characters that are searched for secrets beyond those that are kept: one that is cut through is not found."""
 _PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")

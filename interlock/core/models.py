@@ -209,7 +209,9 @@ def _sentence(error: Exception) -> str:
 def cause_of(error: Exception) -> Exception | None:
     """Return the error to chain to, or None if a traceback of it would show a key."""
     chain: BaseException | None = error
-    while chain is not None:
+    seen: set[int] = set()  # `raise error from error` goes round
+    while chain is not None and id(chain) not in seen:
+        seen.add(id(chain))
         if redacted(str(chain)) != str(chain):
             return None
         chain = chain.__cause__ or chain.__context__

@@ -47,6 +47,8 @@ _TRANSPORT = frozenset(
 _SQL_STATES = ("08", "40", "53", "55P03", "57P01", "57P02", "57P03", "57P05")
 """How the states begin of a lost connection, a conflict of transactions, and a server that is busy or stops."""
 
+_POSTGRES = frozenset({"psycopg", "psycopg_pool", "psycopg2"})
+
 _BUGS = (TypeError, AttributeError, NameError, LookupError, AssertionError, ImportError)
 
 
@@ -110,12 +112,18 @@ def says_later(error: BaseException) -> bool:
         return True
     if isinstance(state := getattr(error, "sqlstate", None), str):
         return state.startswith(_SQL_STATES)
+    if (
+        type(error).__module__.partition(".")[0] in _POSTGRES
+    ):  # the server was not there to give a state
+        return "OperationalError" in (each.__name__ for each in type(error).__mro__)
     return not _TRANSPORT.isdisjoint(each.__name__ for each in type(error).__mro__)
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, and then what it was raised from."""
-    while error is not None:
+    """Yield an error, and then what it was raised from; each once, for `raise error from error` goes round."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__
 

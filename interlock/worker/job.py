@@ -84,7 +84,7 @@ class Job:
         except Exception as error:  # a node may raise anything; it is in the run's row by now
             self.error = error
         if self._execution is not None:
-            self.settled = self._execution.settled
+            self.settled = self.settled or self._execution.settled
 
     async def _to_its_end(self) -> None:
         if self.claimed.kill is not None:
@@ -102,6 +102,16 @@ class Job:
         except Exception as error:  # handed back, it would be claimed again at once, for ever
             await self._end_failed(error)
             return
+        try:
+            await self._drive(execution)
+        except (DatabaseUnavailable, LeaseLost):
+            raise
+        except Exception as error:
+            if execution.settled:
+                raise
+            await self._end_failed(error)  # as above: not even its failure could be told
+
+    async def _drive(self, execution: Execution) -> None:
         async for part in execution.parts():
             if part["type"] == "end":
                 self.status = part["data"].status

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from interlock.errors import InterlockError, LeaseLost
 from interlock.execution import process_name
 from interlock.facade import Interlock
+from interlock.failing import sentence_of, shortened
 from interlock.postgres import queue
 from interlock.postgres.queue import Claimed, Claims, Finisher
 from interlock.postgres.workers import Plan
@@ -132,7 +133,7 @@ class Life:
         run = job.claimed.stored.run
         about = {"run": run.run_id, "thread": run.thread_id, "graph": run.graph}
         if job.error is not None:
-            said = f"{type(job.error).__name__}: {job.error}"
+            said = shortened(sentence_of(job.error))
             self.log.warn("run.failed", **about, error=said, settled=job.settled)
         else:
             self.log.detail("run.ended", **about, status=job.status)

@@ -88,6 +88,27 @@ async def test_a_bug_is_replayed_by_the_worker(il: Interlock, log: Path) -> None
     assert log.read_text().split() == ["begin", "act", "fail", "end"]
 
 
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("mute", "Mute: (its text is not known: ValueError)"),
+        ("panic", "RuntimeError: Panic: panicked"),
+        ("round", "ValueError: of itself"),
+    ],
+)
+async def test_whatever_a_node_raises_ends_its_run(
+    il: Interlock, log: Path, how: str, told: str
+) -> None:
+    """An error without a text, one that is no `Exception`, and one that was raised from itself."""
+    async with working(il):
+        run = await il.asubmit("fails", fails(log, 9, how))
+        dead = await il.await_run(run.run_id, timeout=PATIENCE)
+
+    (letter,) = await il.aletters()
+    assert (dead.status, dead.attempts) == ("dead", 1)
+    assert (letter.kind, letter.error) == ("bug", told)
+
+
 async def test_a_run_that_cannot_begin_is_a_letter(
     il: Interlock, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interlock.failing import TRACEBACK, blotted, nodes_of, traceback_of
+from interlock.failing import ERROR, TRACEBACK, blotted, nodes_of, shortened, traceback_of
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,14 @@ def test_a_long_traceback_keeps_both_ends() -> None:
     assert text.startswith("ValueError: long")
     assert text.endswith("long end\n")
     assert TRACEBACK < len(text) < TRACEBACK + 60
+
+
+def test_a_secret_at_the_cut_is_blotted_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of a long text is cut after the secrets in it are found, and only its ends are searched."""
+    monkeypatch.setenv("BILLING_API_TOKEN", "s3cr3t-s3cr3t")
+
+    assert "s3cr" not in shortened("x" * (ERROR - 4) + "s3cr3t-s3cr3t" + "y" * 10_000_000)
+    assert "cr3t" not in traceback_of(ValueError("x" * 10**6 + "s3cr3t-s3cr3t" + "y" * 14_994))
 
 
 def test_nodes_are_named_from_the_outside_in() -> None:

@@ -102,6 +102,8 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (DatabaseUnavailable("down"), "transient"),
         (psycopg.errors.SerializationFailure(), "transient"),
         (psycopg.errors.AdminShutdown(), "transient"),
+        (psycopg.OperationalError("connection refused"), "transient"),
+        (psycopg.errors.ConnectionTimeout("no answer"), "transient"),
         (HttpError(429), "rate_limit"),
         (AioHttpError(429, {}), "rate_limit"),
         (ClientError(429), "rate_limit"),
@@ -150,6 +152,13 @@ def test_the_cause_counts() -> None:
     assert classify(caused(RuntimeError("no"), OutputInvalid("garbage"))) == "invalid_output"
     assert classify(caused(RuntimeError("no"), ValueError("x"))) == "bug"
     assert classify(caused(ActionRefused("no"), TimeoutError())) == "refused"
+
+
+def test_an_error_that_was_raised_from_itself_has_a_kind() -> None:
+    """Code that writes `raise error from error` does not make us go round for ever."""
+    error = ValueError("x")
+    assert classify(caused(error, error)) == "bug"
+    assert classify(caused(TimeoutError(), error)) == "transient"
 
 
 def test_of_several_the_gravest_counts() -> None:

@@ -275,3 +275,11 @@ def test_an_error_with_a_key_is_not_chained_to() -> None:
     wrapped.__cause__ = telling
 
     assert [cause_of(each) for each in (innocent, telling, wrapped)] == [innocent, None, None]
+
+
+def test_an_error_that_was_raised_from_itself_is_its_own_cause() -> None:
+    """Code that writes `raise error from error` does not make us go round for ever."""
+    error = ValueError("no")
+    error.__cause__ = error
+
+    assert cause_of(error) is error

@@ -47,6 +47,18 @@ class Limited(Exception):
         headers: Mapping[str, str] = {"Retry-After": "0.05"}
 
 
+class Mute(Exception):
+    """It cannot say what happened."""
+
+    def __str__(self) -> str:
+        """Fail again."""
+        raise ValueError("no words")
+
+
+class Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
 class Wish(Request):
     """Asks for a number."""
 
@@ -109,6 +121,13 @@ async def _fail(how: str, runtime: Runtime[Any]) -> None:
             raise Limited("asked too often")
         case "invalid":
             await ask(runtime, Wish(text="A number, please."), Number)
+        case "mute":
+            raise Mute
+        case "panic":
+            raise Panic("panicked")
+        case "round":
+            error = ValueError("of itself")
+            raise error from error
         case "poison":
             os.kill(os.getpid(), signal.SIGKILL)
         case _:
