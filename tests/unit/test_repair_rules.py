@@ -26,8 +26,9 @@ class State(TypedDict, total=False):
 
 def case(error: str = "", **more: Any) -> Case:
     """Return what is known of some dead run."""
-    facts = {"letter": "1", "thread": "t", "graph": "g", "kind": "bug", "node": "n"}
-    return Case(**facts, error=error, error_type="", traceback="", because="", **more)
+    facts: dict[str, Any] = {"letter": "1", "thread": "t", "graph": "g", "kind": "bug", "node": "n"}
+    facts |= {"error_type": "", "traceback": "", "because": ""}
+    return Case(**facts, error=error, **more)
 
 
 def proposed(of: Case, *tried: Change) -> Change | None:
