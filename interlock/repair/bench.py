@@ -26,11 +26,13 @@ from interlock.errors import (
     RunCancelled,
     UsageError,
 )
+from interlock.failing import blotted
 from interlock.forks import changes_of
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.encryption import ring_of
+from interlock.postgres.plain import plain
 from interlock.postgres.repairs import RepairStore
-from interlock.repair.casebook import case_of, cut, line_of, shown
+from interlock.repair.casebook import VALUE, case_of, cut, line_of, shown
 
 if TYPE_CHECKING:
     from interlock.execution import Execution
@@ -158,7 +160,7 @@ class Bench:
         return Trial(
             outcome=outcome,
             thread=thread,
-            says=cut(says),
+            says=cut(blotted(says[: 2 * VALUE])),
             node=node,
             steps=len(since),
             passed=[name for each in since for name in each.nodes],
@@ -213,8 +215,6 @@ def _is_final(request: str) -> bool:
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:  # JSON; a state
-    from interlock.postgres.plain import plain
-
     after = plain(dict(now))
     return [
         f"{key}: {cut(shown(before.get(key)), 200)} → {cut(shown(after.get(key)), 200)}"

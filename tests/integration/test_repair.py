@@ -192,6 +192,7 @@ async def test_three_proposals_in_vain_are_a_question_for_help(
     (question,) = await il.aquestions(repair.thread_id)
     told = evidence(question)
     assert question.payload["review_configs"][0]["allowed_decisions"] == ["respond", "reject"]
+    assert not any("hunter2hunter2" in each for each in told)
     assert any("there is no price for -1 pieces" in each for each in told)
     assert any("The value of pieces does not fit" in each for each in told)
     assert any("The graph's state has no parts" in each for each in told)

@@ -20,6 +20,9 @@ from interlock.core.structured import Request, ask
 prompts.register("mended", Path(__file__).parent / "prompts")
 
 
+SHOP = "postgresql://me:hunter2hunter2@host/db"
+
+
 class Order(TypedDict, total=False):
     """What is ordered, and what came of it."""
 
@@ -56,7 +59,7 @@ async def price(state: Order, runtime: Runtime[Any]) -> Order:
     if not isinstance(pieces, int):
         raise TypeError(f"{state.get('note', '')} cannot multiply {pieces!r}")
     if pieces <= 0:
-        raise ValueError(f"there is no price for {pieces} pieces")
+        raise ValueError(f"there is no price for {pieces} pieces at {SHOP}")
     return {"price": pieces * 3}
 
 
