@@ -21,7 +21,7 @@ class Examining(ABC):
         return await HealthStore(self._pool).look()
 
     async def apending(self, threads: Sequence[str]) -> dict[str, str]:
-        """Return which of some threads are `queued` for a worker, and which are `asleep` until a time."""
+        """Return which of some threads are `queued` for a worker, `asleep`, `retrying` or to begin `later`."""
         return await HealthStore(self._pool).pending(threads)
 
 
@@ -33,5 +33,5 @@ class ExaminingNow(Examining):
         return run_sync(self.ahealth())
 
     def pending(self, threads: Sequence[str]) -> dict[str, str]:
-        """Return which of some threads are queued for a worker, or asleep; see `apending`."""
+        """Return which of some threads are queued for a worker, or wait for a timer; see `apending`."""
         return run_sync(self.apending(threads))

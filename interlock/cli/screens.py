@@ -40,6 +40,8 @@ STATUS_STYLES = {
     "running": "cyan",
     "queued": "cyan",
     "asleep": "blue",
+    "later": "blue",
+    "retrying": "yellow",
     "failed": "red",
     "dead": "bold red",
     "cancelled": "dim",
@@ -65,7 +67,7 @@ def print_threads(
 
 
 def threads_table(threads: Sequence[ThreadSummary], pending: Mapping[str, str]) -> Table:
-    """Return threads as rows; `pending` tells of those that are `queued` for a worker, or `asleep`."""
+    """Return threads as rows; `pending` tells of those that a worker, or a timer, has yet to begin."""
     table = _table("thread", "graph", "status", "about", "last")
     now = datetime.now(UTC)
     for each in threads:

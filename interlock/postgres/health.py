@@ -44,7 +44,7 @@ class HealthStore:
             return judged(await _look(connection))
 
     async def pending(self, threads: Sequence[str]) -> dict[str, str]:
-        """Return which of some threads are `queued` for a worker, and which are `asleep`."""
+        """Return which of some threads are `queued`, `asleep`, `retrying` or to begin `later`."""
         async with connected(self._pool) as connection:
             found = await fetch(connection, SQL["pending"], {"threads": list(threads)})
         return {row["thread_id"]: row["how"] for row in found}

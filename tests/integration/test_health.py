@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -70,6 +71,23 @@ def with_worker(url: str, *, lease: str = "10 seconds") -> None:
 
 def errand() -> dict[str, Any]:  # the graph's input
     return {"places": ["mill"]}
+
+
+def test_a_run_that_a_timer_will_begin_is_not_called_stopped(
+    il: Interlock, database_url: str, say: Say
+) -> None:
+    """What is to begin later is `later`, and what is to be tried again `retrying`: nobody has to resume them."""
+
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    il.submit("errand", errand(), thread_id="one", options=Options(start_at=tomorrow))
+    il.submit("errand", errand(), thread_id="two", options=Options(start_at=tomorrow))
+    sql(database_url, "update interlock.timers set kind = 'retry' where thread_id = 'two'")
+
+    code, said = say("status", "--json")
+
+    pending = {each["thread_id"]: each["pending"] for each in json.loads(said)["threads"]}
+    assert (code, pending) == (0, {"one": "later", "two": "retrying"})
+    assert "stopped" not in say("status")[1]
 
 
 def test_an_empty_database_is_healthy(il: Interlock) -> None:

@@ -71,11 +71,13 @@ left join (
 where r.opened_at > 0 or r.not_before > n.now or w.waiting > 0
 order by is_open desc, waiting desc, r.name;
 
--- pending: which of some threads are queued for workers, and which sleep
+-- pending: which of some threads are queued for workers, and which wait for a timer: asleep, for a retry, or to begin later
 select q.thread_id, 'queued' as how from interlock.queue q where q.thread_id = any(%(threads)s) and q.worker_id is null
 union all
-select r.thread_id, 'asleep' from interlock.runs r join interlock.timers t using (run_id)
-where r.thread_id = any(%(threads)s) and r.status = 'waiting' and t.kind = 'wake' and t.state = 'set';
+select r.thread_id, case t.kind when 'wake' then 'asleep' when 'retry' then 'retrying' else 'later' end
+from interlock.runs r join interlock.timers t using (run_id)
+where r.thread_id = any(%(threads)s) and t.state = 'set' and r.run_id = interlock.present_run(r.thread_id)
+    and (r.status, t.kind) in (('waiting', 'wake'), ('queued', 'retry'), ('queued', 'start'));
 
 -- limited: the budgets that have a limit; those of runs, which end, are left out
 select * from interlock.budgets
