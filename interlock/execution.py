@@ -181,7 +181,7 @@ class Execution:
             self._ended = await self._raised(error)
             return
         except BaseException as odd:
-            if self.attended or isinstance(odd, KeyboardInterrupt | SystemExit):
+            if self.attended or isinstance(odd, KeyboardInterrupt):
                 raise
             self._ended = await self._raised(_as_error(odd))
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -75,7 +76,11 @@ def _work(call: Call, plan: Plan, grace: float, log: Log) -> NoReturn:
     import asyncio
 
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(_until_signal(call, plan, grace, log))
+    working = loop.create_task(_until_signal(call, plan, grace, log))
+    while not working.done():
+        with suppress(SystemExit):  # of a node: asyncio lets it out, and it is the end of that run
+            loop.run_until_complete(working)
+    working.result()
     sys.stderr.flush()
     os._exit(0)  # the interpreter would wait for those threads; all that counts is written
 

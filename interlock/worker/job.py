@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from interlock.core.runs import Run
 from interlock.errors import DatabaseUnavailable, Killed, LeaseLost
 from interlock.execution import Execution, process_name
 from interlock.facade import Interlock
@@ -26,6 +27,7 @@ class Job:
         settled: its end, or that it goes on elsewhere, is written.
         status: how it ended; empty while it has not, or was handed back.
         error: what stopped it.
+        why: what it died of, as its row says.
     """
 
     il: Interlock
@@ -36,6 +38,7 @@ class Job:
     settled: bool = False
     status: str = ""
     error: Exception | None = None
+    why: str = ""
     _suspect: bool = field(init=False)
     _began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     _draining: bool = False
@@ -114,10 +117,14 @@ class Job:
     async def _drive(self, execution: Execution) -> None:
         async for part in execution.parts():
             if part["type"] == "end":
-                self.status = part["data"].status
+                self._note(part["data"])
             elif self._suspect:
                 self._suspect = False
                 await queue.absolve(self.il.pool, self.worker, self._run_id)
+
+    def _note(self, run: Run) -> None:
+        self.status = run.status
+        self.why = run.error if run.status == "dead" else ""
 
     async def _prepared(self) -> Execution:
         execution = await self.il.prepare(self.claimed.stored, ("updates",))

@@ -132,8 +132,7 @@ class Life:
     def _tell(self, job: Job) -> None:
         run = job.claimed.stored.run
         about = {"run": run.run_id, "thread": run.thread_id, "graph": run.graph}
-        if job.error is not None:
-            said = shortened(sentence_of(job.error))
+        if said := job.why if job.error is None else shortened(sentence_of(job.error)):
             self.log.warn("run.failed", **about, error=said, settled=job.settled)
         else:
             self.log.detail("run.ended", **about, status=job.status)

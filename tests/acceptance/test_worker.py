@@ -206,3 +206,29 @@ def test_a_graph_that_is_not_there_is_refused(database_url: str) -> None:
     assert process.returncode == 2
     assert "There is no graph 'wroking'." in said
     assert "other, stuck, working." in said
+
+
+async def test_a_node_that_exits_ends_its_run_and_not_the_worker(
+    il: Interlock, database_url: str, tmp_path: Path
+) -> None:
+    """A node calls `sys.exit`: its run is dead and the log says so; the runs beside it go on in the same process."""
+    leaving, staying = tmp_path / "leaving", tmp_path / "staying"
+    for folder, name in ((leaving, "exit-1"), (staying, "hold-1")):
+        folder.mkdir()
+        (folder / name).touch()
+    with worker(database_url) as process:
+        beside = await il.asubmit("working", steps(staying))
+        await until(lambda: begun_by(staying, 1))
+        run = await il.asubmit("working", steps(leaving))
+        dead = await ended(il, run.thread_id, "dead")
+        (staying / "hold-1").unlink()
+        await ended(il, beside.thread_id)
+        process.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(process.wait, PATIENCE)
+        assert process.stderr is not None
+        told = process.stderr.read()
+
+    assert code == 0
+    assert dead.error == "RuntimeError: SystemExit: 3"
+    assert (dead.attempts, len(begun_by(staying, 1))) == (1, 1)
+    assert f"run.failed run={run.run_id}" in told

@@ -6,6 +6,7 @@ import asyncio
 import operator
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +51,8 @@ async def step(state: State, runtime: Runtime[Any]) -> State:
         time.sleep(float(block.read_text()))  # noqa: ASYNC251  # what no node should do
     if (folder / f"die-{number}").exists():
         os.kill(os.getpid(), signal.SIGKILL)
+    if (folder / f"exit-{number}").exists():
+        sys.exit(3)
     if state.get("acts"):
         await act(runtime, note_down, folder=str(folder), what=f"act {number}")
     _append(folder / "log", f"end {number} {os.getpid()}")
