@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,7 +72,8 @@ class Backoff:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        if self.times < 0 or not 0 <= self.first <= self.longest or self.patience < 0:
+        seconds = 0 <= self.first <= self.longest < math.inf and self.patience >= 0
+        if not seconds or self.times < 0 or self.times != self.times // 1:
             raise UsageError(
                 f"{self} cannot be kept.",
                 hint="Write times, first, longest and patience from 0 up, and first no longer than longest.",

@@ -20,6 +20,7 @@ from uuid import uuid4
 from interlock.core.failures import classify
 from interlock.core.models import redacted
 from interlock.core.rates import (
+    LONGEST_TOLD,
     Ask,
     Bound,
     Caller,
@@ -177,7 +178,9 @@ class Fault:
         """Return whom everybody leaves alone."""
         if not self.pushes:
             return ()
-        return (Pushed(name=f"model:{model}", seconds=self.pushes, told=self.told),)
+        return (
+            Pushed(name=f"model:{model}", seconds=min(self.pushes, LONGEST_TOLD), told=self.told),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,10 +384,7 @@ class PacedCall:
         model = ask.caller.model
         while (left := until - self.now()) > 0:
             await self.doing.sleep(min(left, LOOK_SECONDS))
-            if (
-                left > LOOK_SECONDS
-                and (bounds := self._bounds(model, await self._look())) != ask.bounds
-            ):
+            if (bounds := self._bounds(model, await self._look())) != ask.bounds:
                 await self.settle(End(ask=ask, made=False))
                 return replace(ask, bounds=bounds, booked=False)
         return ask

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import math
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -20,6 +21,15 @@ BURST = 1.0
 
 PATIENCE = 600.0
 """Seconds that a call waits for a provider that fails or says "later", unless the file says otherwise."""
+
+LEAST = 0.001
+"""The least that a limit lets through in a minute: one or two a day."""
+
+LONGEST_BURST = 86_400.0
+MOST_CALLS = 2**31 - 1
+
+LONGEST_TOLD = 86_400.0
+"""Seconds for which a provider is left alone that asks for more: nobody could take back what it said by mistake."""
 
 ANY_TENANT = "*"
 
@@ -42,14 +52,14 @@ class Rate:
 
     def __post_init__(self) -> None:
         """Refuse numbers that limit nothing, or everything."""
-        given = (self.requests, self.tokens, self.concurrent)
-        if any(each is not None and not each > 0 for each in given):
+        a_minute = (each for each in (self.requests, self.tokens) if each is not None)
+        if any(not LEAST <= each < math.inf for each in a_minute) or not _counts(self.concurrent):
             raise UsageError(
-                f"{self} lets nothing through.",
-                hint="Write numbers greater than 0; leave out what is not limited.",
+                f"{self} lets nothing through, or limits nothing.",
+                hint=f"Write numbers greater than 0, a minute {LEAST} or more; leave out what is not limited.",
             )
-        if self.burst is not None and self.burst < 0:
-            raise UsageError(f"{self}: burst is in seconds, 0 or more.")
+        if self.burst is not None and not 0 <= self.burst <= LONGEST_BURST:
+            raise UsageError(f"{self}: burst is in seconds, from 0 to a day.")
 
     def else_(self, other: Rate) -> Rate:
         """Return this limit with another's numbers where it has none."""
@@ -79,7 +89,10 @@ class BreakerRule:
 
     def __post_init__(self) -> None:
         """Refuse a rule that cannot be kept."""
-        if not (1 <= self.failures <= self.of <= 1000 and self.within > 0 and self.open > 0):
+        seconds = (self.within, self.open)
+        if not (
+            1 <= self.failures <= self.of <= 1000 and all(0 < each < math.inf for each in seconds)
+        ):
             raise UsageError(
                 f"{self} cannot be kept.",
                 hint="Write failures and of from 1 up, failures no greater than of, and seconds greater than 0.",
@@ -296,11 +309,11 @@ class Rates(Protocol):
         ...
 
     async def store(self, target: str, rate: Rate, *, by: str = "") -> None:
-        """Store a limit in place of the one before; raises `UsageError` for a target that is none."""
+        """Store a limit in place of the one before, and count anew; raises `UsageError` for a target that is none."""
         ...
 
     async def remove(self, target: str) -> bool:
-        """Remove a stored limit; say whether there was one."""
+        """Remove a stored limit, and count anew; say whether there was one."""
         ...
 
     async def standing(self) -> list[Standing]:
@@ -365,6 +378,18 @@ def _bound(
         rate = rate.else_(each)
     limits = (rate.requests, rate.tokens, rate.concurrent)
     return Bound(name=name, rate=rate) if any(limits) else None
+
+
+def rows_of(target: str, names: Iterable[str]) -> list[str]:
+    """Return of some rows those that a target limits: its own, or with `*` that of each tenant."""
+    before, star, _ = target.rpartition(f"tenant:{ANY_TENANT}")
+    return [
+        each for each in names if each == target or (star and each.startswith(f"{before}tenant:"))
+    ]
+
+
+def _counts(calls: int | None) -> bool:
+    return calls is None or (1 <= calls <= MOST_CALLS and calls == int(calls))
 
 
 def check_target(target: str) -> str:

@@ -22,6 +22,7 @@ from interlock.core.rates import (
     View,
     Waiting,
     check_target,
+    rows_of,
 )
 from interlock.core.rates_standing import standing_of, time_of
 from interlock.core.recordings import finished
@@ -92,10 +93,12 @@ class MemoryRates:
         """Store a limit in place of the one before."""
         with self._lock:
             self._stored[check_target(target)] = rate
+            self._begin_anew(target)
 
     async def remove(self, target: str) -> bool:
         """Remove a stored limit; say whether there was one."""
         with self._lock:
+            self._begin_anew(target)
             return self._stored.pop(target, None) is not None
 
     async def standing(self) -> list[Standing]:
@@ -131,6 +134,12 @@ class MemoryRates:
     def wait(self, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
         """Do some work on the limits from synchronous code."""
         return finished(work(self))
+
+    def _begin_anew(self, target: str) -> None:
+        for name in rows_of(target, self._rows):
+            row = self._rows[name]
+            row.requests_at = row.tokens_at = row.requests_line = row.tokens_line = 0.0
+            row.not_before = 0.0
 
     def _wait(self, ask: Ask, slot: Slot, at: float) -> None:
         before = self._waits.get(ask.key)

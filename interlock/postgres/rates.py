@@ -28,6 +28,7 @@ from interlock.core.rates import (
     View,
     Waiting,
     check_target,
+    rows_of,
 )
 from interlock.core.rates_standing import standing_of
 from interlock.postgres.aside import Aside
@@ -138,12 +139,13 @@ class PostgresRates:
         """Store a limit in place of the one before."""
         values = {"target": clean(check_target(target)), "by": clean(by), **asdict(rate)}
         await self._execute("store", values)
-        self._known.at = float("-inf")
+        await self._begin_anew(target)
 
     async def remove(self, target: str) -> bool:
         """Remove a stored limit; say whether there was one."""
-        self._known.at = float("-inf")
-        return bool(await self._execute("remove", {"target": clean(target)}))
+        removed = await self._execute("remove", {"target": clean(target)})
+        await self._begin_anew(target)
+        return bool(removed)
 
     async def standing(self) -> list[Standing]:
         """Return how each target stands that is limited or was asked, by name."""
@@ -182,6 +184,12 @@ class PostgresRates:
                 pool, self._aside, self._locks, self._plan, known=self._known, owner=self._owner
             )
         return await work(beside)
+
+    async def _begin_anew(self, target: str) -> None:
+        """Forget what is owed to a limit that was another, and what the provider has said."""
+        names = [row["name"] for row in await self._fetch("names", {})]
+        await self._execute("begin_anew", {"names": rows_of(clean(target), names)})
+        self._known.at = float("-inf")
 
     async def _take_all(self, asks: list[Ask]) -> list[Slot]:
         given = Jsonb([_asked(each) for each in asks])

@@ -241,6 +241,23 @@ async def test_a_stored_limit_is_known_until_it_is_removed(rates: Rates) -> None
     assert (await rates.look()).stored == {}
 
 
+@pytest.mark.parametrize("removed", [False, True])
+async def test_a_limit_that_was_a_mistake_is_not_paid_off(rates: Rates, removed: bool) -> None:
+    """What was let through under it, and what a provider has said, is forgotten when it is changed or removed."""
+    slow, right = Rate(tokens=1.0, requests=0.01), Rate(tokens=1e6, requests=1e6)
+    await rates.store("tenant:*", slow)
+    await rates.take(ask(("tenant:acme", slow), tokens=10_000))
+    await rates.settle(End(ask=ask(), pushed=(Pushed(name="tenant:acme", seconds=60, told=""),)))
+    late = await rates.take(ask(("tenant:acme", right), tokens=10))
+    if removed:
+        await rates.remove("tenant:*")
+    else:
+        await rates.store("tenant:*", right)
+    soon = await rates.take(ask(("tenant:acme", right), tokens=10, breakers=("tenant:acme",)))
+
+    assert (late.verdict, soon.verdict) == ("wait", "go")
+
+
 @pytest.mark.parametrize(
     "target", ["openai", "model:gpt-5", "provider:", "tenant:a/tenant:b", "x:y"]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import inf, nan
 
 import psycopg
 import pytest
@@ -260,3 +261,7 @@ def test_a_wrong_declaration_is_refused() -> None:
         Declaration(steps=5, retries={"poison": Backoff(times=1)})
     with pytest.raises(UsageError, match="cannot be kept"):
         Backoff(times=1, first=5, longest=1)
+    with pytest.raises(UsageError, match="cannot be kept"):
+        Backoff(times=1, longest=inf)
+    with pytest.raises(UsageError, match="cannot be kept"):
+        Backoff(times=1, patience=nan)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
+from math import inf, nan
 from typing import Any, TypedDict
 
 import httpx
@@ -17,9 +19,9 @@ from interlock.core.context import Context, Ports
 from interlock.core.fallbacks import as_asked, asked_of
 from interlock.core.paced import fault_of
 from interlock.core.paced_models import pace
-from interlock.core.rates import BreakerRule, Rate, RatePlan
+from interlock.core.rates import Ask, BreakerRule, Rate, RatePlan, bounds_of
 from interlock.core.rates_memory import MemoryRates
-from interlock.errors import DatabaseUnavailable, ModelFailed, ModelUnavailable
+from interlock.errors import DatabaseUnavailable, ModelFailed, ModelUnavailable, UsageError
 from interlock.testing import ScriptedModel
 from tests.spending import Priced
 
@@ -108,6 +110,56 @@ async def test_who_waits_learns_that_a_limit_was_changed() -> None:
         await waiting
 
     assert len(model.asked) == 2
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+async def test_who_waits_for_a_slot_learns_that_there_are_more(synchronous: bool) -> None:
+    """The one slot stays taken: who looked for it again and again would have looked for ever."""
+    own = context(RatePlan(limits={"provider:openai": Rate(concurrent=1)}))
+    rates, model = own.ports.rates, Priced()
+    taken = Ask(key="k", bounds=bounds_of("openai:other", "", rates.plan.limits, {}))
+    assert (await rates.take(taken)).verdict == "go"
+    waiting = asyncio.create_task(graph(model, synchronous=synchronous).ainvoke({}, context=own))
+    async with asyncio.timeout(10):
+        while not await rates.waiting():  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.01)
+        await rates.store("provider:openai", Rate(concurrent=2))
+        await waiting
+
+    assert len(model.asked) == 1
+
+
+async def test_a_provider_cannot_be_left_alone_for_years() -> None:
+    """A header that makes no sense holds up nobody for longer than a day."""
+    own = context(RatePlan(limits={"provider:other": Rate(requests=1)}))
+    with pytest.raises(httpx.HTTPStatusError):
+        await graph(Priced().failing(busy("1e300"))).ainvoke({}, context=own)
+
+    until = [each.not_before for each in await own.ports.rates.standing() if each.not_before]
+    assert len(until) == 1
+    assert until[0] <= datetime.now(UTC) + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"requests": 0},
+        {"tokens": -1},
+        {"requests": nan},
+        {"requests": inf},
+        {"tokens": 1e-300},
+        {"requests": 1, "burst": nan},
+        {"requests": 1, "burst": inf},
+        {"concurrent": 0},
+        {"concurrent": 1.5},
+        {"concurrent": 2**31},
+    ],
+    ids=repr,
+)
+def test_numbers_that_limit_nothing_or_everything_are_refused(numbers: dict[str, Any]) -> None:
+    """Once stored they would stop every call of every process."""
+    with pytest.raises(UsageError):
+        Rate(**numbers)
 
 
 @pytest.mark.parametrize("synchronous", [False, True])

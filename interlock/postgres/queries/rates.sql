@@ -18,6 +18,16 @@ on conflict (target) do update
 set requests = excluded.requests, tokens = excluded.tokens, concurrent = excluded.concurrent, burst = excluded.burst,
     set_by = excluded.set_by, set_at = now();
 
+-- names: the targets that were asked
+select name from interlock.rates;
+
+-- begin_anew: forget what is owed to limits, and what providers have said; the rows are locked in the order of all others
+with locked as materialized (
+    select (r).name as name from unnest(interlock.rates_lock(%(names)s::text[])) as r
+)
+update interlock.rates r set requests_at = 0, tokens_at = 0, requests_line = 0, tokens_line = 0, not_before = 0
+from locked where r.name = locked.name;
+
 -- remove: remove a stored limit
 delete from interlock.rate_limits where target = %(target)s;
 
