@@ -13,6 +13,7 @@ from interlock.core.bounded import declaration_of
 from interlock.core.context import Ports
 from interlock.core.cron import Cron, Firing, check
 from interlock.core.queueing import Options
+from interlock.core.sleeping import LONGEST
 from interlock.core.sync import run_sync
 from interlock.core.timing import CatchUp
 from interlock.core.versions import version_of
@@ -223,8 +224,11 @@ def _checked(options: Options, within: float | None) -> Options:
             "A cron's runs have keys and times of their own.",
             hint="Give it a priority and a strategy; `within` is what a deadline is for one run.",
         )
-    if within is not None and not within > 0:
-        raise UsageError(f"A run that must end within {within} seconds cannot.")
+    if within is not None and not 0 < within <= LONGEST:
+        raise UsageError(
+            f"A run that must end within {within} seconds cannot.",
+            hint="Write seconds greater than 0, or leave it out.",
+        )
     return options
 
 

@@ -16,6 +16,7 @@ from interlock.application import Graph
 from interlock.core.budget import Limits
 from interlock.core.queueing import LEASE_SECONDS, MultitaskStrategy, Options
 from interlock.core.runs import Run
+from interlock.core.sleeping import EARLIEST, LATEST
 from interlock.core.sync import run_sync
 from interlock.errors import StillRunning, UsageError
 from interlock.execution import output_of
@@ -292,6 +293,8 @@ def _check_time(name: str, time: datetime | None) -> None:
         raise UsageError(
             f"{name} has no time zone: {time}.", hint="Write datetime(..., tzinfo=UTC) or the like."
         )
+    if time is not None and not EARLIEST <= time <= LATEST:
+        raise UsageError(f"{name} is too far away to be written down: {time}.")
 
 
 async def _heard(news: asyncio.Event, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +43,9 @@ class Timing(Crons):
     approvals: PostgresApprovals
     timer_store: TimerStore
 
-    async def afire_timers(self, *, most: int = BATCH, by: str = "", crons: bool = True) -> Fired:
+    async def afire_timers(
+        self, *, most: int = BATCH, by: str = "", most_crons: int = sys.maxsize
+    ) -> Fired:
         """Fire every timer that is due; any number of processes may, and each fires once.
 
         What is due is claimed and done in one transaction: a process that dies meanwhile has done nothing. Timers whose
@@ -51,7 +54,7 @@ class Timing(Crons):
         Args:
             most: how many one transaction takes.
             by: who fires them; default: this process.
-            crons: fire those too.
+            most_crons: how many times of crons it fires behind all other timers; default: all that are due.
         """
         who, late, seen = by or process_name(), 0.0, Counter[Became]()
         while taken := await self.timer_store.fire(who, most):
@@ -59,9 +62,12 @@ class Timing(Crons):
             late = max([late, *(seconds for seconds, _ in taken)])
             if len(taken) < most:
                 break
-        while crons and (became := await self._fire_cron(who)):
+        for _ in range(most_crons):
+            if (became := await self._fire_cron(who)) is None:
+                break
             seen[became] += 1
-            crons = became != "held"
+            if became == "held":
+                break
         return Fired(
             fired=seen["fired"],
             cancelled=seen["cancelled"],

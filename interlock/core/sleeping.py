@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from langgraph.types import interrupt
 
@@ -19,6 +19,9 @@ KEY = "interlock_sleep"
 """Under which an interrupt says that it waits for a time, and not for a person."""
 
 LONGEST = timedelta(days=366 * 100).total_seconds()
+
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""With a zone a time may lie before the first year, or after the last, that can be read."""
 
 
 async def sleep(seconds: float | timedelta | None = None, *, until: datetime | None = None) -> None:
@@ -63,9 +66,11 @@ def _seconds(given: float | timedelta | None, until: datetime | None) -> float |
             f"Until {until.isoformat()} is no time without a zone.",
             hint="Give one: datetime(..., tzinfo=ZoneInfo('Europe/Berlin')).",
         )
+    if until is not None and not EARLIEST <= until <= LATEST:
+        raise UsageError(f"A sleep until {until.isoformat()} has no end that can be written down.")
     if given is None:
         return None
     seconds = given.total_seconds() if isinstance(given, timedelta) else float(given)
     if not math.isfinite(seconds) or seconds > LONGEST:
         raise UsageError(f"A sleep of {given} seconds has no end.")
-    return seconds
+    return max(seconds, 0.0)

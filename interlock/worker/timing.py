@@ -26,6 +26,9 @@ SWEEP_SECONDS = 1.0
 BLOCKED_SECONDS, BLOCKED_LONGEST, MOST = 0.005, 0.25, 10_000
 """How soon it looks again for timers whose threads others are at, and how many at most: both are doubled each time."""
 
+CRONS = 5
+"""How many times of crons fire before what else is due has its turn: a cron may have to make up for thousands."""
+
 DELIVER_SECONDS = 5.0
 FORGET_SECONDS = 60.0
 RETRY_SECONDS = 0.5
@@ -78,7 +81,8 @@ class Keeper:
 
     async def turn(self) -> float:
         """Do what is due now, and return in how many seconds to look again."""
-        fired = await self.il.afire_timers(most=self._most, by=self.by, crons=_now(self._due.cron))
+        crons = CRONS if _now(self._due.cron) else 0
+        fired = await self.il.afire_timers(most=self._most, by=self.by, most_crons=crons)
         if fired.fired or fired.failed:
             tell = self.log.warn if fired.failed else self.log.detail
             tell("timers.fired", fired=fired.fired, failed=fired.failed, late=f"{fired.latest:.3f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -268,6 +269,7 @@ async def test_a_cron_keeps_its_tenant_and_its_input_is_encrypted(
         ({"name": " "}, "cannot be named"),
         ({"options": Options(idempotency_key="k")}, "keys and times of their own"),
         ({"within": 0.0}, "within 0.0 seconds"),
+        ({"within": math.inf}, "within inf seconds"),
     ],
 )
 async def test_what_could_not_run_is_refused_when_it_is_set(

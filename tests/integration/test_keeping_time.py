@@ -56,6 +56,24 @@ async def test_with_nothing_to_do_it_sleeps(il: Interlock) -> None:
     assert await keeper.turn() == POLL_SECONDS
 
 
+async def test_a_cron_with_much_to_make_up_for_holds_up_nothing_else(
+    il: Interlock, database_url: str, tmp_path: Path
+) -> None:
+    """What is due besides has its turn after a few of its times; then it goes on at once."""
+    given: dict[str, Any] = {"folder": str(tmp_path), "seconds": 0.0, "said": []}
+    await il.acron_set("c", "nap", given, "* * * * * *", catch_up="all")
+    await rows(
+        database_url,
+        "update interlock.timers set due_at = due_at - interval '1 h',"
+        " payload = jsonb_set(payload, '{due}', to_jsonb((due_at - interval '1 h')::text))",
+    )
+    keeper = Keeper(il)
+
+    assert await keeper.turn() < 0.1
+    [[fired]] = await rows(database_url, "select count(*) from interlock.cron_firings")
+    assert 0 < fired < 10
+
+
 async def test_it_sleeps_until_the_earliest(il: Interlock, tmp_path: Path) -> None:
     """A timer that is due before the next look is not late."""
     await start_in(il, tmp_path, "t", 2.0)

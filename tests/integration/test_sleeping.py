@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 
 import interlock
 from interlock import Interlock, Resume
+from interlock.core.queueing import Options
+from interlock.core.sleeping import sleep
 from interlock.errors import Killed, ThreadBusy, UsageError
 from tests.shifting import shift
 from tests.working import rows, until, worker_at
@@ -295,3 +297,14 @@ async def test_the_time_is_fixed_when_the_node_first_asks(
     assert again.status == "waiting"
     assert again.wakes_at == first.wakes_at
     assert log(tmp_path) == ["before", "rest begins", "rest begins"]
+
+
+@pytest.mark.parametrize("hours", [-12, 12])
+async def test_a_time_that_no_clock_can_tell_is_refused(il: Interlock, hours: int) -> None:
+    """With a zone it lies behind the last year, or before the first: it could be written and not be read again."""
+    zone = timezone(timedelta(hours=hours))
+    edge = datetime.max.replace(tzinfo=zone) if hours < 0 else datetime.min.replace(tzinfo=zone)
+    with pytest.raises(UsageError, match="written down"):
+        await sleep(until=edge)
+    with pytest.raises(UsageError, match="written down"):
+        await il.asubmit("nap", {}, options=Options(start_at=edge))
