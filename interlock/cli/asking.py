@@ -162,7 +162,7 @@ def _choice(question: OpenQuestion, console: Console) -> str:
     _forget_typed_ahead()
     console.print(f"{words}  [bold]l[/] later  ", end="")
     while True:
-        key = click.getchar().lower()
+        key = click.getchar()[:1].lower()  # what comes at one time is one string: a key and Enter
         if key in offered or key == "l" or key in STOP:
             console.print(f"→ {WORDS[offered[key]] if key in offered else 'later'}")
             return offered.get(key, "later")

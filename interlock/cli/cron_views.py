@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich import box
 from rich.console import Console
@@ -69,7 +70,7 @@ def print_cron(cron: Cron, now: datetime, firings: Sequence[Firing], console: Co
         console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
     _print_next(cron, now, console)
     for each in firings:
-        console.print(_firing(each, now), soft_wrap=True)
+        console.print(_firing(each, cron.zone, now), soft_wrap=True)
     if not firings:
         console.print(Text("It has not fired yet.", style="dim"))
 
@@ -131,13 +132,15 @@ def _next(cron: Cron, now: datetime, *, wide: bool) -> Text:
         return Text("paused", style="yellow")
     if cron.next_at is None:
         return Text("never", style="yellow")
-    return Text(_when(cron.next_at, now) if wide else f"{cron.next_at.astimezone():%m-%d %H:%M}")
+    local = cron.next_at.astimezone(ZoneInfo(cron.zone))
+    then = f" ({_away(local, now)})" if wide else ""
+    return Text(f"{local:%m-%d %H:%M %Z}{then}")
 
 
-def _firing(firing: Firing, now: datetime) -> Text:
+def _firing(firing: Firing, zone: str, now: datetime) -> Text:
     style = OUTCOMES[firing.outcome]
     said = f"thread {short(firing.thread_id)}" if firing.thread_id else clipped(firing.detail, 100)
-    when = f"{firing.due_at.astimezone():%Y-%m-%d %H:%M:%S}"
+    when = f"{firing.due_at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S %Z}"
     return Text.assemble(
         (f"{firing.outcome:10}", style), f"{when}  {said}  ", (ago(firing.due_at, now), "dim")
     )
@@ -154,7 +157,11 @@ def _standing(timer: Timer) -> str:
 
 def _when(moment: datetime, now: datetime) -> str:
     told = f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
-    return f"{told} ({ago(moment, now) if moment <= now else _in(moment, now)})"
+    return f"{told} ({_away(moment, now)})"
+
+
+def _away(moment: datetime, now: datetime) -> str:
+    return ago(moment, now) if moment <= now else _in(moment, now)
 
 
 def _in(moment: datetime, now: datetime) -> str:

@@ -139,7 +139,7 @@ def _tell_end(standing: Standing) -> None:
         "killed": "interlock kill list",
     }
     if standing.status == "waiting" and standing.due_at:
-        console.print(f"It sleeps until {standing.due_at.astimezone():%Y-%m-%d %H:%M:%S}.")
+        console.print(f"It sleeps until {standing.due_at.astimezone():%Y-%m-%d %H:%M:%S %Z}.")
     elif standing.status in next_steps:
         console.print(next_steps[standing.status], style="cyan")
 

@@ -254,7 +254,7 @@ def test_no_run(say: Say, asked: Document, tmp_path: Path) -> None:
 
 
 def test_asked_in_the_terminal(tmp_path: Path) -> None:
-    """Where there is a terminal the question is asked there, one key answers, and the run goes on."""
+    """Where there is a terminal the question is asked there, one key answers, with Enter after it too."""
     ours, theirs = pty.openpty()
     given = ["--payee", "bob", "--amount", "4", "--ledger", str(tmp_path / "bank")]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
@@ -264,7 +264,7 @@ def test_asked_in_the_terminal(tmp_path: Path) -> None:
         shown = read_until(ours, "l later")
         assert "╭─ question" in shown
         assert "Pay?" in shown
-        press(ours, b"a")
+        press(ours, b"a\r")
         read_until(ours, "Send the receipt?", "l later")
         press(ours, b"l")
         read_until(ours, "approvals shows the question again")

@@ -76,6 +76,20 @@ def test_what_a_person_reads_of_a_cron(
     assert "interlock cron resume digest" in shown(capsys, "cron", "show", "digest")
 
 
+@pytest.mark.parametrize("columns", ["80", "160"])
+def test_the_list_tells_the_next_time_in_the_zone_of_the_schedule(
+    columns: str,
+    say: Say,
+    given: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half past seven in Tokyo is told as that, on a narrow screen too."""
+    monkeypatch.setenv("COLUMNS", columns)
+    say("cron", "set", "digest", "nap", "30 7 * * *", "--zone", "Asia/Tokyo", "--input", given)
+    assert " 07:30 JST" in shown(capsys, "cron", "list")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -77,7 +77,6 @@ def test_a_run_that_a_timer_will_begin_is_not_called_stopped(
     il: Interlock, database_url: str, say: Say
 ) -> None:
     """What is to begin later is `later`, and what is to be tried again `retrying`: nobody has to resume them."""
-
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     il.submit("errand", errand(), thread_id="one", options=Options(start_at=tomorrow))
     il.submit("errand", errand(), thread_id="two", options=Options(start_at=tomorrow))
