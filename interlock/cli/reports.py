@@ -13,6 +13,8 @@ from interlock.core.runs import Run
 if TYPE_CHECKING:
     from interlock.cli.call import Call
     from interlock.cli.detached import Detached
+    from interlock.core.happening import Standing
+    from interlock.facade import Interlock
 
 STYLES = {
     "succeeded": "green",
@@ -43,6 +45,16 @@ def report_run(run: Run, call: Call) -> None:
             remarks().print("It does not go on; a new run may begin on its thread.")
         case _:
             remarks().print(f"Nothing is lost: [cyan]interlock resume {short(run.thread_id)}[/]")
+
+
+def tell_if_no_worker(il: Interlock, run: Run | Standing) -> None:
+    """Say so where a run is queued, and nobody is there to take it on."""
+    if run.status != "queued" or any(each.lease_seconds > 0 for each in il.health().workers):
+        return
+    remarks().print(
+        "[yellow]No worker is here.[/] Start one: [cyan]interlock worker[/]"
+        f"  ·  or do it now: [cyan]interlock resume {short(run.thread_id)}[/]"
+    )
 
 
 def report_detached(run: Run, detached: Detached, call: Call) -> None:

@@ -35,11 +35,15 @@ class Submitted(Graphs):
 
     def begin(self, call: Call, given: Given) -> int:
         """Accept a run, and wait for it if that is asked for."""
+        from interlock.cli.reports import tell_if_no_worker
+
         options = options_from(given.params, datetime.now(UTC))
         with call.runtime() as il:
             run = il.submit(given.graph, given.input, **given.run, options=options)
             if not given.params["wait"]:
                 _report(run, call)
+                if not call.as_json:
+                    tell_if_no_worker(il, run)
                 return 0
             from interlock.cli.wait import wait_for
 

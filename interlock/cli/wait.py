@@ -39,10 +39,12 @@ def wait_for(
 ) -> int:
     """Wait for a run, report it, and return the exit code."""
     from interlock.cli.following import exit_code
-    from interlock.cli.reports import report_run
+    from interlock.cli.reports import report_run, tell_if_no_worker
     from interlock.cli.watching import seconds_of
 
     seconds = seconds_of(timeout) if timeout else None
+    if not call.as_json:
+        tell_if_no_worker(il, il.standing(name))
     run = il.join(name, seconds) if every else il.wait(name, seconds)
     report_run(run, call)
     return exit_code(run, call)

@@ -250,7 +250,10 @@ class RunStore:
     async def full_thread_id(self, prefix: str) -> str:
         """Return the thread whose id is, or starts with, these characters; raises `NotFound` or `UsageError`."""
         found = [row["thread_id"] for row in await self._fetch("thread_by_prefix", prefix=prefix)]
-        return only(found, prefix, "thread", "`interlock status` lists the latest ones.")
+        hint = "`interlock status` lists the latest ones."
+        if not found and (threads := await self._fetch("threads_of_runs", prefix=prefix)):
+            hint = f"A run of thread {' or '.join(each['thread_id'] for each in threads)} has that name."
+        return only(found, prefix, "thread", hint)
 
     async def threads(self, *, graph: str | None = None, limit: int = 20) -> list[DictRow]:
         """Return the threads that something happened on lately, each with the run that it is at."""

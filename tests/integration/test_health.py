@@ -89,6 +89,28 @@ def test_a_run_that_a_timer_will_begin_is_not_called_stopped(
     assert "stopped" not in say("status")[1]
 
 
+def test_who_submits_or_waits_where_no_worker_is_hears_of_it(say: Say, database_url: str) -> None:
+    """Nothing would happen, and nothing would say why; with a worker about there is nothing to say."""
+    code, said = say("submit", "errand", "--places", "mill", "--thread", "one")
+    assert (code, "No worker is here." in said, "interlock resume one" in said) == (0, True, True)
+    code, said = say("wait", "one", "--timeout", "1s")
+    assert (code, "No worker is here." in said) == (124, True)
+
+    with_worker(database_url)
+    assert "No worker" not in say("submit", "errand", "--places", "mill")[1]
+    assert "No worker" not in say("wait", "one", "--timeout", "1s")[1]
+
+
+def test_a_run_named_where_a_thread_belongs_leads_to_its_thread(say: Say, il: Interlock) -> None:
+    """`submit` prints the run, and `resume` takes a thread: the error says which."""
+    run = il.submit("errand", errand(), thread_id="mine")
+
+    code, said = say("resume", run.run_id[:8])
+
+    assert code == 2
+    assert f"There is no thread '{run.run_id[:8]}'. A run of thread mine has that name." in said
+
+
 def test_an_empty_database_is_healthy(il: Interlock) -> None:
     """Nothing is wrong, nothing is for workers, and the server is told of."""
     health = il.health()

@@ -31,6 +31,10 @@ select thread_id from interlock.threads
 where thread_id = %(prefix)s or (starts_with(thread_id, %(prefix)s) and thread_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
 order by thread_id <> %(prefix)s limit 3;
 
+-- threads_of_runs: the threads of the runs whose id is, or starts with, this
+select distinct thread_id from interlock.runs
+where %(prefix)s <> '' and starts_with(run_id, %(prefix)s) limit 3;
+
 -- run: one run
 select r.*, t.lineage, interlock.chain(r.run_id) as chain,
     coalesce((select v.schema_version from interlock.input_versions v where v.run_id = r.run_id), 1) as schema_version
