@@ -76,6 +76,7 @@ class Life:
                 await self._check()
                 await self._return()
                 if self._stopping:
+                    await self._claims.flush()
                     await self._drain(grace)
                 elif await self._claim():
                     continue

@@ -11,7 +11,7 @@ import pytest
 import interlock
 from interlock import Approve, Interlock
 from interlock.core.queueing import Options
-from interlock.postgres.locks import ThreadLocks
+from interlock.postgres.locks import ThreadLocks, held
 from interlock.postgres.queue import Claimed, Claims
 from interlock.worker.working import Plan
 from tests.working import CONFIG, ended, lines, rows, steps, until, worker_at
@@ -276,3 +276,41 @@ outer.add_node("inner", graph)
 outer.add_edge(START, "inner")
 around = outer.compile()
 """
+
+
+async def test_a_thread_is_free_when_its_run_has_ended_and_nothing_else_is_due(
+    il: Interlock, database_url: str, tmp_path: Path
+) -> None:
+    """A worker has ended a run and has nothing to do: whoever calls goes on with the thread at once."""
+    async with worker_at(database_url):
+        run = await il.asubmit("working", steps(tmp_path))
+        await ended(il, run.thread_id)
+        await until(lambda: _free(il, run.thread_id), seconds=5)
+        again = await il.ainvoke("working", steps(tmp_path), thread_id=run.thread_id)
+
+    assert again.status == "succeeded"
+
+
+async def test_a_worker_that_drains_lets_go_of_what_it_has_handed_back(
+    il: Interlock, database_url: str, tmp_path: Path
+) -> None:
+    """Of two runs one comes to its next checkpoint and one stays in its step: the first goes on elsewhere meanwhile."""
+    quick, slow = tmp_path / "quick", tmp_path / "slow"
+    for folder in (quick, slow):
+        folder.mkdir()
+        (folder / "hold-1").touch()
+    async with worker_at(database_url) as first:
+        runs = [await il.asubmit("working", steps(folder)) for folder in (quick, slow)]
+        await until(lambda: lines(quick) and lines(slow))
+        first.worker.stop()
+        await until(lambda: first.said("worker.draining"))
+        (quick / "hold-1").unlink()
+        async with worker_at(database_url):
+            await ended(il, runs[0].thread_id)
+            assert not first.task.done()
+            (slow / "hold-1").unlink()
+            await ended(il, runs[1].thread_id)
+
+
+async def _free(il: Interlock, thread: str) -> bool:
+    return thread not in await held(il.pool, [thread])

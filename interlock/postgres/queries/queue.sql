@@ -79,6 +79,7 @@ select look.*, b.*, h.lineage,
 from (
     select count(*) as lanes, bool_or(l.wrapped) as wrapped, (array_agg(l.tenant order by l.place desc))[1] as last_seen,
         (select b.tenant from best b order by b.turn desc, b.place desc limit 1) as last_served,
+        (select count(*) from freed) as freed,  -- also when nothing is due: what nobody reads is not done
         (select count(*) from best) as wished, (select count(*) from tried) as tried,
         (select array_agg(t.thread_id) from tried t where not t.held) as busy_threads,
         (select array_agg(t.run_id) from tried t where t.held and t.run_id not in (select b.run_id from begun b)) as stale_runs,
