@@ -109,17 +109,33 @@ def shortened(text: str) -> str:
 
 
 def blotted(text: str) -> str:
-    """Blot out keys, passwords in addresses, and the values of variables whose names say that they are secret."""
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST and _SECRET.search(name):
-            text = text.replace(value, f"[{name}]")
-    return _PASSWORD.sub(r"\1[password]@", redacted(text))
+    """Blot out keys, passwords in addresses, and the values of what is named as a secret, here or in the text."""
+    secret = {name: value for name, value in os.environ.items() if _SECRET.search(name)}
+    for name in sorted(secret, key=lambda each: -len(secret[each])):  # one may begin as another
+        if len(secret[name]) >= _SHORTEST:
+            text = text.replace(secret[name], f"[{name}]")
+    text = _NAMED.sub(r"\1[secret]", _LOOKS.sub("[key]", redacted(text)))
+    return _PASSWORD.sub(r"\1[password]@", text)
 
 
 _TASK = re.compile(r"During task with name '(.*)' and id '")
 """LangGraph's note on what a node raised, the innermost graph's first."""
 
-_SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)S?$")
+_SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)S?$", re.IGNORECASE)
+_NAMED = re.compile(
+    r"""((?:api[_-]?key|secret|secret[_-]key|access[_-]key|token|password|passwd)["']?(?:=|:[ ]?)["']?)"""
+    r"""(?!\[)[^\s"'&,;{}()\[\]]{6,}""",
+    re.IGNORECASE,
+)
+"""As in addresses, headers, dictionaries and data source names: `api_key=…`, `'X-Api-Key': '…'`, `password=…`."""
+
+_LOOKS = re.compile(
+    r"\bgh[a-z]_\w{20,}|\bgithub_pat_\w{20,}|\bxox[a-z]-[\w-]{10,}|\b(?:sk|rk)_(?:live|test)_\w{8,}|\bAKIA[0-9A-Z]{16}\b"
+    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?<=Basic )[\w+/=-]{8,}"
+    r"|(?s:-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
+)
+"""Tokens of well-known services, signed tokens, and private keys."""
+
 _SHORTEST = 8
 _MARGIN = 10_000
 """Characters that are searched for secrets beyond those that are kept: one that is cut through is not found."""

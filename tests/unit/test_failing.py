@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from interlock.failing import ERROR, TRACEBACK, blotted, nodes_of, shortened, traceback_of
@@ -13,6 +15,15 @@ from interlock.failing import ERROR, TRACEBACK, blotted, nodes_of, shortened, tr
         ("key sk-abcdefgh12345678 is wrong", "key [key] is wrong"),
         ("postgresql://me:hunter2@host/db", "postgresql://me:[password]@host/db"),
         ("the token s3cr3t-s3cr3t is wrong", "the token [BILLING_API_TOKEN] is wrong"),
+        ("the longer s3cr3t-s3cr3t-more is wrong", "the longer [billing_api_key] is wrong"),
+        ("https://x.com/v1?api_key=abcdef123&a=1", "https://x.com/v1?api_key=[secret]&a=1"),
+        ("{'X-Api-Key': 'abcdef123', 'a': 1}", "{'X-Api-Key': '[secret]', 'a': 1}"),
+        ("input_value={'password': 'hunter2x'}", "input_value={'password': '[secret]'}"),
+        ("host=h password=hunter2x user=me", "host=h password=[secret] user=me"),
+        ("Authorization: Basic bWU6aHVudGVyMg==", "Authorization: Basic [key]"),
+        ("push to https://ghp_0123456789abcdefghij@github.com", "push to https://[key]@github.com"),
+        ("max_tokens=4096, tokens: 123456", "max_tokens=4096, tokens: 123456"),
+        ("the token is wrong: try another", "the token is wrong: try another"),
         ("the word plainplain stays", "the word plainplain stays"),
         ("so does the short one: abc", "so does the short one: abc"),
     ],
@@ -20,6 +31,7 @@ from interlock.failing import ERROR, TRACEBACK, blotted, nodes_of, shortened, tr
 def test_secrets_are_blotted_out(text: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys by their look, passwords in addresses, and the values of variables that are named as secrets."""
     monkeypatch.setenv("BILLING_API_TOKEN", "s3cr3t-s3cr3t")
+    monkeypatch.setenv("billing_api_key", "s3cr3t-s3cr3t-more")
     monkeypatch.setenv("BILLING_NAME", "plainplain")
     monkeypatch.setenv("BILLING_PASSWORD", "abc")
 
@@ -35,6 +47,17 @@ def test_a_long_traceback_keeps_both_ends() -> None:
     assert text.startswith("ValueError: long")
     assert text.endswith("long end\n")
     assert TRACEBACK < len(text) < TRACEBACK + 60
+
+
+@pytest.mark.parametrize(
+    "part", ["a_", "token-", "api_key", "secret_", "'", "eyJ", "://:", "password=["]
+)
+def test_no_text_holds_up_the_worker(part: str) -> None:
+    """Looking for secrets takes as long as the text is long, and no longer."""
+    began = time.monotonic()
+    blotted(part * (40_000 // len(part)))
+
+    assert time.monotonic() - began < 2
 
 
 def test_a_secret_at_the_cut_is_blotted_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
