@@ -178,8 +178,10 @@ class WorkClock:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.wait([self._ticking])
+        charging = asyncio.ensure_future(self._charge())
+        charging.add_done_callback(_seen)  # who is cancelled meanwhile does not look at it
         with suppress(InterlockError):  # what cannot be charged now ends no run
-            await asyncio.shield(self._charge())
+            await asyncio.shield(charging)
 
     async def _tick(self) -> None:
         while True:
@@ -259,3 +261,8 @@ def _spent(scope: Scope, limit: float | None, taken: float | None) -> BudgetSpen
         scope=str(scope),
         unit="seconds",
     )
+
+
+def _seen(task: asyncio.Future[None]) -> None:
+    if not task.cancelled():
+        task.exception()
