@@ -30,6 +30,9 @@ CRONS = 5
 """How many times of crons fire before what else is due has its turn: a cron may have to make up for thousands."""
 
 DELIVER_SECONDS = 5.0
+CARRY_OUT_SECONDS = 5.0
+"""How often it looks for runs that are to be stopped and have lost their process."""
+
 FORGET_SECONDS = 60.0
 RETRY_SECONDS = 0.5
 
@@ -60,6 +63,7 @@ class Keeper:
     _swept: asyncio.Event = field(default_factory=asyncio.Event)
     _sweep_at: float = 0.0
     _forget_at: float = 0.0
+    _carry_out_at: float = 0.0
     _due: Due = field(default_factory=lambda: Due(timer=0.0, cron=0.0, question=0.0))
     _blocked: float = 0.0
     _most: int = BATCH
@@ -87,6 +91,7 @@ class Keeper:
             tell = self.log.warn if fired.failed else self.log.detail
             tell("timers.fired", fired=fired.fired, failed=fired.failed, late=f"{fired.latest:.3f}")
         await self._forget()
+        await self._carry_out()
         self._due = await self.il.anext_due()
         if _now(self._due.question) and time.monotonic() >= self._sweep_at:
             await self._sweep()
@@ -126,6 +131,11 @@ class Keeper:
         if await self.il.asweep():
             self._swept.set()
         self._due = await self.il.anext_due()
+
+    async def _carry_out(self) -> None:
+        if (now := time.monotonic()) >= self._carry_out_at:
+            self._carry_out_at = now + CARRY_OUT_SECONDS
+            await self.il.acarry_out_stops()
 
     async def _forget(self) -> None:
         if (now := time.monotonic()) >= self._forget_at:

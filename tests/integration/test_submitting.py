@@ -522,3 +522,20 @@ async def until_listening(il: Interlock) -> None:
         return bool(rows)
 
     await until(listening)
+
+
+async def test_a_worker_cancels_what_lost_its_process_before_it_saw_the_order(
+    il: Interlock, database_url: str
+) -> None:
+    """Nobody has to come and cancel it again; those behind it go on."""
+    run = await il.asubmit("steps", NOW, thread_id="t", attended=True)
+    await il.store.start(run, "gone:1", {})
+    options = Options(multitask_strategy="enqueue")
+    behind = await il.asubmit("steps", NOW, thread_id="t", options=options)
+    assert await stop_at_deadline(database_url, run.run_id) == "ordered"
+
+    async with working(il):
+        ended = await il.await_run(behind.run_id, PATIENCE)
+
+    assert ended.status == "succeeded"
+    assert (await il.store.stored(run.run_id)).run.status == "cancelled"
