@@ -76,6 +76,15 @@ def line_of(snapshots: Sequence[StateSnapshot]) -> list[StateSnapshot]:
     return line[::-1]
 
 
+def begun(steps: Sequence[Step]) -> Sequence[Step]:
+    """Return the steps of a thread that has made any; raises `NotFound` where it waits for its turn yet."""
+    if not steps:
+        raise NotFound(
+            "This thread has made no step yet.", hint="`interlock watch THREAD` tells what it does."
+        )
+    return steps
+
+
 def find_step(steps: Sequence[Step], at: int | str) -> Step:
     """Return the step with this number or checkpoint id (or the beginning of one); raises `NotFound`, `UsageError`."""
     number = step_number(at)
@@ -85,7 +94,7 @@ def find_step(steps: Sequence[Step], at: int | str) -> Step:
         else _by_id(steps, str(at))
     )
     if not found:
-        numbers = [step.number for step in steps if not step.inside]
+        numbers = [step.number for step in begun(steps) if not step.inside]
         known = f"{numbers[0]} to {numbers[-1]}" if numbers else "none"
         _check_folded(steps, number)
         raise NotFound(

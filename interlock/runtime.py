@@ -36,6 +36,7 @@ from interlock.differences import changed
 from interlock.errors import InterlockError, NotFound, ReplayDiverged, UsageError
 from interlock.execution import Execution, Part, check_prompts, context_for
 from interlock.forks import Forks, title_of
+from interlock.history import begun
 from interlock.inputs import (
     check_context,
     check_input,
@@ -315,7 +316,7 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
             Exception: what a node raised, as then.
         """
         full = await self.store.full_thread_id(thread_id)
-        steps = await self.ahistory(full)
+        steps = begun(await self.ahistory(full))
         begin = at if at is not None else steps[0].checkpoint_id
         stored = await self._forks.submit(full, begin, {}, recorded_only=True)
         run, divergence = await self._replayed(stored, tuple(live_tools))

@@ -71,7 +71,7 @@ def _marks(call: Call, name: str, thread: str | None) -> tuple[Run | None, Marks
             f"Thread {run.thread_id[:8]} is of the graph {run.graph!r}, not of {name!r}.",
             hint=f"`interlock graph {run.graph} --thread {thread}` draws it.",
         )
-    return run, Marks(counts=node_counts(steps), current=frozenset(steps[-1].next))
+    return run, Marks(counts=node_counts(steps), current=frozenset(steps[-1].next if steps else ()))
 
 
 def _write_png(png: Path, drawable: object, name: str, run: Run | None, marks: Marks) -> None:

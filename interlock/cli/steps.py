@@ -60,11 +60,12 @@ def show(thread: str, at: str | None, key: str | None, full: bool) -> int:
     from interlock.cli.documents import notice_of, step_document
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.screens import print_step
+    from interlock.history import begun
 
     call = this_call()
     with call.runtime() as il:
         run = il.run(thread)
-        step = il.step(thread, at) if at is not None else il.history(thread)[-1]
+        step = il.step(thread, at) if at is not None else begun(il.history(thread))[-1]
         spent = of_limits(il.budget("run", thread), il.limits("run", thread))
     if key is not None and key not in step.values:
         known = ", ".join(step.values) or "nothing yet"

@@ -111,6 +111,18 @@ def test_a_run_named_where_a_thread_belongs_leads_to_its_thread(say: Say, il: In
     assert f"There is no thread '{run.run_id[:8]}'. A run of thread mine has that name." in said
 
 
+@pytest.mark.parametrize(
+    "command", [("show", "one"), ("replay", "one"), ("fork", "one", "--at", "0")]
+)
+def test_steps_of_a_run_that_has_not_begun(command: tuple[str, ...], say: Say) -> None:
+    """Whoever asks for the steps of what is still queued is told that there are none; it can be drawn."""
+    say("submit", "errand", "--places", "mill", "--thread", "one")
+
+    code, said = say(*command)
+    assert (code, "This thread has made no step yet." in said) == (2, True)
+    assert say("graph", "errand", "--thread", "one")[0] == 0
+
+
 def test_an_empty_database_is_healthy(il: Interlock) -> None:
     """Nothing is wrong, nothing is for workers, and the server is told of."""
     health = il.health()
