@@ -31,8 +31,10 @@ from interlock.postgres.pool import open_pool
 from interlock.postgres.runs import Ending, NewRun, RunStore
 
 THREAD = "t"
-STRATEGIES: list[MultitaskStrategy] = ["enqueue"] * 5 + ["reject", "interrupt", "rollback"]
-ENDINGS: list[RunStatus] = ["succeeded"] * 3 + ["waiting", "failed", "queued", "cancelled"]
+ENQUEUE: MultitaskStrategy = "enqueue"
+SUCCEEDED: RunStatus = "succeeded"
+STRATEGIES: list[MultitaskStrategy] = [*[ENQUEUE] * 5, "reject", "interrupt", "rollback"]
+ENDINGS: list[RunStatus] = [*[SUCCEEDED] * 3, "waiting", "failed", "queued", "cancelled"]
 WAITS = "status = 'waiting' and run_id = interlock.last_run(thread_id)"
 PRESENT = "run_id = interlock.present_run(thread_id) and status in ('queued', 'failed')"
 CLAIM = """
