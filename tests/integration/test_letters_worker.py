@@ -66,6 +66,18 @@ async def test_a_failure_that_passes_is_tried_again(il: Interlock, log: Path) ->
     assert await il.aletters(status=None) == []
 
 
+async def test_a_failure_that_does_not_pass_ends(il: Interlock, log: Path) -> None:
+    """Tries are counted over the timers that begin them, and their pauses grow; then the run is dead."""
+    async with working(il):
+        run = await il.asubmit("fails", fails(log, 9))
+        ended = await il.await_run(run.run_id, timeout=PATIENCE)
+
+    (letter,) = await il.aletters()
+    assert (ended.status, ended.attempts, letter.kind) == ("dead", 4, "transient")
+    tries = (await il.aletter(letter.id)).tries
+    assert [each.detail.get("tries") for each in tries if each.kind == "retried"] == [1, 2, 3]
+
+
 async def test_a_rate_limit_passes(il: Interlock, log: Path) -> None:
     """The run waits for as long as the provider says, and goes on."""
     async with working(il):

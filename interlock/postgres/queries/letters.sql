@@ -12,7 +12,10 @@ from (select max(checkpoint_id) as checkpoint_id from checkpoints where thread_i
 select count(*)::int as count from interlock.run_events e
 where e.run_id = %(run_id)s and e.kind = 'retried' and e.detail ->> 'failure' = %(kind)s
     and coalesce(e.detail ->> 'progress', '') = %(progress)s
-    and e.id > coalesce((select max(p.id) from interlock.run_events p where p.run_id = e.run_id and p.kind = 'queued'), 0);
+    and e.id > coalesce((
+        select max(p.id) from interlock.run_events p  -- a timer, which queues it for the next try, forgets none
+        where p.run_id = e.run_id and p.kind = 'queued' and not p.detail ? 'timer'
+    ), 0);
 
 -- letters: dead letters, the newest first
 select * from interlock.letters
