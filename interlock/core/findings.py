@@ -82,7 +82,9 @@ def _of_time(health: Health) -> Iterator[Finding]:
             "interlock worker",
         )
     if health.failed_timers:
-        yield _alarm(f"{_many(health.failed_timers, 'timer')} failed", "interlock timers list --failed")
+        yield _alarm(
+            f"{_many(health.failed_timers, 'timer')} failed", "interlock timers list --failed"
+        )
     if health.questions.late_seconds > LATE_SECONDS:
         yield _alarm(
             f"{_many(health.questions.overdue, 'question')} beyond their time: nobody keeps it",
