@@ -133,5 +133,10 @@ async def reclaim(pool: Pool, thread_id: str) -> None:
                     await take_over(connection, row["worker_id"], charge=False)
 
 
+async def forgive(connection: Connection, worker: str) -> None:
+    """Charge none of a worker's runs with its death: it was taken for dead, and lives."""
+    await execute(connection, SQL["forgive"], {"worker": worker})
+
+
 def _listed(names: Sequence[str] | None) -> list[str] | None:
     return None if names is None else list(names)

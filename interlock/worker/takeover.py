@@ -70,6 +70,12 @@ async def retire(connection: Connection, worker: str) -> list[workers.Lost]:
         return await workers.take_over(connection, worker, charge=False)
 
 
+async def forgive(connection: Connection, worker: str) -> None:
+    """Leave no suspicion on the runs of a worker whose process lives, whoever has taken them over."""
+    await retire(connection, worker)
+    await workers.forgive(connection, worker)
+
+
 async def _bury(connection: Connection, run: workers.Lost) -> None:
     """Write the letter of a run that took its workers with it."""
     ended = f"{run.crashes} workers ended while they worked on it, without a new checkpoint"

@@ -18,7 +18,7 @@ from interlock.postgres.workers import Plan
 from interlock.worker.connecting import connect
 from interlock.worker.life import Life
 from interlock.worker.log import Log
-from interlock.worker.takeover import retire
+from interlock.worker.takeover import forgive, retire
 from interlock.worker.timing import keep_time
 
 GRACE_SECONDS = 30.0
@@ -74,6 +74,7 @@ class Worker:
     execute: Execute | None = None
     _stopping: bool = False
     _life: Life | None = None
+    _former: list[str] = field(default_factory=list)
     _wait: float = SHORTEST_WAIT
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -105,6 +106,7 @@ class Worker:
             self._life.stop(at_once=at_once)
 
     async def _live(self, graphs: tuple[str, ...]) -> None:
+        await self._forgive()
         name = await workers.register(self.il.locks, self.plan, process_name())
         self._wait = SHORTEST_WAIT
         await note_graphs(self.il.pool, {each: self._holds(each) for each in graphs})
@@ -120,6 +122,7 @@ class Worker:
             await life.serve(self.grace)
         finally:
             self._life = None
+            self._former.append(name)
             await asyncio.shield(self._retire(life))
 
     async def _retire(self, life: Life) -> None:
@@ -129,6 +132,13 @@ class Worker:
             async with await connect(self.il.url) as connection:
                 await retire(connection, life.name)
         self.log.info("worker.ended", worker=life.name, runs=life.ended)
+
+    async def _forgive(self) -> None:
+        """Say of the names that were lost that their runs did not end this process."""
+        while self._former:
+            async with await connect(self.il.url) as connection:
+                await forgive(connection, self._former[0])
+            del self._former[0]
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -20,6 +21,7 @@ from uuid import uuid4
 import pytest
 
 import interlock
+from interlock.core.queueing import MAX_CRASHES
 from tests.chaos import fleet
 from tests.chaos.aftermath import Aftermath, aftermath, outcomes
 from tests.chaos.campaign import DEATHS, EVERYTHING, LEASE, Campaign, Fault, summary
@@ -105,6 +107,11 @@ async def campaign(
         return aftermath(server.url, folder, address, names, ended=ended, pids=pids)
 
 
+def begun_so_often(folder: Path, step: int, times: int) -> bool:
+    """Say whether a step of the only run there is was begun so many times."""
+    return [each.step for each in read(folder)].count(step) == times
+
+
 def told(seed: int, befallen: Campaign) -> None:
     print(f"seed {seed}: {', '.join(befallen.told)}")  # noqa: T201  # to try it again
     if times := befallen.takeovers():
@@ -171,6 +178,48 @@ async def test_one_stands_still_until_it_is_taken_for_dead(
         found = aftermath(server.url, folder, address, names, ended=ended, pids=pids)
 
     assert (found.wrong == []) if fenced else found.again and found.writers
+
+
+async def test_who_is_taken_for_dead_and_lives_charges_no_run(server: Server, folder: Path) -> None:
+    """A run whose workers stand still in one step, one after the other, ends as it should: nobody died of it."""
+    name = "slowly-run"
+    with (
+        recording(folder) as address,
+        fleet.fleet(
+            2, lambda: server.url, folder, address, (*ARGUMENTS, "--lease", "2")
+        ) as workers,
+    ):
+        for each in workers:
+            each.start()
+        async with interlock.aopen(server.url, config=fleet.CONFIG) as il:
+            befalling = Campaign(
+                il=il,
+                server=server,
+                workers=workers,
+                recorder=address,
+                chance=random.Random(0),
+                acts="keyed",
+            )
+            await befalling.submit(name)
+            for times in range(1, 2 + MAX_CRASHES):
+                await befalling.until(partial(begun_so_often, folder, THINKING, times))
+                holder = read(folder)[-1].pid
+                for each in sorted(workers, key=lambda worker: worker.pid != holder):
+                    each.freeze() if each.pid == holder else each.thaw()
+            for each in workers:
+                each.thaw()
+            await befalling.come_to_rest()
+            ended = await outcomes(il, [name])
+        for each in workers:
+            each.term()
+        pids = fleet.lives(workers)
+        found = aftermath(server.url, folder, address, [name], ended=ended, pids=pids)
+
+    assert found.wrong == []
+
+
+THINKING = 2
+"""The first step that asks the model."""
 
 
 @pytest.mark.long

@@ -129,11 +129,11 @@ class Campaign:
         at = await asyncio.to_thread(worker.kill)
         self.deaths.append(Death(at=at, runs=runs))
         await asyncio.sleep(self.chance.uniform(0, 2))
-        worker.start()
+        await asyncio.to_thread(worker.start)
 
     async def _term(self, worker: Worker) -> None:
         await asyncio.to_thread(worker.term)
-        worker.start()
+        await asyncio.to_thread(worker.start)
 
     async def _freeze(self, worker: Worker) -> None:
         worker.freeze()

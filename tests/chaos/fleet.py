@@ -88,9 +88,16 @@ class Worker:
         return {name: int(pid) for name, pid in STARTED.findall(self.said())}
 
     def start(self, **environment: str) -> None:
-        """Start a process."""
+        """Start a process, again where it finds no database to begin with, as whatever keeps services up does."""
         given = {**self.environment, "INTERLOCK_DATABASE_URL": self.proxy.url, **environment}
-        self.pid = self.nursery.start(["worker", *self.arguments], given, self.log)
+        before, deadline = len(self.lives()), time.monotonic() + GRACE
+        while True:
+            self.pid = self.nursery.start(["worker", *self.arguments], given, self.log)
+            while (code := self.nursery.wait(self.pid, 0.05)) is None:
+                assert time.monotonic() < deadline, self._why()
+                if len(self.lives()) > before:
+                    return
+            assert code == 1, f"{self.log} did not begin, and ended with {code}:\n{self.said()}"
 
     def kill(self) -> float:
         """End it without a warning; return when, by the machine's clock."""
@@ -112,9 +119,16 @@ class Worker:
         when = time.time()
         os.kill(self.pid, by)
         code = self.nursery.wait(self.pid, GRACE)
-        assert code in expected, f"{self.log} ended with {code}:\n{self.said()[-3000:]}"
+        why = self._why() if code is None else self.said()[-3000:]
+        assert code in expected, f"{self.log} ended with {code}:\n{why}"
         self.pid = 0
         return when
+
+    def _why(self) -> str:
+        """Let a process that does not end, or not begin, say what it waits for."""
+        os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(2)
+        return self.said()[-20000:]
 
 
 def lives(workers: Sequence[Worker]) -> dict[str, int]:

@@ -9,11 +9,15 @@ runs that command of `interlock`, and prints its pid. `{"wait": PID, "seconds": 
 
 from __future__ import annotations
 
+import asyncio
+import faulthandler
 import json
 import os
+import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,7 @@ def child(asked: dict[str, Any]) -> None:  # JSON
         for stream, target in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
             os.dup2(target, stream)
         os.environ.update(asked["environment"])
+        signal.signal(signal.SIGUSR1, tell_all)
         if UNFENCED in os.environ:
             take_away_the_fence()
         code = execute(asked["arguments"])
@@ -39,6 +44,25 @@ def child(asked: dict[str, Any]) -> None:  # JSON
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def tell_all(*_: object) -> None:
+    """Say what each task and thread is waiting for: a process that does not end is asked before it is killed."""
+    faulthandler.dump_traceback()
+    for task in asyncio.all_tasks():
+        print(f"{task.get_name()}:", file=sys.stderr)  # noqa: T201  # into its log
+        for line in waits_for(task.get_coro()):
+            print(f"    {line}", file=sys.stderr)  # noqa: T201  # same
+
+
+def waits_for(awaited: Any) -> Iterator[str]:  # a coroutine, an asynchronous generator, or a future
+    """Yield where a coroutine stands, and each that it waits for."""
+    while awaited is not None:
+        frames = (getattr(awaited, name, None) for name in ("cr_frame", "ag_frame", "gi_frame"))
+        frame = next((each for each in frames if each is not None), None)
+        yield f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else repr(awaited)
+        names = ("cr_await", "ag_await", "gi_yieldfrom")
+        awaited = next((each for n in names if (each := getattr(awaited, n, None))), None)
 
 
 def ended(pid: int, seconds: float) -> int | None:

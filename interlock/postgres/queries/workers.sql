@@ -42,5 +42,17 @@ where q.thread_id = %(thread_id)s and q.worker_id is not null and not interlock.
 select pg_terminate_backend(pid, 2000) as ended from interlock.sessions_of(%(worker)s) as s (pid)
 where pid <> pg_backend_pid();
 
+-- forgive: a worker that was taken for dead lives after all: none of its runs took it along
+with charged as (
+    select q.run_id from interlock.queue q
+    where q.crashes > 0 and exists (
+        select from interlock.run_events e
+        where e.run_id = q.run_id and e.kind = 'lost' and e.worker_id = %(worker)s
+            and (e.detail ->> 'charged')::boolean and (e.detail ->> 'crashes')::integer = q.crashes
+    )
+    order by q.run_id for update
+)
+update interlock.queue q set crashes = q.crashes - 1 from charged c where q.run_id = c.run_id;
+
 -- take_over: remove a worker whose row is held; the runs that it had
 select run_id, thread_id, crashes, is_dead from interlock.take_over(%(worker)s, %(charge)s, %(most_crashes)s);

@@ -30,6 +30,9 @@ from tests.chaos.steps import FOLDER, STEPS, note
 THINKING = (0.1, 0.7)
 """Seconds that the model takes: at least, and at most."""
 
+SLOWLY = "slowly"
+"""What the names of runs begin with about whose questions the model thinks for long."""
+
 BLOCKING = 0.05
 
 
@@ -43,6 +46,14 @@ class Work(TypedDict, total=False):
     name: str
     acts: Literal["keyed", "all"]
     steps: Annotated[list[str], operator.add]
+
+
+def seconds(asked: str) -> float:
+    """Return how long the model thinks about a question: always the same."""
+    if asked.startswith(SLOWLY):
+        return 4
+    least, most = THINKING
+    return least + (most - least) * (zlib.crc32(asked.encode()) % 97) / 97
 
 
 class Slow(BaseChatModel):
@@ -69,8 +80,7 @@ class Slow(BaseChatModel):
         **kwargs: Any,  # LangChain's signature
     ) -> ChatResult:
         asked = messages[-1].text
-        least, most = THINKING
-        await asyncio.sleep(least + (most - least) * (zlib.crc32(asked.encode()) % 97) / 97)
+        await asyncio.sleep(seconds(asked))
         answer = AIMessage(content=f"thought about {asked}")
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
