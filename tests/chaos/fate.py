@@ -159,9 +159,9 @@ def _watch_runs(fate: Fate) -> None:
 
 
 def _around(fate: Fate, method: Any, boundary: str) -> Any:  # any method of a store
-    async def watched(*args: Any) -> Any:  # its own arguments and result
+    async def watched(*args: Any, **named: Any) -> Any:  # its own arguments and result
         fate.at(f"before-{boundary}")
-        result = await method(*args)
+        result = await method(*args, **named)
         fate.at(f"after-{boundary}")
         return result
 
