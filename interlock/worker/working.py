@@ -111,6 +111,8 @@ class Worker:
         self._wait = SHORTEST_WAIT
         await note_graphs(self.il.pool, {each: self._holds(each) for each in graphs})
         life = self._life = Life(self.il, name, self.plan, graphs, self.log, execute=self.execute)
+        if self._stopping:  # since it began to register: nobody else would tell this life
+            life.stop()
         self.log.info(
             "worker.started",
             worker=name,
