@@ -71,7 +71,7 @@ def until(is_so: Callable[[], object]) -> None:
 def asked(server: OpenAIServer, log: Path) -> dict[str, Any]:
     """A submitted run whose worker has asked the model and gets no answer."""
     code, run = said("submit", "asks", "--log", str(log), "--thread", "t")
-    assert (code, run["status"]) == (0, "queued")
+    assert (code, run["status"] in ("queued", "running")) == (0, True)  # a worker may be quick
     until(lambda: server.requests)
     return run
 
