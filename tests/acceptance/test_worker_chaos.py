@@ -35,9 +35,9 @@ RUNS, WORKERS, AT_ONCE = 200, 4, 4
 ARGUMENTS = ("--concurrency", str(AT_ONCE), "--grace", "20", "--lease", str(LEASE))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server(short_folder: Path) -> Iterator[Server]:
-    """A server of its own: others would not like what happens to it."""
+    """A server for one test: others would not like what happens to it, nor what is left in it."""
     with serving(short_folder / f"chaos-{uuid4().hex[:8]}") as found:
         yield found
 
