@@ -85,7 +85,7 @@ async def test_a_checkpoint_is_refused_in_the_very_statement(
         await asyncio.sleep(0.2)
         again = await rows(database_url, "select count(*) from checkpoints")
 
-    assert any("LeaseLost" in line for line in working.told)
+    assert any("taken for dead" in line for line in working.told)
     assert saved == again
     assert checked >= 3
 
@@ -108,7 +108,7 @@ async def test_an_intention_is_refused(
         await until(lambda: "begin 1" in lines(tmp_path))
         await rows(database_url, REMOVED)
         (tmp_path / "hold-1").unlink()
-        await until(lambda: any("LeaseLost" in line for line in working.told))
+        await until(lambda: any("taken for dead" in line for line in working.told))
 
     assert lines(tmp_path, "effects") == []
     assert await rows(database_url, "select * from interlock.effects") == []
