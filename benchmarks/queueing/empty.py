@@ -70,7 +70,7 @@ async def _workers(where: Place) -> AsyncIterator[list[Process]]:
         for _ in range(WORKERS)
     ]
     try:
-        await registered(where.url, working)
+        await registered(where, working)
         yield working
     finally:
         await asyncio.gather(*map(end_worker, working))

@@ -53,6 +53,15 @@ class Place:
     config: Path
     notes: Path
 
+    @property
+    def log(self) -> Path:
+        """Where it is written what workers say."""
+        return self.notes.with_suffix(".log")
+
+    def said(self) -> str:
+        """Return the end of what workers have said."""
+        return self.log.read_text()[-3000:] if self.log.exists() else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
@@ -106,7 +115,7 @@ async def crew_of_workers(
     """Start some workers, wait until they are registered, and end them."""
     working = [await worker(place, *arguments) for _ in range(number)]
     try:
-        await registered(place.url, working)
+        await registered(place, working)
         yield working
     finally:
         await asyncio.gather(*map(end_worker, working))
@@ -115,10 +124,11 @@ async def crew_of_workers(
 async def worker(place: Place, *arguments: str) -> Process:
     """Start a worker with default settings."""
     environment = {name: text for name, text in os.environ.items() if "INTERLOCK_" not in name}
-    return await asyncio.create_subprocess_exec(
+    log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    started = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "interlock", "worker", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=log,
         cwd=ROOT,
         env=environment
         | {
@@ -127,12 +137,14 @@ async def worker(place: Place, *arguments: str) -> Process:
             NOTES: str(place.notes),
         },
     )
+    os.close(log)
+    return started
 
 
-async def registered(url: str, working: Sequence[Process]) -> None:
+async def registered(place: Place, working: Sequence[Process]) -> None:
     """Wait until all of these workers are known to the database."""
     deadline = monotonic() + 60
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+    async with await psycopg.AsyncConnection.connect(place.url, autocommit=True) as connection:
         while True:
             with suppress(psycopg.errors.UndefinedTable):  # the first one is still making it
                 cursor = await connection.execute("select process from interlock.workers")
@@ -140,7 +152,7 @@ async def registered(url: str, working: Sequence[Process]) -> None:
                 if known >= {str(each.pid) for each in working}:
                     return
             if monotonic() > deadline or any(each.returncode is not None for each in working):
-                raise RuntimeError("A worker did not begin to work.")
+                raise RuntimeError(f"A worker did not begin to work:\n{place.said()}")
             await asyncio.sleep(0.05)
 
 

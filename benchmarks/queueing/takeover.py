@@ -42,7 +42,7 @@ async def _takeover(where: Place, *, after: float) -> float:
 async def _two(where: Place) -> AsyncIterator[list[asyncio.subprocess.Process]]:
     workers = [await worker(where) for _ in range(2)]
     try:
-        await registered(where.url, workers)
+        await registered(where, workers)
         yield workers
     finally:
         for each in workers:
