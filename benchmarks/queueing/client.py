@@ -18,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 import interlock
-from benchmarks.queueing.graphs import one_more, three_nodes
+from benchmarks.queueing.graphs import note, one_more, three_nodes
 from benchmarks.savers.contestants import stock
 
 STOCK, STOCK_SYNC = "stock", "stock, each step committed"
@@ -58,7 +58,9 @@ async def asked(ask: Ask, clients: int, runs: int, prefix: str) -> None:
 
     async def client(number: int) -> None:
         for turn in range(runs):
-            await ask(f"{prefix}-{number}-{turn}")
+            name = f"{prefix}-{number}-{turn}"
+            note({"name": name}, "asked")
+            await ask(name)
 
     await asyncio.gather(*(client(number) for number in range(clients)))
 

@@ -1,9 +1,9 @@
-"""How long runs wait until a worker begins with them, seen from outside."""
+"""How long runs wait until somebody begins with them, seen from outside."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
@@ -12,12 +12,14 @@ import psycopg
 
 from benchmarks.queueing.graphs import begun
 
-SUBMITTED: LiteralString = """
-    select r.thread_id, extract(epoch from pg_xact_commit_timestamp(e.xmin))::float8
+COMMITTED: LiteralString = """
+    select r.thread_id,
+        min(extract(epoch from pg_xact_commit_timestamp(e.xmin))::float8) filter (where e.kind = 'submitted'),
+        min(extract(epoch from pg_xact_commit_timestamp(e.xmin))::float8) filter (where e.kind = 'claimed')
     from interlock.run_events e join interlock.runs r using (run_id)
-    where e.kind = 'submitted' and r.thread_id like %s
+    where r.thread_id like %s group by r.thread_id
 """
-"""When each run's submission was committed: the server notes the moment right before it syncs the commit."""
+"""When each run's submission and its claim were committed: the server notes the moment right before it syncs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +40,28 @@ class Spread:
         )
 
 
-async def picked_up(url: str, notes: Path, prefix: str) -> list[float]:
-    """Return the seconds from the commit of each submission until the first node began."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickUp:
+    """How long after the commit of its submission a run was claimed, and its first node began."""
+
+    claimed: Spread
+    began: Spread
+
+
+async def picked_up(url: str, notes: Path, prefix: str) -> PickUp:
+    """Look at the runs whose names begin so."""
     async with await psycopg.AsyncConnection.connect(url) as connection:
-        cursor = await connection.execute(SUBMITTED, (f"{prefix}-%",))
-        committed: Mapping[str, float] = dict(await cursor.fetchall())
+        rows = await (await connection.execute(COMMITTED, (f"{prefix}-%",))).fetchall()
     first = begun(notes)
-    return [first[name][0] - at for name, at in committed.items()]
+    return PickUp(
+        claimed=Spread.of([claimed - submitted for _, submitted, claimed in rows]),
+        began=Spread.of([first[name][0] - submitted for name, submitted, _ in rows]),
+    )
+
+
+def until_begun(notes: Path, prefix: str) -> Spread:
+    """Return how long it took from asking for a run until its first node began."""
+    asked, first = begun(notes, "asked"), begun(notes)
+    return Spread.of(
+        [first[name][0] - at[0] for name, at in asked.items() if name.startswith(f"{prefix}-")]
+    )

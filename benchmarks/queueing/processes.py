@@ -196,6 +196,7 @@ async def _client(way: str, place: Place) -> Process:
         stdin=PIPE,
         stdout=PIPE,
         cwd=ROOT,
+        env=os.environ | {NOTES: str(place.notes)},
     )
 
 
