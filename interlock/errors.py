@@ -35,6 +35,18 @@ class NotFound(InterlockError, LookupError):
     exit_code = 2
 
 
+class Unauthorized(InterlockError):
+    """Who calls is not known: no key, or a wrong, expired or revoked one."""
+
+    exit_code = 2
+
+
+class Forbidden(InterlockError, PermissionError):
+    """Who calls is known, and may not do this."""
+
+    exit_code = 2
+
+
 class ModelUnavailable(InterlockError):
     """A chat model cannot be built: unknown provider, missing package, missing key."""
 

@@ -28,6 +28,7 @@ from interlock.cli.limits import limits
 from interlock.cli.policy import policy
 from interlock.cli.replays import replay
 from interlock.cli.runs import resume, run
+from interlock.cli.serve import serve
 from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
 from interlock.cli.storage import storage
@@ -124,6 +125,7 @@ for _command in (
     wait,
     cancel,
     worker,
+    serve,
     approvals,
     effects,
     budget,

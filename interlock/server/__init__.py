@@ -1,0 +1,1 @@
+"""The HTTP server: LangGraph's protocol, our own routes, and the dashboard."""

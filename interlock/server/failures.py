@@ -1,0 +1,79 @@
+"""Errors as a client sees them: a status, and a body that says what failed and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from interlock.errors import (
+    AnswerRefused,
+    DatabaseUnavailable,
+    Forbidden,
+    InterlockError,
+    NotFound,
+    ResumeRefused,
+    ThreadBusy,
+    Unauthorized,
+    UsageError,
+)
+from interlock.server.wire import Wire
+
+STATUS: Mapping[type[InterlockError], int] = {
+    Unauthorized: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    AnswerRefused: 409,
+    ResumeRefused: 409,
+    ThreadBusy: 409,
+    UsageError: 422,
+    DatabaseUnavailable: 503,
+}
+"""What is not named here is refused with 422: it is of the request, and not of the server."""
+
+
+def install(app: FastAPI) -> None:
+    """Let an application answer errors so."""
+    app.add_exception_handler(InterlockError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _fault)
+
+
+def status_of(error: InterlockError) -> int:
+    """Return the HTTP status that an error is told with."""
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    return 422
+
+
+async def _ours(request: Request, error: Exception) -> Wire:
+    assert isinstance(error, InterlockError)  # noqa: S101  # it is registered for these
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
+    return _answer(status_of(error), str(error), headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Wire:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
+    faults = [
+        f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}".removeprefix(": ")
+        for each in error.errors()
+    ]
+    return _answer(422, "; ".join(faults[:5]))
+
+
+async def _http(request: Request, error: Exception) -> Wire:
+    assert isinstance(error, HTTPException)  # noqa: S101  # as above
+    return _answer(error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _fault(request: Request, error: Exception) -> Wire:
+    return _answer(500, "The server has a fault; its log says more.")
+
+
+def _answer(status: int, detail: Any, headers: Mapping[str, str] | None = None) -> Wire:  # JSON
+    return Wire({"detail": detail}, status_code=status, headers=dict(headers or {}))

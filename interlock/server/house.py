@@ -1,0 +1,26 @@
+"""What all requests share: made once when the server starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interlock.facade import Interlock
+from interlock.server.gatekeeping import Gatekeeper
+from interlock.server.tenancy import Tenancy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """The parts of one server process.
+
+    Attributes:
+        il: the runtime, which sees everything.
+        gatekeeper: knows callers.
+        tenancy: gives each caller the runtime as they may see it.
+        workers_inside: how many runs this process works on at once; 0 for none.
+    """
+
+    il: Interlock
+    gatekeeper: Gatekeeper
+    tenancy: Tenancy
+    workers_inside: int = 0

@@ -1,0 +1,135 @@
+"""Serve until a signal asks to stop, with workers in the same process if wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from interlock.app import aopen
+from interlock.errors import UsageError
+from interlock.facade import Interlock
+from interlock.server.app import application
+from interlock.server.gatekeeping import Gatekeeper
+from interlock.server.house import House
+from interlock.server.tenancy import Tenancy
+from interlock.settings import Settings
+from interlock.worker.log import Log
+from interlock.worker.working import Plan, work
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+DRAIN_SECONDS = 10
+"""How long open requests have after a signal to stop; streams are cut then, and go on elsewhere."""
+
+
+async def serve(
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 2024,
+    workers_inside: int = 0,
+    log: Log | None = None,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve on this loop until SIGINT or SIGTERM.
+
+    Args:
+        settings: of the runtime.
+        host: the address to bind; without keys only a loopback address.
+        port: 0 for any that is free.
+        workers_inside: how many runs this process works on at once; 0 leaves them to `interlock worker`.
+        log: what workers inside tell.
+        ready: is called with the server's address once it takes requests.
+
+    Raises:
+        UsageError: the address cannot be bound.
+    """
+    bound = _bound(host, port)
+    async with aopen(settings=settings) as il, _working(il, workers_inside, log):
+        house = House(
+            il=il,
+            gatekeeper=Gatekeeper(open_to_loopback=is_loopback(host)),
+            tenancy=Tenancy(il),
+            workers_inside=workers_inside,
+        )
+        address = f"http://{_shown(host)}:{bound.getsockname()[1]}"
+        config = uvicorn.Config(
+            application(house),
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        await _Server(config, lambda: ready(address)).serve([bound])
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and ends well after a signal: uvicorn's own would send the signal to itself again."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests."""
+        await super().startup(sockets)
+        self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let the first signal drain what is open, and the second one cut it."""
+        loop = asyncio.get_running_loop()
+        for each in SIGNALS:
+            loop.add_signal_handler(each, self.handle_exit, each, None)
+        try:
+            yield
+        finally:
+            for each in SIGNALS:
+                loop.remove_signal_handler(each)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@asynccontextmanager
+async def _working(il: Interlock, concurrency: int, log: Log | None) -> AsyncIterator[None]:
+    if not concurrency:
+        yield
+        return
+    stopped = asyncio.Event()
+    working = asyncio.create_task(work(il, Plan(concurrency=concurrency), log=log, stopped=stopped))
+    try:
+        yield
+    finally:
+        stopped.set()
+        await working
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise UsageError(
+            f"{host}:{port} cannot be bound: {error.strerror}.",
+            hint="Choose another with --host and --port.",
+        ) from error
+    return bound
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
