@@ -111,9 +111,10 @@ class Bounding(ABC):
         budgets = self._ports.budgets
         if stored.lineage.recorded_only:
             return Allowance(budgets=budgets)
-        account = await budgets.account("run", stored.chain[0])
         declaration = declaration_of(graph)
         land = declaration.land if declaration else ""
+        name = stored.chain[0]  # what stands in its account matters where it can land
+        account = await budgets.account("run", name) if land else Account(kind="run", name=name)
         declared = declaration.limits if declaration else Limits()
         keep = (account.limits.landing or declared.landing or ONE_STEP) if land else 0.0
         return Allowance(

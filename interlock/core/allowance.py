@@ -38,9 +38,12 @@ class Course:
 
     Attributes:
         landed: why it was steered to its landing; None while it was not.
+        uncounted: the supersteps, limited by nobody, that are charged with the time at work; None where each is charged
+            before it begins.
     """
 
     landed: Landed | None = None
+    uncounted: set[int] | None = None
     _invoked: dict[str, Iterator[int]] = field(default_factory=dict)
 
     def began(self, place: str) -> None:
@@ -97,10 +100,16 @@ class Allowance:
 
     async def step(self, number: int) -> None:
         """Take one superstep of the graph, once however many tasks it has; raises `BudgetSpent`."""
+        if (uncounted := self.course.uncounted) is not None:
+            uncounted.add(number)
+            return
         await self.budgets.run(lambda budgets: self._stepped(number, budgets))
 
     def step_now(self, number: int) -> None:
         """Do the same from synchronous code."""
+        if (uncounted := self.course.uncounted) is not None:
+            uncounted.add(number)
+            return
         self.budgets.wait(lambda budgets: self._stepped(number, budgets))
 
     async def steer(self, error: BudgetSpent, number: int) -> None:
@@ -116,7 +125,7 @@ class Allowance:
             self.course.landed = self.budgets.wait(lambda each: self._noted(error, number, each))
 
     async def _stepped(self, number: int, budgets: Budgets) -> None:
-        own, key = self._steps_of(number), f"step {number} of {self.run}"
+        own, key = self._steps_of(number), step_key(self.run, number)
         await budgets.reserve(own, Amounts(steps=1), key=key, at_once=True)
 
     def _steps_of(self, number: int) -> tuple[Scope, ...]:
@@ -127,6 +136,11 @@ class Allowance:
     async def _noted(self, error: BudgetSpent, number: int, budgets: Budgets) -> Landed:
         why = Landed(step=number, reason=str(error.args[0]), unit=error.unit, scope=error.scope)
         return await budgets.land(self.run, why)
+
+
+def step_key(run: str, number: int) -> str:
+    """Return the key under which a superstep is charged to a run's budgets, in each attempt."""
+    return f"step {number} of {run}"
 
 
 def allowance_here() -> Allowance | None:

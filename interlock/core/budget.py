@@ -257,8 +257,10 @@ class Budgets(Protocol):
         """Give back what was held, or spent at once; once."""
         ...
 
-    async def charge(self, scopes: Sequence[Scope], amounts: Amounts) -> None:
-        """Charge what was taken already, in full, whatever the limits say."""
+    async def charge(
+        self, scopes: Sequence[Scope], amounts: Amounts, *, steps: Sequence[str] = ()
+    ) -> None:
+        """Charge what was taken already, in full, whatever the limits say; and a superstep for each new key."""
         ...
 
     async def left(self, scopes: Sequence[Scope]) -> Mapping[Unit, float]:

@@ -88,10 +88,17 @@ class MemoryBudgets:
                 self._book(known, -known.amounts)
                 self._entries[key] = replace(known, status="released")
 
-    async def charge(self, scopes: Sequence[Scope], amounts: Amounts) -> None:
-        """Charge what was taken already, in full, whatever the limits say."""
+    async def charge(
+        self, scopes: Sequence[Scope], amounts: Amounts, *, steps: Sequence[str] = ()
+    ) -> None:
+        """Charge what was taken already, in full, whatever the limits say; and a superstep for each new key."""
         with self._lock:
             self._book(_Entry(scopes=_names(scopes), amounts=amounts, status="spent"), amounts)
+            one = _Entry(scopes=_names(scopes), amounts=Amounts(steps=1), status="spent")
+            for key in dict.fromkeys(steps):
+                if key not in self._entries:
+                    self._entries[key] = one
+                    self._book(one, one.amounts)
 
     async def left(self, scopes: Sequence[Scope]) -> Mapping[Unit, float]:
         """Return what is left of each unit that is limited; the least over the scopes."""

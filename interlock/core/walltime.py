@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-from interlock.core.allowance import Allowance
+from interlock.core.allowance import Allowance, Course, step_key
 from interlock.core.budget import ONE_STEP, Account, Amounts, Budgets, Scope, Unit, shown, usable
 from interlock.errors import BudgetSpent, InterlockError
 
@@ -44,7 +44,10 @@ async def at_work(allowance: Allowance, stop: Stop | None = None) -> AsyncIterat
         yield
         return
     fresh = WorkClock(
-        budgets=allowance.budgets, scopes=allowance.scopes, lands=bool(allowance.land)
+        budgets=allowance.budgets,
+        scopes=allowance.scopes,
+        lands=bool(allowance.land),
+        course=allowance.course,
     )
     clock = _CLOCKS.setdefault(allowance.run, fresh)
     clock.stop = clock.stop or stop
@@ -95,12 +98,14 @@ class WorkClock:
         budgets: where it is charged.
         scopes: whose time it is; what they keep is for the landing.
         lands: whether the graph has a node to land at.
+        course: where supersteps are noted that nobody limits, to be charged with the time.
         stop: what ends the run when all of its time is used up, what was kept too.
     """
 
     budgets: Budgets
     scopes: Sequence[Scope]
     lands: bool = False
+    course: Course = field(default_factory=Course)
     stop: Stop | None = None
     now: Now = time.monotonic
     _since: float = 0.0
@@ -114,6 +119,7 @@ class WorkClock:
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _ticking: asyncio.Task[None] | None = None
     _known: BudgetSpent | None = None
+    _steps: set[int] = field(default_factory=set)  # that are not charged yet
 
     @property
     def is_idle(self) -> bool:
@@ -189,6 +195,8 @@ class WorkClock:
             with suppress(InterlockError):  # it is charged the next time
                 await self._charge()
                 await self._look()
+                if self._steps:  # they began since, and are limited now
+                    await self._charge()
                 if self._at() >= self._end(landing=False):
                     await self._find_out()
             self._tell()
@@ -211,24 +219,36 @@ class WorkClock:
 
     async def _charge(self) -> None:
         taken, scopes = self._at() - self._since, self.scopes
-        amounts = Amounts(seconds=taken)
-        await self.budgets.run(lambda budgets: budgets.charge(scopes, amounts))
+        amounts, steps = Amounts(seconds=taken), self._steps | (self.course.uncounted or set())
+        keys = [step_key(scopes[0].name, number) for number in sorted(steps)]
+        await self.budgets.run(lambda budgets: budgets.charge(scopes, amounts, steps=keys))
         self._since += taken  # it may have stood still meanwhile
+        self._steps -= steps
+        (self.course.uncounted or set()).difference_update(steps)
 
     async def _look(self) -> None:
         """Find out until when the time suffices; others may use up what a thread, a graph or a tenant has."""
         all_of_it = [replace(scope, keep=0.0) for scope in self.scopes]
         keeps = any(scope.keep > ONE_STEP for scope in self.scopes)
-        soft = await self._left(self.scopes)
-        hard = await self._left(all_of_it) if keeps else soft
+        left = await self._left(self.scopes)
+        self._count_steps(limited="steps" in left)
+        soft = left.get("seconds", math.inf)
+        hard = (await self._left(all_of_it)).get("seconds", math.inf) if keeps else soft
         grace = GRACE if self.lands and not keeps else 0.0
         now = self._at()
         self._soft = now + soft
         self._hard = now + hard + grace if hard else min(self._hard, now + grace)
 
-    async def _left(self, scopes: Sequence[Scope]) -> float:
-        left: Mapping[Unit, float] = await self.budgets.run(lambda budgets: budgets.left(scopes))
-        return left.get("seconds", math.inf)
+    def _count_steps(self, *, limited: bool) -> None:
+        """Let each superstep be charged before it begins where somebody limits them, and otherwise with the time."""
+        if limited and self.course.uncounted is not None:
+            self._steps |= self.course.uncounted
+            self.course.uncounted = None
+        elif not limited and self.course.uncounted is None:
+            self.course.uncounted = set()
+
+    async def _left(self, scopes: Sequence[Scope]) -> Mapping[Unit, float]:
+        return await self.budgets.run(lambda budgets: budgets.left(scopes))
 
     async def _find_out(self) -> None:
         """Find out whose time is used up."""

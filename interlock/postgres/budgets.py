@@ -87,10 +87,18 @@ class PostgresBudgets:
         """Give back what was held, or spent at once; once."""
         await self._fetch("release", {"key": key, "status": "released"})
 
-    async def charge(self, scopes: Sequence[Scope], amounts: Amounts) -> None:
-        """Charge what was taken already, in full, whatever the limits say."""
-        if scopes:
-            await self._fetch("charge", _named(scopes) | {"taken": amounts.values()})
+    async def charge(
+        self, scopes: Sequence[Scope], amounts: Amounts, *, steps: Sequence[str] = ()
+    ) -> None:
+        """Charge what was taken already, in full, whatever the limits say; and a superstep for each new key."""
+        if not scopes:
+            return
+        values = _named(scopes) | {"taken": amounts.values()}
+        if steps:
+            step = Amounts(steps=1).values()
+            await self._fetch("charge_steps", values | {"keys": list(steps), "step": step})
+        else:
+            await self._fetch("charge", values)
 
     async def left(self, scopes: Sequence[Scope]) -> Mapping[Unit, float]:
         """Return what is left of each unit that is limited; the least over the scopes."""

@@ -221,6 +221,18 @@ async def test_what_is_taken_at_once_needs_no_settling(budgets: Budgets) -> None
     assert await budgets.left([scope]) == {"steps": 2}
 
 
+async def test_supersteps_are_charged_once_with_the_time(budgets: Budgets) -> None:
+    """Those that were charged before, also before they began, are not charged again; the time is."""
+    scope = run(Limits())
+    await budgets.reserve([scope], Amounts(steps=1), key="step 1", at_once=True)
+    await budgets.charge(
+        [scope], Amounts(seconds=2), steps=["step 1", "step 2", "step 2", "step 3"]
+    )
+    await budgets.charge([scope], Amounts(seconds=1), steps=["step 3", "step 4"])
+
+    assert (await stands(budgets, scope)).spent == Amounts(steps=4, seconds=3)
+
+
 async def test_unknown_key_is_charged_and_not_released(budgets: Budgets) -> None:
     """What nobody reserved was taken all the same; what nobody took cannot be given back."""
     scope = run(Limits(tokens=100))

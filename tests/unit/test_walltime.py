@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
+from interlock.core.allowance import Allowance
 from interlock.core.budget import Amounts, Limits, Scope
 from interlock.core.budget_memory import MemoryBudgets
 from interlock.core.interrupting import Interruptible
-from interlock.core.walltime import WorkClock
+from interlock.core.walltime import WorkClock, at_work
 from interlock.errors import BudgetSpent
 
 PATIENCE = 10
@@ -52,6 +54,58 @@ async def test_it_is_charged_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> N
         async with asyncio.timeout(PATIENCE):
             while await taken(budgets) < 0.1:  # noqa: ASYNC110  # nobody tells of it
                 await asyncio.sleep(0.01)
+
+
+class NothingAhead(MemoryBudgets):
+    """Budgets of which nothing may be reserved."""
+
+    async def reserve(self, *args: Any, **more: Any) -> bool:  # whatever it is
+        raise AssertionError("something was reserved")
+
+
+async def test_supersteps_that_nobody_limits_are_charged_with_the_time() -> None:
+    """Nothing is asked before they begin, and each counts once, however many tasks it has."""
+    allowance = Allowance(budgets=NothingAhead(), scopes=(scope(),))
+    async with at_work(allowance):
+        for number in (1, 1, 2, 3):
+            await allowance.step(number)
+
+    assert (await allowance.budgets.account("run", "r")).spent.steps == 3
+
+
+async def test_limited_supersteps_are_charged_before_they_begin() -> None:
+    """The one that is too many does not begin."""
+    limited = Scope(kind="run", name="r", default=Limits(steps=2))
+    allowance = Allowance(budgets=MemoryBudgets(), scopes=(limited,))
+    async with at_work(allowance):
+        await allowance.step(1)
+        await allowance.step(2)
+        with pytest.raises(BudgetSpent):
+            await allowance.step(3)
+
+    assert (await allowance.budgets.account("run", "r")).spent.steps == 2
+
+
+async def test_a_limit_of_supersteps_that_comes_while_it_runs_holds_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was taken before it came counts."""
+    monkeypatch.setattr("interlock.core.walltime.CHARGE_SECONDS", 0.01)
+    allowance = Allowance(budgets=MemoryBudgets(), scopes=(scope(),))
+    async with at_work(allowance):
+        await allowance.step(1)
+        await allowance.step(2)
+        await allowance.budgets.limit("run", "r", Limits(steps=3))
+        async with asyncio.timeout(PATIENCE):
+            while allowance.course.uncounted is not None:  # noqa: ASYNC110  # nobody tells of it
+                await asyncio.sleep(0.01)
+            while (await allowance.budgets.account("run", "r")).spent.steps < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await allowance.step(3)
+        with pytest.raises(BudgetSpent):
+            await allowance.step(4)
+
+    assert (await allowance.budgets.account("run", "r")).spent.steps == 3
 
 
 async def test_the_deadline_interrupts_what_is_under_way() -> None:
