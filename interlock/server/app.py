@@ -9,9 +9,12 @@ from fastapi import APIRouter, FastAPI
 from interlock import __version__
 from interlock.server import failures
 from interlock.server.house import House
-from interlock.server.routes import meta
+from interlock.server.routes import assistants, meta
 
-ROUTERS: Sequence[APIRouter] = (meta.router,)
+ROUTERS: Sequence[APIRouter] = (
+    meta.router,
+    assistants.router,
+)
 
 
 def application(house: House) -> FastAPI:

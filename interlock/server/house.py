@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from interlock.facade import Interlock
 from interlock.server.gatekeeping import Gatekeeper
+from interlock.server.known import Known
 from interlock.server.tenancy import Tenancy
 
 
@@ -18,9 +19,11 @@ class House:
         gatekeeper: knows callers.
         tenancy: gives each caller the runtime as they may see it.
         workers_inside: how many runs this process works on at once; 0 for none.
+        assistants: those that are everybody's, seen a moment ago.
     """
 
     il: Interlock
     gatekeeper: Gatekeeper
     tenancy: Tenancy
     workers_inside: int = 0
+    assistants: Known = field(default_factory=Known)

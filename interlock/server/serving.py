@@ -14,6 +14,7 @@ import uvicorn
 from interlock.app import aopen
 from interlock.errors import UsageError
 from interlock.facade import Interlock
+from interlock.postgres.assistants import AssistantStore
 from interlock.server.app import application
 from interlock.server.gatekeeping import Gatekeeper
 from interlock.server.house import House
@@ -51,6 +52,7 @@ async def serve(
     """
     bound = _bound(host, port)
     async with aopen(settings=settings) as il, _working(il, workers_inside, log):
+        await AssistantStore(il.pool).make_defaults(tuple(il.application.targets))
         house = House(
             il=il,
             gatekeeper=Gatekeeper(open_to_loopback=is_loopback(host)),
