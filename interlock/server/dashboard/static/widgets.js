@@ -1,0 +1,35 @@
+// Small things: copying, searching while one types, selects that send their form, checking JSON before it is sent.
+import { say } from "./toasts.js";
+
+export function widgets() {
+  document.addEventListener("click", copied);
+  document.addEventListener("input", searched);
+  document.addEventListener("change", (event) => event.target.closest("[data-sends]")?.form.requestSubmit());
+  document.addEventListener("input", checked);
+}
+
+async function copied(event) {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  event.preventDefault();
+  await navigator.clipboard.writeText(button.dataset.copy);
+  say("Copied");
+}
+
+let waiting = 0;
+function searched(event) {
+  const input = event.target.closest("[data-search]");
+  if (!input?.form) return;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => input.form.requestSubmit(), 350);
+}
+
+function checked(event) {
+  const field = event.target.closest("[data-json]");
+  if (!field) return;
+  let fault = "";
+  try { if (field.value.trim()) JSON.parse(field.value); } catch (error) { fault = `This is not JSON: ${error.message}`; }
+  field.setAttribute("aria-invalid", String(Boolean(fault)));
+  const told = document.getElementById(field.getAttribute("aria-errormessage"));
+  if (told) { told.textContent = fault; told.hidden = !fault; }
+}

@@ -1,0 +1,100 @@
+"""How values read on a page: short ids, times, money, JSON. Pure functions, which templates use as filters."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from pydantic_core import to_jsonable_python
+
+_MADE = re.compile(r"[0-9a-f]{16}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TIMES = "\N{MULTIPLICATION SIGN}"
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+
+
+def short(identifier: str) -> str:
+    """Return the beginning of an id that was made here, the whole of a given name."""
+    return identifier[:8] if _MADE.fullmatch(identifier) else identifier
+
+
+def clipped(text: str, length: int = 120) -> str:
+    """Return a text on one line, cut with an ellipsis when it is longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the right form."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration as people say it: 30 ms, 4.2 s, 1:05, 2:03:04."""
+    if seconds is None:
+        return "–"  # noqa: RUF001  # a dash, as tables have it
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def ago(moment: datetime, now: datetime | None = None) -> str:
+    """Return how long ago something was, or how soon it will be, in its largest unit."""
+    seconds = int(((now or datetime.now(UTC)) - moment).total_seconds())
+    form = "{} ago" if seconds >= 0 else "in {}"
+    for unit, size in UNITS:
+        if abs(seconds) >= size:
+            return form.format(f"{abs(seconds) // size} {unit}")
+    return "now" if abs(seconds) < 2 else form.format(f"{abs(seconds)} s")
+
+
+def exactly(moment: datetime) -> str:
+    """Return a time to the second, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def money(cost: float | None) -> str:
+    """Return US dollars, `?` where no price is known."""
+    if cost is None:
+        return "?"
+    if cost == 0:
+        return "$0"
+    return f"${cost:.4f}" if cost < 0.1 else f"${cost:,.2f}"
+
+
+def number(value: float | None) -> str:
+    """Return a number with its thousands apart."""
+    return "–" if value is None else f"{value:,}"  # noqa: RUF001  # a dash, as tables have it
+
+
+def names(nodes: Sequence[str]) -> str:
+    """Return the nodes of one step, those that ran side by side counted."""
+    told = {("start" if each == "__start__" else each): nodes.count(each) for each in nodes}
+    return ", ".join(name if many == 1 else f"{name} {TIMES}{many}" for name, many in told.items())
+
+
+def plain(value: Any) -> Any:  # a value of any state -> JSON
+    """Return a value as JSON, whatever it is made of."""
+    return to_jsonable_python(value, fallback=str, serialize_unknown=True)
+
+
+def pretty(value: Any) -> str:  # a value of any state
+    """Return a value as indented JSON."""
+    return json.dumps(plain(value), ensure_ascii=False, indent=2)
+
+
+def segment(name: str) -> str:
+    """Return a name as one segment of a path; servers and proxies take a slash apart, however it is written."""
+    return quote(name.replace("~", "~7E").replace("/", "~2F"), safe="~")
+
+
+def from_segment(text: str) -> str:
+    """Return the name that a segment of a path stands for."""
+    return text.replace("~2F", "/").replace("~7E", "~")
