@@ -6,24 +6,25 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
 
-from interlock import __version__
-from interlock.server import failures
+from interlock.server import failures, openapi
+from interlock.server.dashboard import routes as dashboard
 from interlock.server.house import House
-from interlock.server.routes import assistants, meta
+from interlock.server.routes import access, assistants, meta
 
 ROUTERS: Sequence[APIRouter] = (
     meta.router,
+    access.router,
     assistants.router,
+    dashboard.router,
 )
 
 
 def application(house: House) -> FastAPI:
     """Return the ASGI application that serves a house."""
-    app = FastAPI(
-        title="Interlock", version=__version__, description="Agent graphs that can be left alone."
-    )
+    app = FastAPI(docs_url=None, redoc_url=None)  # its own pages load scripts from elsewhere
     app.state.house = house
     failures.install(app)
+    openapi.install(app)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, responses=openapi.EVERYWHERE)
     return app

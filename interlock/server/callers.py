@@ -29,6 +29,7 @@ class Caller:
         tenant: whose rows they see and on whose behalf their runs act; None for everybody's.
         kind: how they were known: `loopback` (nobody asked), `key`, `token` (OIDC), `handler` (the application's own).
         user: what the application's own handler returned.
+        csrf: the token that forms and requests of a session of the dashboard carry; empty for who needs none.
     """
 
     identity: str
@@ -36,6 +37,7 @@ class Caller:
     tenant: str | None = None
     kind: Literal["loopback", "key", "token", "handler"] = "key"
     user: Mapping[str, Any] = field(default_factory=dict)  # JSON
+    csrf: str = field(default="", repr=False)
 
     @property
     def rights(self) -> frozenset[Right]:

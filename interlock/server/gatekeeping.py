@@ -1,13 +1,50 @@
-"""Knows who calls: by a key, by a token, by the application's own handler, or because they sit at this machine."""
+"""Knows who calls: by a key, by a token, by the application's own handler, by a session, or because they sit here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from interlock.errors import Unauthorized
+from interlock.postgres.keys import PREFIX, KeyStore, digest
 from interlock.server.callers import LOOPBACK, Caller
+from interlock.server.sessions import Sessions, caller_of, check_csrf, unknown_key
+
+Known = Callable[[HTTPConnection], Awaitable[Caller | None]]
+"""Says who a request comes from; None when it does not say. Raises `Unauthorized` when what it says is wrong."""
+
+FRESH_SECONDS = 5.0
+"""How long a key is believed without looking: a revoked one ends so soon in each process."""
+
+MOST_KNOWN = 4096
+
+
+NOBODY = Caller(identity="")
+"""Stands in the cache for a key that is not valid, so that trying it again costs no statement."""
+
+
+@dataclass(slots=True)
+class Cache:
+    """Who was known lately, up to `MOST_KNOWN`: the oldest is forgotten first."""
+
+    _entries: OrderedDict[bytes, tuple[float, Caller]] = field(default_factory=OrderedDict)
+
+    def get(self, name: bytes, now: float) -> Caller | None:
+        """Return who was known by a name within `FRESH_SECONDS`."""
+        found = self._entries.get(name)
+        return found[1] if found is not None and now - found[0] < FRESH_SECONDS else None
+
+    def put(self, name: bytes, caller: Caller, now: float) -> Caller:
+        """Note and return who is known by a name."""
+        self._entries[name] = (now, caller)
+        self._entries.move_to_end(name)
+        while len(self._entries) > MOST_KNOWN:
+            self._entries.popitem(last=False)
+        return caller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +53,53 @@ class Gatekeeper:
 
     Attributes:
         open_to_loopback: whether no key is needed; only ever true for a server that is bound to loopback alone.
+        keys: the keys of the database.
+        others: further ways to know somebody, in the order in which they are asked.
     """
 
     open_to_loopback: bool
+    keys: KeyStore
+    others: tuple[Known, ...] = ()
+    _known: Cache = field(default_factory=Cache)
 
-    async def caller(self, request: Request) -> Caller:
-        """Return who calls; raises `Unauthorized`."""
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions of the dashboard."""
+        return Sessions(self.keys)
+
+    async def caller(self, connection: HTTPConnection) -> Caller:
+        """Return who calls; raises `Unauthorized`, and `Forbidden` for a session's request without its token."""
+        if (secret := key_in(connection)) is not None:
+            return await self._holder(secret)
+        if (known := await self.sessions.caller(connection)) is not None:
+            await check_csrf(connection, known)
+            return known
+        for other in self.others:
+            if (known := await other(connection)) is not None:
+                return known
         if self.open_to_loopback:
             return LOOPBACK
-        raise Unauthorized("This server takes a key.", hint="Send it as the header `x-api-key`.")
+        raise Unauthorized(
+            "This server takes a key.", hint="Send it as the header `x-api-key`, or as a bearer."
+        )
+
+    async def _holder(self, secret: str) -> Caller:
+        name = digest(secret)
+        if (known := self._known.get(name, time.monotonic())) is None:
+            key = await self.keys.find(secret)
+            known = self._known.put(name, caller_of(key) if key else NOBODY, time.monotonic())
+        if known is NOBODY:
+            raise unknown_key()
+        return known
+
+
+def key_in(connection: HTTPConnection) -> str | None:
+    """Return the key that a request carries; None for none, and for what is no key of ours, as others' clients send."""
+    given = connection.headers.get("x-api-key", "") or bearer(connection)
+    return given if given.startswith(PREFIX) else None
+
+
+def bearer(connection: HTTPConnection) -> str:
+    """Return the token of a request's `Authorization: Bearer`; empty for none."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

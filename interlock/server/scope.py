@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
 from interlock.errors import Forbidden
 from interlock.facade import Interlock
@@ -32,12 +33,12 @@ class Scope:
     il: Interlock
 
 
-def may(right: Right) -> Callable[[Request], Awaitable[Scope]]:
+def may(right: Right) -> Callable[[HTTPConnection], Awaitable[Scope]]:
     """Return the dependency that lets callers pass who have a right; others get 401 or 403."""
 
-    async def scoped(request: Request) -> Scope:
-        house: House = request.app.state.house
-        caller: Caller = await house.gatekeeper.caller(request)
+    async def scoped(connection: HTTPConnection) -> Scope:
+        house: House = connection.app.state.house
+        caller: Caller = await house.gatekeeper.caller(connection)
         if right not in caller.rights:
             raise Forbidden(f"{caller.identity} may not do this: it takes the right to {right}.")
         reader, il = await house.tenancy.views(caller)

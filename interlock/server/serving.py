@@ -16,7 +16,7 @@ from interlock.errors import UsageError
 from interlock.facade import Interlock
 from interlock.postgres.assistants import AssistantStore
 from interlock.server.app import application
-from interlock.server.gatekeeping import Gatekeeper
+from interlock.server.entrance import gatekeeper_of
 from interlock.server.house import House
 from interlock.server.tenancy import Tenancy
 from interlock.settings import Settings
@@ -48,14 +48,14 @@ async def serve(
         ready: is called with the server's address once it takes requests.
 
     Raises:
-        UsageError: the address cannot be bound.
+        UsageError: the address cannot be bound, or others could reach it and no caller would be known.
     """
     bound = _bound(host, port)
     async with aopen(settings=settings) as il, _working(il, workers_inside, log):
         await AssistantStore(il.pool).make_defaults(tuple(il.application.targets))
         house = House(
             il=il,
-            gatekeeper=Gatekeeper(open_to_loopback=is_loopback(host)),
+            gatekeeper=await gatekeeper_of(il, loopback=is_loopback(host)),
             tenancy=Tenancy(il),
             workers_inside=workers_inside,
         )
