@@ -1,0 +1,88 @@
+"""What our OpenAPI document says beyond what routes say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from interlock import __version__
+
+
+class Problem(BaseModel):
+    """Why a request was refused, and what to do."""
+
+    detail: str
+
+
+MEANINGS: Mapping[int, str] = {
+    400: "The body cannot be read.",
+    401: "The server takes a key: none came, or a wrong one.",
+    403: "The caller may not do this.",
+    404: "There is none, or the caller may not see it.",
+    409: "It stands against this.",
+    413: "The body is larger than this server takes.",
+    422: "The request means nothing here.",
+    429: "The caller asks too often.",
+    500: "The server has a fault.",
+    501: "This server does not serve it.",
+    503: "The database does not answer.",
+}
+
+TAGS = (
+    ("Assistants", "Graphs with a configuration, a context and a name."),
+    ("Threads", "Lines of work with their state and their history."),
+    ("Thread Runs", "Requests on a thread."),
+    ("Stateless Runs", "Requests on a thread of their own, which ends with them."),
+    ("Crons", "Runs that are submitted again and again."),
+    ("Store", "What graphs remember across threads."),
+    ("System", "The server itself."),
+    ("Unserved", "What LangGraph's protocol has and this server does not."),
+)
+
+SCHEMES: Mapping[str, Any] = {  # JSON
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+
+DESCRIPTION = """Agent graphs that can be left alone with money, mail and infrastructure.
+
+The paths of LangGraph's server are served as its official client uses them; the others are Interlock's own.
+"""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:  # as FastAPI takes them
+    """Return the `responses` of a route that is refused with some statuses."""
+    return {status: {"model": Problem, "description": MEANINGS[status]} for status in statuses}
+
+
+EVERYWHERE = problems(400, 401, 403, 413, 422, 429, 503)
+"""What each route may answer."""
+
+
+def install(app: FastAPI) -> None:
+    """Let an application describe itself so."""
+
+    def described() -> dict[str, Any]:  # JSON
+        if app.openapi_schema is None:
+            app.openapi_schema = document(app)
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]  # as FastAPI's own documentation does it
+
+
+def document(app: FastAPI) -> dict[str, Any]:  # JSON
+    """Return an application's OpenAPI document."""
+    made = get_openapi(
+        title="Interlock",
+        version=__version__,
+        description=DESCRIPTION,
+        routes=app.routes,
+        tags=[{"name": name, "description": text} for name, text in TAGS],
+    )
+    made.setdefault("components", {})["securitySchemes"] = dict(SCHEMES)
+    made["security"] = [{name: []} for name in SCHEMES] + [{}]
+    return made
