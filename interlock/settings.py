@@ -230,6 +230,12 @@ class Settings:
         _boolean,
         False,
     )
+    allow_private_webhooks: bool = _setting(
+        "ALLOW_PRIVATE_WEBHOOKS",
+        "Let webhooks of runs go to private and loopback addresses.",
+        _boolean,
+        False,
+    )
     blob_limit: int = _setting(
         "BLOB_LIMIT", "Bytes that one blob may have: 500000, 20MB, 1GB.", _bytes, 1_000_000_000
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from interlock.core.cards import Card
 from interlock.errors import RunCancelled
 
 MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
@@ -39,6 +40,8 @@ class Options:
         priority: from -1000 to 1000; each step is worth a minute of waiting.
         start_at: not before this.
         deadline: it is cancelled unless it has ended by then; the time that it waits for people counts too.
+        replaces_questions: what its thread waits for people for is withdrawn, and it takes that place.
+        card: what a client of the server said of it.
     """
 
     idempotency_key: str = ""
@@ -46,6 +49,8 @@ class Options:
     priority: int = 0
     start_at: datetime | None = None
     deadline: datetime | None = None
+    replaces_questions: bool = False
+    card: Card | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

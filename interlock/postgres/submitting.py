@@ -7,9 +7,11 @@ from typing import assert_never
 
 from psycopg.rows import DictRow
 
+from interlock.core.cards import Card
 from interlock.core.queueing import Options
 from interlock.errors import ThreadBusy, UsageError
 from interlock.postgres import questions
+from interlock.postgres.plain import jsonb
 from interlock.postgres.pool import Connection, execute, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.stops import stop
@@ -27,6 +29,8 @@ async def make_way(
         ThreadBusy: the new run is refused.
     """
     await fetch(connection, SQL["hold_thread"], {"thread_id": thread_id})
+    if options is not None and options.replaces_questions and not resumes:
+        await fetch(connection, SQL["give_way"], {"thread_id": thread_id})
     found = await fetch(connection, SQL["in_the_way"], {"thread_id": thread_id})
     if resumes:  # it goes before those that have not begun, and behind what asked
         found = [row for row in found if row["begun"] and row["status"] != "waiting"]
@@ -80,6 +84,8 @@ async def add_options(
         "deadline": options.deadline,
     }
     await execute(connection, SQL["add_options"], {**names, **values})
+    if (card := options.card) is not None:
+        await execute(connection, SQL["add_card"], {"run_id": names["run_id"], **_card(card)})
 
 
 async def hand_over(
@@ -95,6 +101,16 @@ async def hand_over(
         await set_timer(connection, kind="start", due_at=options.start_at, run_id=run_id)
     if options.deadline is not None:
         await set_timer(connection, kind="deadline", due_at=options.deadline, run_id=run_id)
+
+
+def _card(card: Card) -> dict[str, object]:  # SQL values
+    return {
+        "assistant_id": card.assistant_id,
+        "metadata": jsonb(card.metadata),
+        "kwargs": jsonb(card.kwargs),
+        "webhook": card.webhook,
+        "on_completion": card.on_completion,
+    }
 
 
 async def _busy(connection: Connection, thread_id: str, found: Sequence[DictRow]) -> ThreadBusy:

@@ -30,3 +30,11 @@ select interlock.note_run(%(run_id)s, %(thread_id)s, 'submitted', '', '{}');
 
 -- enqueue: let workers take on a run
 select interlock.enqueue(%(run_id)s);
+
+-- give_way: withdraw what a thread waits for people for, unless it goes on already
+select interlock.give_way(%(thread_id)s);
+
+-- add_card: note what a client of the server said of a run
+insert into interlock.run_cards (run_id, thread_id, assistant_id, metadata, kwargs, webhook, on_completion)
+select run_id, thread_id, %(assistant_id)s, %(metadata)s, %(kwargs)s, %(webhook)s, %(on_completion)s
+from interlock.runs where run_id = %(run_id)s;

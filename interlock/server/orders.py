@@ -1,0 +1,198 @@
+"""What a request asks for, as the runtime takes it: decided from the request, its assistant and its graph alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from interlock.application import Graph
+from interlock.core.cards import Card
+from interlock.core.driving import ALL, Driving, Durability
+from interlock.core.queueing import Options
+from interlock.errors import UsageError
+from interlock.inputs import takes_our_context
+from interlock.postgres.assistants import Assistant
+
+if TYPE_CHECKING:
+    from interlock.server.requests import RunCreate
+
+OWN = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "run_id"})
+"""What LangGraph says of a run in its configuration; a client that hands one back means nothing by it."""
+
+KEPT = frozenset(
+    """config context stream_mode stream_subgraphs stream_resumable interrupt_before interrupt_after
+    webhook feedback_keys command checkpoint checkpoint_id durability after_seconds""".split()
+)
+"""What is kept of a request, to be shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A run as it is submitted.
+
+    Attributes:
+        given: the input; None to go on from the checkpoint, or with a command.
+        context: for a graph with a context schema of its own; None for no context.
+        model: for a graph that takes Interlock's `Context`.
+    """
+
+    graph: str
+    given: Mapping[str, Any] | None  # the graph's input schema
+    context: Mapping[str, Any] | None  # JSON
+    model: str | None
+    options: Options
+    driving: Driving
+
+
+def order(
+    request: RunCreate,
+    assistant: Assistant,
+    graph: Graph,
+    *,
+    stream_modes: Sequence[str] = (),
+    idempotency_key: str = "",
+) -> Order:
+    """Return what a request asks for; raises `UsageError` when that means nothing.
+
+    Args:
+        request: of the client.
+        assistant: that it names.
+        graph: of the assistant.
+        stream_modes: what of it is streamed unless the request says so.
+        idempotency_key: two requests under one key are one run.
+    """
+    configurable, context = _settings(request, assistant)
+    ours = takes_our_context(graph)
+    return Order(
+        graph=assistant.graph,
+        given=_input(request.input),
+        context=None if ours else fitting(graph, context, configurable),
+        model=_model(context) if ours else None,
+        options=_options(request, assistant, idempotency_key),
+        driving=_driving(request, assistant, configurable, stream_modes),
+    )
+
+
+def named(assistant: Assistant, metadata: Mapping[str, Any]) -> dict[str, Any]:  # JSON
+    """Return a client's metadata with the names of what it is about."""
+    names = {"graph_id": assistant.graph, "assistant_id": str(assistant.assistant_id)}
+    return {"created_by": "system", **names, **metadata}
+
+
+def fitting(
+    graph: Graph, context: Mapping[str, Any], configurable: Mapping[str, Any]
+) -> dict[str, Any] | None:  # JSON
+    """Return the context for a graph; what was asked for as `configurable` is part of it where it has a name there."""
+    if graph.context_schema is None:
+        return None
+    known = _names(graph.context_schema)
+    meant = {key: configurable[key] for key in configurable if key in known}
+    return {**meant, **context} or None
+
+
+def _settings(
+    request: RunCreate, assistant: Assistant
+) -> tuple[dict[str, Any], dict[str, Any]]:  # JSON
+    own = {key: each for key, each in request.config.configurable.items() if _said(key)}
+    configurable = {**dict(assistant.config.get("configurable") or {}), **own}
+    context = {**assistant.context, **(request.context or {})}
+    return {**context, **configurable}, context
+
+
+def _said(key: str) -> bool:
+    return key not in OWN and not key.startswith(("__", "langgraph_"))
+
+
+def _names(schema: type) -> frozenset[str]:
+    if dataclasses.is_dataclass(schema):
+        return frozenset(each.name for each in dataclasses.fields(schema))
+    return frozenset(get_type_hints(schema))
+
+
+def _model(context: Mapping[str, Any]) -> str | None:
+    if unknown := sorted(context.keys() - {"model"}):
+        raise UsageError(
+            f"The graph's context is made by the runtime; it takes no {', '.join(unknown)}.",
+            hint="Name a `model`, or leave the context out.",
+        )
+    return str(context["model"]) if context.get("model") else None
+
+
+def _input(given: Any) -> Mapping[str, Any] | None:  # JSON
+    if given is None or isinstance(given, Mapping):
+        return given
+    raise UsageError("The input is not an object.", hint="Send the graph's input by its keys.")
+
+
+def _options(request: RunCreate, assistant: Assistant, key: str) -> Options:
+    after = request.after_seconds
+    return Options(
+        idempotency_key=key,
+        multitask_strategy=request.multitask_strategy,
+        start_at=datetime.now(UTC) + timedelta(seconds=after) if after else None,
+        replaces_questions=True,
+        card=card(request, assistant),
+    )
+
+
+def card(request: RunCreate, assistant: Assistant) -> Card:
+    """Return what is kept of a request."""
+    kept = request.model_dump(mode="json", include=set(KEPT), exclude_unset=True)
+    return Card(
+        assistant_id=str(assistant.assistant_id),
+        metadata=named(assistant, request.metadata),
+        kwargs=kept,
+        webhook=request.webhook or "",
+        on_completion=request.on_completion or "keep",
+    )
+
+
+def _driving(
+    request: RunCreate,
+    assistant: Assistant,
+    configurable: Mapping[str, Any],
+    stream_modes: Sequence[str],
+) -> Driving:
+    command = request.command.steering if request.command else {}
+    config = assistant.config
+    return Driving(
+        stream_modes=request.stream_modes or tuple(stream_modes),
+        stream_subgraphs=request.stream_subgraphs,
+        interrupt_before=_nodes(request.interrupt_before),
+        interrupt_after=_nodes(request.interrupt_after),
+        durability=_durability(request),
+        configurable=configurable,
+        tags=tuple(dict.fromkeys([*(config.get("tags") or ()), *request.config.tags])),
+        recursion_limit=request.config.recursion_limit or config.get("recursion_limit"),
+        metadata={**request.config.metadata, **named(assistant, request.metadata)},
+        checkpoint=_checkpoint(request),
+        command=command,
+        goes_on=request.input is None and not command,
+    )
+
+
+def _nodes(nodes: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (ALL,) if nodes == ALL else tuple(nodes or ())
+
+
+def _durability(request: RunCreate) -> Durability:
+    if request.durability is None and request.checkpoint_during is False:
+        return "exit"
+    return request.durability or "sync"
+
+
+def _checkpoint(request: RunCreate) -> dict[str, str]:
+    """Return the checkpoint that is named in any of the three ways in which clients do."""
+    found = {
+        "checkpoint_id": request.checkpoint_id or request.config.configurable.get("checkpoint_id"),
+        **{key: each for key, each in (request.checkpoint or {}).items() if each},
+    }
+    if not found["checkpoint_id"]:
+        return {}
+    return {
+        "checkpoint_ns": "",
+        **{key: str(found[key]) for key in found if key in OWN - {"thread_id"}},
+    }

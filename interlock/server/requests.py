@@ -1,0 +1,199 @@
+"""A client's request for a run, and the one way in which it becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from interlock.core.cards import OnCompletion
+from interlock.core.driving import Durability
+from interlock.core.queueing import MultitaskStrategy
+from interlock.core.runs import Run
+from interlock.core.sleeping import LONGEST
+from interlock.errors import NotFound, UsageError
+from interlock.server import hooks
+from interlock.server.assisting import resolve
+from interlock.server.orders import Order, order
+from interlock.server.scope import Scope
+
+StreamMode = Literal[
+    "values",
+    "messages",
+    "messages-tuple",
+    "updates",
+    "events",
+    "tasks",
+    "checkpoints",
+    "debug",
+    "custom",
+    "tools",
+    "lifecycle",
+]
+
+Json = dict[str, Any]
+Nodes = Literal["*"] | list[str]
+
+
+class Config(BaseModel):
+    """LangGraph's configuration of a run."""
+
+    tags: list[str] = []
+    recursion_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    configurable: Json = {}
+    metadata: Json = {}
+
+
+class Command(BaseModel):
+    """LangGraph's `Command`: an answer, or what to write and where to go on."""
+
+    resume: Any = None  # whatever the graph's interrupt expects
+    update: Json | list[Any] | None = None
+    goto: Any = None  # a node, `{"node", "input"}`, or a list of these
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it answers."""
+        return self.resume is not None
+
+    @property
+    def steering(self) -> dict[str, Any]:  # JSON
+        """All of it but the answer."""
+        said = {"update": self.update, "goto": self.goto}
+        return {key: each for key, each in said.items() if each is not None}
+
+
+class RunCreate(BaseModel):
+    """A run that a client asks for; what it says beside this is ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    assistant_id: UUID | Annotated[str, Field(min_length=1, max_length=1000)]
+    input: Any = None  # the graph's input schema; null goes on from the checkpoint
+    command: Command | None = None
+    config: Config = Config()
+    context: Json | None = None
+    metadata: Json = {}
+    checkpoint: Json | None = None
+    checkpoint_id: str | None = None
+    checkpoint_during: bool | None = None
+    durability: Durability | None = None
+    interrupt_before: Nodes | None = None
+    interrupt_after: Nodes | None = None
+    stream_mode: StreamMode | list[StreamMode] | None = None
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    feedback_keys: list[str] | None = None
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    if_not_exists: Literal["create", "reject"] = "reject"
+    on_disconnect: Literal["cancel", "continue"] = "continue"
+    on_completion: OnCompletion | None = None
+    webhook: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    after_seconds: Annotated[float, Field(ge=0, le=LONGEST)] | None = None
+
+    @property
+    def stream_modes(self) -> tuple[str, ...]:
+        """What is streamed, as a tuple; empty unless it says so."""
+        if isinstance(self.stream_mode, str):
+            return (self.stream_mode,)
+        return tuple(dict.fromkeys(self.stream_mode or ()))
+
+
+async def accept(
+    scope: Scope,
+    thread_id: str | None,
+    request: RunCreate,
+    *,
+    stream_modes: Sequence[str] = (),
+    idempotency_key: str = "",
+) -> Run:
+    """Accept a run for a caller, and return once that is committed.
+
+    Args:
+        scope: of the caller.
+        thread_id: the thread; None for one of its own, which is removed when it has ended unless it is to be kept.
+        request: what is asked for.
+        stream_modes: what is written to the log of streams, unless the request says so.
+        idempotency_key: two requests under one key are one run.
+
+    Raises:
+        NotFound: no such assistant or thread.
+        UsageError: something of it means nothing.
+        ThreadBusy: the thread has a run that has not ended, and the strategy is `reject`.
+        AnswerRefused: it answers what was answered.
+    """
+    ordered = await prepare(
+        scope, thread_id, request, stream_modes=stream_modes, idempotency_key=idempotency_key
+    )
+    return await submit(scope, thread_id, request, ordered)
+
+
+async def prepare(
+    scope: Scope,
+    thread_id: str | None,
+    request: RunCreate,
+    *,
+    stream_modes: Sequence[str] = (),
+    idempotency_key: str = "",
+) -> Order:
+    """Check all of a request that can be checked before it is accepted; raises as `accept`."""
+    if thread_id is None:
+        request = request.model_copy(update={"on_completion": request.on_completion or "delete"})
+    else:
+        request = request.model_copy(update={"on_completion": "keep"})
+        await see_thread(scope, thread_id, create=request.if_not_exists == "create")
+    if request.webhook is not None:
+        hooks.check(request.webhook, scope.house.il.settings)
+    assistant = await resolve(scope, request.assistant_id)
+    graph = scope.il.graph(assistant.graph)
+    return order(
+        request,
+        assistant,
+        graph,
+        stream_modes=stream_modes,
+        idempotency_key=idempotency_key,
+    )
+
+
+async def submit(scope: Scope, thread_id: str | None, request: RunCreate, ordered: Order) -> Run:
+    """Accept a run that was prepared; raises as `accept`."""
+    if request.command is not None and request.command.resumes:
+        if thread_id is None:
+            raise UsageError("A run without a thread has nothing to resume.")
+        return await scope.il.asubmit_resume(
+            thread_id, request.command.resume, options=ordered.options, driving=ordered.driving
+        )
+    return await scope.il.asubmit(
+        ordered.graph,
+        ordered.given,
+        thread_id=thread_id,
+        model=ordered.model,
+        context=ordered.context,
+        options=ordered.options,
+        driving=ordered.driving,
+    )
+
+
+async def see_thread(scope: Scope, thread_id: str, *, create: bool = False) -> Mapping[str, Any]:
+    """Return a thread's row as the caller may see it, or nothing where it may be made.
+
+    Raises:
+        NotFound: there is none, or it is another tenant's.
+    """
+    try:
+        return await scope.reader.store.thread(thread_id)
+    except NotFound:
+        if not create or await _exists(scope, thread_id):
+            raise
+    return {}
+
+
+async def _exists(scope: Scope, thread_id: str) -> bool:
+    """Say whether a thread is there that the caller does not see: then it is another tenant's."""
+    try:
+        await scope.house.il.store.thread(thread_id)
+    except NotFound:
+        return False
+    return True
