@@ -64,6 +64,9 @@ DRAINED = "drained"
 LOST = "cancelled"
 BREAKPOINT = "breakpoint"
 
+DATABASE_SECONDS = 1.0
+"""After how long a run goes on whose connection broke, while its worker kept its own."""
+
 
 class Part(TypedDict):
     """A piece of a running graph's stream: LangGraph's stream modes, then one `end` with the `Run`.
@@ -208,10 +211,14 @@ class Execution:
     async def _unattended(self, raised: Exception) -> Ending:
         """Return what follows a failure that nobody waits for: another try later, or a dead letter.
 
+        That our database went away is no failure of the run, and is not counted.
+
         Raises:
-            DatabaseUnavailable: ours does not answer; its worker hands the run back, and it is no failure of the run.
+            DatabaseUnavailable: it does not answer now either; its worker hands the run back.
         """
         failed = _failure(raised, self.run)
+        if isinstance(raised, DatabaseUnavailable):
+            return replace(failed, status="queued", retry_seconds=DATABASE_SECONDS)
         declared = declaration_of(self.graph)
         ending = await ending_of(raised, failed, self.run, declared, self.runs.tries)
         if ending.failure not in KEEPS_ANSWERS:

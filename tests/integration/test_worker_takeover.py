@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import psycopg
 import pytest
 
 import interlock
-from interlock import Interlock
+from interlock import Interlock, execution
+from interlock.errors import DatabaseUnavailable
+from interlock.execution import Execution, Part
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.workers import Plan, register
 from tests.working import CONFIG, ended, lines, rows, steps, until, worker_at
@@ -279,7 +283,34 @@ async def test_connections_that_break_cost_nothing_but_time(
 
     assert [run.output for run in runs] == [{"done": 10}] * 10
     kinds = await rows(database_url, "select distinct kind from interlock.run_events")
-    assert {row[0] for row in kinds} <= {"submitted", "claimed", "lost", "released", "succeeded"}
+    assert {row[0] for row in kinds}.isdisjoint({"dead", "failed"})
+    failed = "select kind, detail from interlock.run_events where detail ->> 'failure' <> ''"
+    assert await rows(database_url, failed) == []
+
+
+async def test_a_connection_that_breaks_beside_its_workers_is_no_failure_of_the_run(
+    il: Interlock, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What reads its thread breaks five times, and its worker keeps its threads: it goes on, and no try is counted."""
+    drive, broken = Execution._drive, itertools.count()
+
+    async def breaking(execution: Execution) -> AsyncGenerator[Part]:
+        if next(broken) < 5:
+            raise DatabaseUnavailable("The database does not answer: cut.")
+        async with aclosing(drive(execution)) as parts:
+            async for part in parts:
+                yield part
+
+    monkeypatch.setattr(Execution, "_drive", breaking)
+    monkeypatch.setattr(execution, "DATABASE_SECONDS", 0.01)
+    async with worker_at(database_url):
+        await il.asubmit("working", steps(tmp_path, 3), thread_id="t")
+        run = await ended(il, "t")
+
+    assert (run.output, run.attempts) == ({"done": 3}, 6)
+    assert await il.aletters() == []
+    failed = "select detail from interlock.run_events where detail ->> 'failure' <> ''"
+    assert await rows(database_url, failed) == []
 
 
 async def test_a_blocking_node_does_not_stop_the_heartbeat(
