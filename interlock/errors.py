@@ -29,6 +29,10 @@ class UsageError(InterlockError, ValueError):
     exit_code = 2
 
 
+class StateRefused(UsageError):
+    """A state cannot be written, or read, like that: its graph does not take it, or there is none; nothing was changed."""
+
+
 class NotFound(InterlockError, LookupError):
     """There is no such graph, thread, checkpoint or question."""
 

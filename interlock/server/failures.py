@@ -12,10 +12,12 @@ from starlette.exceptions import HTTPException
 from interlock.errors import (
     AnswerRefused,
     DatabaseUnavailable,
+    EffectInDoubt,
     Forbidden,
     InterlockError,
     NotFound,
     ResumeRefused,
+    StateRefused,
     ThreadBusy,
     Unauthorized,
     UsageError,
@@ -29,6 +31,8 @@ STATUS: Mapping[type[InterlockError], int] = {
     AnswerRefused: 409,
     ResumeRefused: 409,
     ThreadBusy: 409,
+    EffectInDoubt: 409,
+    StateRefused: 400,
     UsageError: 422,
     DatabaseUnavailable: 503,
 }
