@@ -1,30 +1,34 @@
-"""The application: the graphs that its langgraph.json names, imported when first used."""
+"""The application: what its langgraph.json names, imported when first used."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import importlib.util
-import inspect
-import json
+import os
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
+from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from interlock import langgraph_json
 from interlock.errors import NotFound, UsageError
+from interlock.factories import made
+from interlock.langgraph_json import NAME, Config
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's state, context, input and output
-
-CONFIG_NAME = "langgraph.json"
 
 BUILT_IN: Mapping[str, str] = {"interlock.repair": "interlock.repair.graph:graph"}
 """Graphs of ours that every application has."""
 
-_SHAPE = 'It needs {"graphs": {"name": "package.module:variable"}}.'
+_LINE = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)$")
+_QUOTED = re.compile(r"""^(?P<mark>['"])(?P<text>.*)(?P=mark)\s*(#.*)?$""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,29 +38,23 @@ class Application:
     Attributes:
         folder: where langgraph.json stands; it is importable, and relative graph files start there.
         targets: graph name -> `package.module:variable` or `./file.py:variable`.
+        config: all that langgraph.json says.
     """
 
     folder: Path
     targets: Mapping[str, str]
+    config: Config = field(default_factory=lambda: Config(graphs={}), compare=False)
     _loaded: dict[str, Graph] = field(default_factory=dict, repr=False, compare=False)
+    _modules: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # modules
+    _lock: RLock = field(default_factory=RLock, repr=False, compare=False)
 
     @classmethod
     def find(cls, config: Path | None = None) -> Application:
         """Read langgraph.json: the given one, or the first one in this folder or above; raises `UsageError`."""
         path = config or _search(Path.cwd())
-        try:
-            text = path.read_text(encoding="utf-8")
-            targets = {name: _target(value) for name, value in json.loads(text)["graphs"].items()}
-        except OSError as error:
-            raise UsageError(
-                f"{path} cannot be read: {error.strerror}.",
-                hint="Pass --config, or set INTERLOCK_CONFIG.",
-            ) from error
-        except ValueError as error:
-            raise UsageError(f"{path} is not JSON: {error}.", hint=_SHAPE) from error
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"{path} names no graphs.", hint=_SHAPE) from error
-        return cls(folder=path.resolve().parent, targets=targets)
+        read = langgraph_json.read(path)
+        targets = {name: entry.path for name, entry in read.graphs.items()}
+        return cls(folder=path.resolve().parent, targets=targets, config=read)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,28 +66,58 @@ class Application:
         target = self.targets.get(name) or BUILT_IN.get(name)
         if target is None:
             known = ", ".join(sorted(self.targets)) or "none"
-            raise NotFound(f"There is no graph {name!r}.", hint=f"{CONFIG_NAME} names: {known}.")
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name, target)
-        return self._loaded[name]
+            raise NotFound(f"There is no graph {name!r}.", hint=f"{NAME} names: {known}.")
+        with self._lock:  # threads that come at once get one graph
+            if name not in self._loaded:
+                self._loaded[name] = self._load(name, target)
+            return self._loaded[name]
 
-    def _load(self, name: str, target: str) -> Graph:
+    def prepare(self) -> None:
+        """Make the application's folders importable, and set its environment where the process's says nothing.
+
+        Raises:
+            UsageError: the file of the environment cannot be read.
+        """
+        for name, value in environment_of(self.config, self.folder).items():
+            os.environ.setdefault(name, value)
+        folders = [each for each in self.config.dependencies if langgraph_json.is_folder(each)]
+        for folder in (*reversed(folders), "."):
+            path = str((self.folder / folder).resolve())
+            if path not in sys.path:
+                sys.path.insert(0, path)
+
+    def found(self, what: str, target: str) -> Any:  # whatever it is
+        """Import what `package.module:variable` or `./file.py:variable` names.
+
+        Args:
+            what: it is, for errors, as `Graph 'name'`.
+            target: where it is.
+
+        Raises:
+            UsageError: it cannot be imported.
+        """
         module, separator, variable = target.rpartition(":")
         if not separator:
             raise UsageError(
-                f"Graph {name!r} is {target!r} in {CONFIG_NAME}.",
-                hint="Write package.module:variable.",
+                f"{what} is {target!r} in {NAME}.", hint="Write package.module:variable."
             )
-        if str(self.folder) not in sys.path:
-            sys.path.insert(0, str(self.folder))
+        self.prepare()
         try:
-            found = getattr(self._module(module), variable)
+            return getattr(self._module(module), variable)
         except Exception as error:  # an application's module may raise anything
-            raise UsageError(
-                f"Graph {name!r} ({target}) cannot be imported: {_told(error)}."
-            ) from error
-        if callable(found) and not isinstance(found, CompiledStateGraph):
-            found = _made(found, name, target)
+            raise UsageError(f"{what} ({target}) cannot be imported: {_told(error)}.") from error
+
+    def _load(self, name: str, target: str) -> Graph:
+        found = self.found(f"Graph {name!r}", target)
+        if callable(found) and not isinstance(found, CompiledStateGraph | StateGraph):
+            try:
+                found = made(found)
+            except Exception as error:  # the application's own code
+                raise UsageError(
+                    f"Graph {name!r} ({target}) cannot be made: {_told(error)}."
+                ) from error
+        if isinstance(found, StateGraph):
+            found = found.compile(name=name)
         if not isinstance(found, CompiledStateGraph):
             raise UsageError(
                 f"{target} is a {type(found).__name__}, not a compiled graph.",
@@ -106,6 +134,8 @@ class Application:
         # Checkpoints name classes by module: the same file has the same name in each process, on each machine.
         digest = hashlib.sha256(Path(module).as_posix().encode()).hexdigest()[:8]
         name = f"interlock_graph_{path.stem}_{digest}"
+        if name in self._modules:
+            return self._modules[name]
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise ImportError(f"{path} is not a Python file")
@@ -116,29 +146,7 @@ class Application:
         except BaseException:
             del sys.modules[name]
             raise
-        return loaded
-
-
-def _made(factory: Callable[..., Any], name: str, target: str) -> Any:  # a graph, it is hoped
-    """Call a factory, which may take a configuration, as LangGraph's server does."""
-    if inspect.iscoroutinefunction(factory) or inspect.isasyncgenfunction(factory):
-        raise UsageError(
-            f"Graph {name!r} ({target}) is made by an asynchronous function.",
-            hint="Name a compiled graph, or a plain function that returns one.",
-        )
-    try:
-        return factory(*({} for _ in _needed(factory)))
-    except Exception as error:  # the application's own code
-        raise UsageError(f"Graph {name!r} ({target}) cannot be made: {_told(error)}.") from error
-
-
-def _needed(factory: Callable[..., Any]) -> list[str]:
-    return [
-        each.name
-        for each in inspect.signature(factory).parameters.values()
-        if each.default is each.empty
-        and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-    ]
+        return self._modules.setdefault(name, loaded)
 
 
 def _told(error: Exception) -> str:
@@ -147,15 +155,32 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _target(value: Any) -> str:  # JSON
-    return str(value["path"] if isinstance(value, dict) else value)
+def environment_of(config: Config, folder: Path) -> dict[str, str]:
+    """Return the variables that an application wants to be set; raises `UsageError`."""
+    if not isinstance(config.env, str):
+        return dict(config.env)
+    path = folder / config.env
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise UsageError(
+            f"{path} cannot be read: {error}.", hint=f"{NAME} names it as `env`."
+        ) from error
+    return {found["name"]: _value(found["value"]) for line in lines if (found := _LINE.match(line))}
+
+
+def _value(text: str) -> str:
+    """Return a value as shells read it: in quotes as it stands, else up to a comment."""
+    if quoted := _QUOTED.match(text):
+        return quoted["text"]
+    return re.split(r"\s#", text, maxsplit=1)[0].strip()
 
 
 def _search(start: Path) -> Path:
     for folder in (start, *start.parents):
-        if (folder / CONFIG_NAME).is_file():
-            return folder / CONFIG_NAME
+        if (folder / NAME).is_file():
+            return folder / NAME
     raise UsageError(
-        f"There is no {CONFIG_NAME} in {start} or above it.",
+        f"There is no {NAME} in {start} or above it.",
         hint="Go to your application's folder, or pass --config.",
     )
