@@ -7,9 +7,10 @@ from fastapi.responses import RedirectResponse
 
 from interlock.errors import NotFound
 from interlock.server.dashboard import assets
+from interlock.server.dashboard.pages import runs
 from interlock.server.dashboard.routing import pages
 
-PAGES: tuple[APIRouter, ...] = ()
+PAGES: tuple[APIRouter, ...] = (runs.router,)
 
 router = APIRouter(include_in_schema=False)
 _rest = pages()

@@ -17,7 +17,6 @@ from interlock.server.dashboard.assets import address_of
 from interlock.server.dashboard.counters import counters
 from interlock.server.dashboard.icons import icon
 from interlock.server.dashboard.navigation import PLACES, is_here
-from interlock.server.dashboard.tokens import csrf_token
 from interlock.server.scope import Scope
 
 POLICY = "; ".join(
@@ -103,6 +102,6 @@ async def _surroundings(request: Request, scope: Scope | None) -> dict[str, Any]
         "places": PLACES,
         "figures": await counters(scope) if scope else {},
         "theme": theme if theme in THEMES else "",
-        "csrf": csrf_token(request),
+        "csrf": scope.caller.csrf if scope else "",
         "said": request.query_params.get("said", ""),
     }

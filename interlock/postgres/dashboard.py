@@ -1,0 +1,130 @@
+"""What only the dashboard looks at: threads by filter and place, and which step a call or an act was of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from interlock.postgres.pool import Pool, connected, fetch
+from interlock.postgres.queries import load
+
+SQL = load("dashboard")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which threads are listed.
+
+    Attributes:
+        graph: of this graph; empty for any.
+        statuses: whose run stands so; None for any.
+        text: in the title or the error, or the beginning of an id.
+        before: and `before_id`: behind this place of the list; None for its beginning.
+    """
+
+    graph: str = ""
+    statuses: Sequence[str] | None = None
+    text: str = ""
+    before: datetime | None = None
+    before_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedThread:
+    """A thread with the run that it is at, and what its model calls took."""
+
+    thread_id: str
+    graph: str
+    title: str
+    purpose: str
+    created_at: datetime
+    updated_at: datetime
+    parent_thread_id: str
+    model: str
+    run_id: str
+    status: str
+    error: str
+    error_kind: str
+    calls: int
+    tokens: int
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedCall:
+    """A model call; `ran_from` is the checkpoint of the thread's own graph that its task started from."""
+
+    node: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    seconds: float
+    called_at: datetime
+    ran_from: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRun:
+    """A run of a thread."""
+
+    run_id: str
+    kind: str
+    status: str
+    attempts: int
+    error: str
+    error_kind: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    process: str
+
+
+class DashboardStore:
+    """Reads for pages; each method is one statement."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def threads(self, wanted: Wanted, limit: int) -> list[ListedThread]:
+        """Return threads, the one that something happened on last first."""
+        values = {
+            "graph": wanted.graph,
+            "statuses": None if wanted.statuses is None else list(wanted.statuses),
+            "text": wanted.text,
+            "before": wanted.before,
+            "before_id": wanted.before_id,
+        }
+        rows = await self._fetch("threads", {**values, "limit": limit})
+        return [ListedThread(**row) for row in rows]
+
+    async def graphs(self) -> list[str]:
+        """Return the names of the graphs that there are threads of."""
+        return [row["graph"] for row in await self._fetch("graphs", {})]
+
+    async def calls(self, thread_id: str) -> list[ListedCall]:
+        """Return the model calls of a thread, oldest first."""
+        rows = await self._fetch("calls", {"thread_id": thread_id})
+        return [ListedCall(**row) for row in rows]
+
+    async def acts(self, thread_id: str) -> dict[str, str]:
+        """Return from which checkpoint of the thread's own graph each effect was asked for, by its key."""
+        rows = await self._fetch("acts", {"thread_id": thread_id})
+        return {row["key"]: row["ran_from"] for row in rows}
+
+    async def runs(self, thread_id: str) -> list[ListedRun]:
+        """Return the runs of a thread, oldest first."""
+        return [ListedRun(**row) for row in await self._fetch("runs", {"thread_id": thread_id})]
+
+    async def letter(self, run_id: str) -> str:
+        """Return the open letter of a run; empty when it has none."""
+        rows = await self._fetch("letter", {"run_id": run_id})
+        return str(rows[0]["letter_id"]) if rows else ""
+
+    async def _fetch(self, name: str, values: Mapping[str, Any]) -> list[DictRow]:  # parameters
+        async with connected(self._pool) as connection:
+            return await fetch(connection, SQL[name], values)

@@ -1,0 +1,47 @@
+-- threads: threads by the run that each is at, the one that something happened on last first, behind a place
+select t.thread_id, t.graph, t.title, t.purpose, t.created_at, t.updated_at, coalesce(t.parent_thread_id, '') as parent_thread_id,
+    coalesce(t.context ->> 'model', '') as model, coalesce(r.run_id, '') as run_id, coalesce(r.status, '') as status,
+    coalesce(r.error, '') as error, coalesce(r.error_kind, '') as error_kind,
+    used.calls, used.tokens, used.cost
+from interlock.threads t
+left join interlock.runs r on r.run_id = interlock.present_run(t.thread_id)
+left join lateral (
+    select count(*)::int as calls, coalesce(sum(m.input_tokens + m.output_tokens), 0)::bigint as tokens,
+        case when count(*) = count(m.cost) then coalesce(sum(m.cost), 0) end as cost
+    from interlock.model_calls m where m.thread_id = t.thread_id
+) used on true
+where (%(graph)s = '' or t.graph = %(graph)s)
+    and (%(statuses)s::text[] is null or r.status = any(%(statuses)s))
+    and (%(text)s = '' or position(lower(%(text)s) in lower(t.title)) > 0 or starts_with(t.thread_id, %(text)s)
+        or position(lower(%(text)s) in lower(r.error)) > 0
+        or exists (select from interlock.runs o where o.thread_id = t.thread_id and starts_with(o.run_id, %(text)s)))
+    and (%(before)s::timestamptz is null or (t.updated_at, t.thread_id) < (%(before)s::timestamptz, %(before_id)s::text))
+order by t.updated_at desc, t.thread_id desc limit %(limit)s;
+
+-- graphs: the graphs that there are threads of
+select distinct t.graph from interlock.threads t where t.graph <> '' order by t.graph;
+
+-- calls: the model calls of a thread, oldest first, each with the checkpoint that its task started from
+select m.node, m.model, m.input_tokens, m.output_tokens, m.cost, m.seconds, m.called_at, coalesce(w.checkpoint_id, '') as ran_from
+from interlock.model_calls m
+left join lateral (
+    select min(c.checkpoint_id) as checkpoint_id from checkpoint_writes c
+    where c.thread_id = m.thread_id and c.checkpoint_ns = '' and c.task_id = m.task_id
+) w on true
+where m.thread_id = %(thread_id)s order by m.id;
+
+-- acts: of each effect of a thread, the checkpoint of its own graph that the task started from
+select e.key, coalesce(w.checkpoint_id, '') as ran_from
+from interlock.effects e
+left join lateral (
+    select min(c.checkpoint_id) as checkpoint_id from checkpoint_writes c
+    where c.thread_id = e.thread_id and c.checkpoint_ns = '' and c.task_id = split_part(split_part(e.task, '|', 1), ':', 2)
+) w on true
+where e.thread_id = %(thread_id)s;
+
+-- runs: the runs of a thread, oldest first
+select r.run_id, r.kind, r.status, r.attempts, r.error, r.error_kind, r.created_at, r.started_at, r.finished_at, r.process
+from interlock.runs r where r.thread_id = %(thread_id)s order by r.number;
+
+-- letter: the open letter of a run
+select l.letter_id from interlock.letters l where l.run_id = %(run_id)s and l.status = 'open';
