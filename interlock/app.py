@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,6 +55,12 @@ from interlock.runtime import PortsFor
 from interlock.settings import Settings
 from interlock.settings import load as load_settings
 
+FEW = 4
+"""Connections of a runtime that stands beside another."""
+
+IDLE_SECONDS = 30.0
+"""How long such a connection stays open when nobody uses it."""
+
 
 @asynccontextmanager
 async def aopen(
@@ -82,24 +93,52 @@ async def aopen(
             settings.database_url or await _embedded(stack, settings), settings.schema
         )
         await migrate(database)
-        pool = await stack.enter_async_context(open_pool(database))
-        thread_locks = ThreadLocks(database)
-        stack.push_async_callback(thread_locks.close)
-        aside = Aside(database)
-        stack.push_async_callback(aside.close)
         stack.enter_context(CALLS.installed())
         pace()
-        kill_watch = KillWatch(database)
-        stack.callback(kill_watch.close)
-        kills = PostgresKills(pool, kill_watch)
-        bench = Bench()
-        ports = _ports(pool, aside, thread_locks, kills, settings, models, bench)
-        core = Core.at(database)
-        stack.push_async_callback(core.close)
-        il = Interlock(settings, application, database, pool, thread_locks, ports, core)
-        bench.il = il
-        stack.push_async_callback(il.endings.close)
-        yield il
+        yield await _opened(stack, settings, application, database, models)
+
+
+@asynccontextmanager
+async def abeside(il: Interlock, url: str, *, tenant: str) -> AsyncIterator[Interlock]:
+    """Open a runtime beside another for the same application, with a few connections of its own.
+
+    Args:
+        il: the other one.
+        url: its database, with other options: so that a role that sees less looks at it.
+        tenant: on whose behalf it is.
+    """
+    async with AsyncExitStack() as stack:
+        settings = il.settings.with_(tenant=tenant)
+        few = partial(open_pool, size=FEW, least=0, idle=IDLE_SECONDS)
+        yield await _opened(stack, settings, il.application, url, None, few)
+
+
+async def _opened(
+    stack: AsyncExitStack,
+    settings: Settings,
+    application: Application,
+    database: str,
+    models: ModelSource | None,
+    opening: Callable[[str], AbstractAsyncContextManager[Pool]] = open_pool,
+) -> Interlock:
+    pool = await stack.enter_async_context(opening(database))
+    thread_locks = ThreadLocks(database)
+    stack.push_async_callback(thread_locks.close)
+    aside = Aside(database)
+    stack.push_async_callback(aside.close)
+    kill_watch = KillWatch(database)
+    stack.callback(kill_watch.close)
+    kills = PostgresKills(pool, kill_watch)
+    bench = Bench()
+    ports = _ports(pool, aside, thread_locks, kills, settings, models, bench)
+    core = Core.at(database)
+    stack.push_async_callback(core.close)
+    il = Interlock(settings, application, database, pool, thread_locks, ports, core)
+    bench.il = il
+    stack.push_async_callback(il.endings.close)
+    stack.push_async_callback(il.stream_news.close)
+    stack.push_async_callback(il.stream_log.close)
+    return il
 
 
 @contextmanager
@@ -184,4 +223,4 @@ def _path(value: Path | str | None) -> Path | None:
     return Path(value) if value is not None else None
 
 
-__all__ = ["aopen", "open"]
+__all__ = ["abeside", "aopen", "open"]

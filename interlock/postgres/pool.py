@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from interlock.errors import DatabaseUnavailable, UsageError
+from interlock.errors import DatabaseUnavailable, NotFound, UsageError
 from interlock.postgres.schema import ours
 
 Connection = psycopg.AsyncConnection[DictRow]
@@ -32,6 +32,9 @@ STEADY: Mapping[str, Any] = {  # libpq's parameters
 }
 """A network that swallows everything counts as cut after about ten seconds."""
 
+NOT_THERE = "IL404"
+"""The state with which our functions in the database refuse what is not there for the tenant who asks."""
+
 _lines: WeakKeyDictionary[Pool, WeakSet[Connection]] = WeakKeyDictionary()
 
 # What the driver logs is also raised; without any handler Python would print it beside our one line.
@@ -39,8 +42,17 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 @asynccontextmanager
-async def open_pool(url: str, *, size: int = 8) -> AsyncIterator[Pool]:
-    """Open connections in autocommit that return rows as mappings; raises `DatabaseUnavailable`."""
+async def open_pool(
+    url: str, *, size: int = 8, least: int = 1, idle: float = 600.0
+) -> AsyncIterator[Pool]:
+    """Open connections in autocommit that return rows as mappings; raises `DatabaseUnavailable`.
+
+    Args:
+        url: the database.
+        size: how many there are at most.
+        least: how many are kept open.
+        idle: seconds after which one beyond those is closed when nobody uses it.
+    """
     lines: WeakSet[Connection] = WeakSet()
 
     async def noted(connection: Connection) -> None:
@@ -48,8 +60,9 @@ async def open_pool(url: str, *, size: int = 8) -> AsyncIterator[Pool]:
 
     pool: Pool = AsyncConnectionPool(
         url,
-        min_size=1,
+        min_size=least,
         max_size=size,
+        max_idle=idle,
         open=False,
         timeout=CONNECT_SECONDS,
         kwargs={
@@ -126,7 +139,7 @@ def check_address(url: str) -> None:
 
 
 class translated:  # noqa: N801  # reads as a verb: `with translated():`
-    """Turn the driver's connection errors into `DatabaseUnavailable`."""
+    """Turn the driver's connection errors into `DatabaseUnavailable`, and `NOT_THERE` into `NotFound`."""
 
     def __enter__(self) -> None:
         return None
@@ -134,6 +147,8 @@ class translated:  # noqa: N801  # reads as a verb: `with translated():`
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, psycopg.OperationalError | PoolTimeout):
             raise unavailable(error) from error
+        if isinstance(error, psycopg.DatabaseError) and error.sqlstate == NOT_THERE:
+            raise NotFound(error.diag.message_primary or "") from error
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailable:

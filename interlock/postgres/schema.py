@@ -28,13 +28,17 @@ def placed(url: str, schema: str) -> str:
     """
     if schema == DEFAULT:
         return url
-    ours = f'-c search_path="{schema}" -c {_OPTION}={schema}'
+    return with_options(url, f'-c search_path="{schema}" -c {_OPTION}={schema}')
+
+
+def with_options(url: str, options: str) -> str:
+    """Return a database's address with more options for each session."""
     if not url.startswith(("postgresql://", "postgres://")):
         before = conninfo_to_dict(url).get("options") or ""
-        return make_conninfo(url, options=f"{before} {ours}".strip())
+        return make_conninfo(url, options=f"{before} {options}".strip())
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    query["options"] = f"{query.get('options', '')} {ours}".strip()
+    query["options"] = f"{query.get('options', '')} {options}".strip()
     return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
 
 

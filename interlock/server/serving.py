@@ -7,7 +7,7 @@ import ipaddress
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import uvicorn
 
@@ -51,12 +51,16 @@ async def serve(
         UsageError: the address cannot be bound, or others could reach it and no caller would be known.
     """
     bound = _bound(host, port)
-    async with aopen(settings=settings) as il, _working(il, workers_inside, log):
+    async with (
+        aopen(settings=settings) as il,
+        aclosing(Tenancy(il)) as tenancy,
+        _working(il, workers_inside, log),
+    ):
         await AssistantStore(il.pool).make_defaults(tuple(il.application.targets))
         house = House(
             il=il,
             gatekeeper=await gatekeeper_of(il, loopback=is_loopback(host)),
-            tenancy=Tenancy(il),
+            tenancy=tenancy,
             workers_inside=workers_inside,
         )
         address = f"http://{_shown(host)}:{bound.getsockname()[1]}"

@@ -84,6 +84,12 @@ insert into interlock.row_rules values
     ('cron_firings', 'exists (select from interlock.crons c where c.name = cron_firings.cron)'),
     ('timers', 'case when cron is null then exists (select from interlock.threads t where t.thread_id = timers.thread_id)
         else exists (select from interlock.crons c where c.name = timers.cron) end'),
+    -- of the server; the assistants that it makes itself are everybody's
+    ('assistants', 'tenant in ({mine}, ''*'')'),
+    ('assistant_versions', 'tenant in ({mine}, ''*'')'),
+    ('cron_cards', 'tenant = {mine}'),
+    ('store', 'split_part(prefix, ''.'', 1) = interlock.store_label({mine})'),
+    ('store_migrations', 'true'),
     -- about secrets and everybody's machines
     ('workers', 'false'),
     ('keys', 'closed'),
@@ -153,6 +159,43 @@ begin
         execute format('grant select on %I.%I to %I', its_schema, its_name, a_group);
     end if;
     return true;
+end
+$$;
+
+-- Make a tenant's role within the group, neither of which can log in, and let whoever calls this act as it. What is there
+-- already, as when somebody with more rights made it, is taken as it is.
+create function interlock.make_tenant_role(a_role name, a_group name) returns void language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('interlock.make_tenant_role', 7919));
+    if not exists (select from pg_roles where rolname = a_group) then
+        execute format('create role %I nologin', a_group);
+    end if;
+    if not exists (select from pg_roles where rolname = a_role) then
+        execute format('create role %I nologin', a_role);
+    end if;
+    if not exists (
+        select from pg_auth_members m
+        where m.roleid = (select oid from pg_roles where rolname = a_group)
+            and m.member = (select oid from pg_roles where rolname = a_role)
+    ) then
+        execute format('grant %I to %I', a_group, a_role);
+    end if;
+    if not (select rolsuper from pg_roles where rolname = current_user) and not exists (
+        select from pg_auth_members m
+        where m.roleid = (select oid from pg_roles where rolname = a_role)
+            and m.member = (select oid from pg_roles where rolname = current_user)
+            and not m.admin_option  -- what its maker is given in Postgres 16 does not let it act as the role
+    ) then
+        execute format('grant %I to current_user', a_role);
+    end if;
+end
+$$;
+
+create function interlock.drop_tenant_role(a_role name) returns void language plpgsql as $$
+begin
+    if exists (select from pg_roles where rolname = a_role) then
+        execute format('drop role %I', a_role);
+    end if;
 end
 $$;
 
