@@ -35,6 +35,7 @@ from interlock.replays import Replay
 from interlock.runtime import Runtime
 from interlock.storage import StorageNow
 from interlock.submitting import SubmittingNow
+from interlock.threads import ThreadingNow
 from interlock.timers import TimingNow
 from interlock.watching import WatchingNow
 
@@ -53,6 +54,7 @@ class Interlock(
     TimingNow,
     WatchingNow,
     PacingNow,
+    ThreadingNow,
 ):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 

@@ -9,12 +9,14 @@ from fastapi import APIRouter, FastAPI
 from interlock.server import failures, openapi
 from interlock.server.dashboard import routes as dashboard
 from interlock.server.house import House
-from interlock.server.routes import access, assistants, meta
+from interlock.server.routes import access, assistants, meta, state, threads
 
 ROUTERS: Sequence[APIRouter] = (
     meta.router,
     access.router,
     assistants.router,
+    threads.router,
+    state.router,
     dashboard.router,
 )
 
