@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from interlock.core import gate, voting
 from interlock.core.actions import find
+from interlock.core.driving import Driving
+from interlock.core.queueing import Options
 from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
 from interlock.core.voting import Ballot
 from interlock.errors import ActionRefused, AnswerRefused, UsageError
@@ -35,11 +38,18 @@ class Desk:
     user: str = ""
 
     async def take(
-        self, thread_id: str, answers: Sequence[AnswerForm], *, enqueue: bool = False
+        self,
+        thread_id: str,
+        answers: Sequence[AnswerForm],
+        *,
+        enqueue: bool = False,
+        options: Options | None = None,
+        driving: Driving | None = None,
     ) -> str | None:
         """Take answers, all or none; return the run that goes on with them, None while more people must agree.
 
-        The thread's graph must have been imported: that declares the actions which edits are checked against.
+        The thread's graph must have been imported: that declares the actions which edits are checked against. The run
+        is driven as the one that asked, unless it is said how.
 
         Raises:
             NotFound: there is no such question.
@@ -53,7 +63,9 @@ class Desk:
             error.hint = error.hint or open_now(await self.approvals.open_questions(thread_id))
             raise
         _check_distinct(ballots)
-        return await self.approvals.take(thread_id, ballots, enqueue=enqueue)
+        return await self.approvals.take(
+            thread_id, ballots, enqueue=enqueue, options=options, driving=driving
+        )
 
     async def _ballot(self, thread_id: str, answer: AnswerForm) -> Ballot:
         full = await self.approvals.full_question_id(answer.question_id)
@@ -122,6 +134,41 @@ def answer_form(question: OpenQuestion, value: object, by: str = "") -> AnswerFo
         case "edit":
             arguments = (decision.edited_action or {})["args"]
             return Edit(question.id, arguments, who, decision.message)
+
+
+def forms_of(questions: Sequence[OpenQuestion], resume: object, by: str = "") -> list[AnswerForm]:
+    """Return the answers that a client's `command.resume` means: one value, or one for each interrupt by its id.
+
+    Which question a bare value is for is settled here, when it is submitted: later it might meet the next one.
+
+    Raises:
+        AnswerRefused: no question is open, it names one that is not, or it does not say which of several it is for.
+    """
+    named = {each.interrupt_id: each for each in questions} | {each.id: each for each in questions}
+    if isinstance(resume, Mapping) and resume and all(_is_name(each) for each in resume):
+        if unknown := sorted(resume.keys() - named.keys()):
+            raise AnswerRefused(
+                f"No open question has the interrupt {', '.join(unknown)}.", hint=_open(questions)
+            )
+        return [answer_form(named[each], resume[each], by) for each in resume]
+    if len(questions) != 1:
+        raise AnswerRefused(
+            "It does not say which question it answers."
+            if questions
+            else "The thread waits for no answer.",
+            hint=_open(questions),
+        )
+    return [answer_form(questions[0], resume, by)]
+
+
+def _is_name(key: object) -> bool:
+    """Say whether a key may be the id of an interrupt, as LangGraph tells it from other objects, or a question's."""
+    return isinstance(key, str) and re.fullmatch("[0-9a-f]{16}|[0-9a-f]{32}", key) is not None
+
+
+def _open(questions: Sequence[OpenQuestion]) -> str:
+    names = ", ".join(each.interrupt_id for each in questions)
+    return f"Open now, by their interrupts: {names}." if names else "Nothing was changed."
 
 
 def _plain(question: OpenQuestion, answer: Resume, by: str) -> Ballot:

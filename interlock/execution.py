@@ -18,8 +18,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph._internal._constants import INTERRUPT  # pinned, and a test holds it
 from langgraph.errors import GraphDrained, GraphRecursionError, is_invalid_resume
 from langgraph.runtime import RunControl
-from langgraph.types import Command, Interrupt, StateSnapshot, StreamMode
-from typing_extensions import TypedDict
+from langgraph.types import All, Interrupt, StateSnapshot, StreamMode
+from typing_extensions import NotRequired, TypedDict
 
 from interlock.application import Graph
 from interlock.core import gate, prompts, sleeping
@@ -29,6 +29,7 @@ from interlock.core.allowance import Allowance
 from interlock.core.bounded import declaration_of
 from interlock.core.context import KEY, Around, Context
 from interlock.core.doubt import doubts
+from interlock.core.driving import ALL
 from interlock.core.inescapable import inescapable
 from interlock.core.kills import Kill, KillGuard
 from interlock.core.letters import KEEPS_ANSWERS
@@ -37,7 +38,7 @@ from interlock.core.queueing import StopOrder
 from interlock.core.replaying import RecordingGuard
 from interlock.core.run_states import RunStatus
 from interlock.core.runs import OpenQuestion, Run
-from interlock.core.stepping import LOOKED_AT, circle_of, reached
+from interlock.core.stepping import LOOKED_AT, circle_of, reached, steps_of
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
 from interlock.core.walltime import at_work
@@ -58,11 +59,10 @@ from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import Ending, RunStore, StoredRun
-from interlock.postgres.versioned import input_of
+from interlock.starting import BREAKPOINT, Start, start_of
 
 DRAINED = "drained"
 LOST = "cancelled"
-BREAKPOINT = "breakpoint"
 
 DATABASE_SECONDS = 1.0
 """After how long a run goes on whose connection broke, while its worker kept its own."""
@@ -71,12 +71,13 @@ DATABASE_SECONDS = 1.0
 class Part(TypedDict):
     """A piece of a running graph's stream: LangGraph's stream modes, then one `end` with the `Run`.
 
-    `ns` is the path of subgraphs that it comes from, empty for the graph itself.
+    `ns` is the path of subgraphs that it comes from, empty for the graph itself. Values may come with `interrupts`.
     """
 
     type: StreamMode | Literal["end"]
     ns: tuple[str, ...]
     data: Any  # as LangGraph's stream mode says
+    interrupts: NotRequired[tuple[Interrupt, ...]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,6 +94,8 @@ class Execution:
         attended: somebody waits for it here; otherwise a worker has claimed it, holds its thread, and hands it back
             when it did not come to an end that could be written (`settled`).
         finish: ends a run that has succeeded together with others; False when it has to be ended by itself.
+        told: returns when all that it told can be read; it is waited for before its end is written.
+        subgraphs: whether what they do is among its parts. Without it a message of theirs is the node's that ran them.
     """
 
     graph: Graph
@@ -108,6 +111,8 @@ class Execution:
     control: RunControl = field(default_factory=RunControl)
     attended: bool = True
     finish: Callable[[str, int], Awaitable[bool]] | None = None
+    told: Callable[[], Awaitable[None]] | None = None
+    subgraphs: bool = True
     settled: bool = False
     _ended: Run | None = None
     _interrupts: list[str] = field(default_factory=list)  # tasks that were interrupted
@@ -240,17 +245,10 @@ class Execution:
     async def _drive(self) -> AsyncGenerator[Part]:
         config = self._config()
         handlers = cast("list[BaseCallbackHandler]", config["callbacks"])
-        given = await self._input(config)
-        stream = self.graph.astream(
-            given,
-            config,
-            context=self.context,
-            stream_mode=cast("list[StreamMode]", sorted(self.modes)),
-            durability="sync",
-            control=self.control,
-            subgraphs=True,
-            version="v2",
-        )
+        start = await start_of(self.graph, self.stored, config)
+        if start.stopped:
+            return
+        stream = self._streamed(start, config)
         with inescapable(handlers):  # for the task that drives the stream
             self._stream = Stoppable(cast("AsyncGenerator[Any]", stream))  # LangGraph's parts
         if self._reason is not None:  # it came before there was anything to stop
@@ -261,10 +259,27 @@ class Execution:
                     async for part in parts:
                         if part["type"] == "updates" and INTERRUPT in part["data"]:
                             self._interrupts.append("")  # one without a question: a breakpoint
-                        yield Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
+                        if part["type"] in self.modes:
+                            yield _part(part)
         finally:
             await self._close_meter()
         self.around.check_replay()  # the application may have caught what stopped it, and gone on
+
+    def _streamed(self, start: Start, config: RunnableConfig) -> AsyncIterator[Any]:  # its parts
+        driving = self.stored.driving
+        return self.graph.astream(
+            start.given,
+            start.config(config),
+            context=self.context,
+            # Only `updates` tell of a breakpoint.
+            stream_mode=cast("list[StreamMode]", sorted({*self.modes, "updates"})),
+            interrupt_before=_nodes(driving.interrupt_before),
+            interrupt_after=_nodes(driving.interrupt_after),
+            durability=driving.durability,
+            control=self.control,
+            subgraphs=self.subgraphs,
+            version="v2",
+        )
 
     async def _close_meter(self) -> None:
         """Charge the calls that were cut off; what cannot be charged now is given back with this process."""
@@ -279,8 +294,12 @@ class Execution:
             self.around.ports.prices,
         )
         meters = self.meter.handlers() if self.meter else []
+        driving = self.stored.driving
         return {
+            **limited(self.graph, driving.recursion_limit),
+            "tags": list(driving.tags),
             "configurable": {
+                **driving.configurable,
                 "thread_id": self.run.thread_id,
                 "__pregel_strict_resume": True,
                 KEY: self.around,
@@ -290,7 +309,11 @@ class Execution:
             },
             "run_id": UUID(self.run.run_id),
             # A run goes on from its checkpoint in another process because the id is the same in each attempt.
-            "metadata": {"run_id": self.run.run_id, "model": self.run.model},
+            "metadata": {
+                **driving.metadata,
+                "run_id": self.run.run_id,
+                "model": self.run.model,
+            },
             # What is charged is on the disk when the row of its call is: that one is written last.
             "callbacks": [
                 RecordingGuard(self.around),
@@ -303,27 +326,6 @@ class Execution:
     def _kill_guard(self) -> KillGuard:
         return KillGuard(self.around.ports.kills, self.around.subject)
 
-    async def _input(
-        self, config: RunnableConfig
-    ) -> Any:  # the graph's input, a Command, or None to go on
-        if self.run.kind == "invoke" and self.run.attempts == 0:
-            return self._given()
-        with translated():
-            snapshot = await self.graph.aget_state(config)
-        began = (snapshot.metadata or {}).get("run_id") == self.run.run_id
-        if self.run.kind == "resume":
-            return resume_input(self.stored.answers or {}, snapshot, self.run)
-        if began:
-            return None
-        if self.run.kind == "fork":
-            return Command(update=given) if (given := self._given()) else None
-        return self._given()
-
-    def _given(
-        self,
-    ) -> Any:  # the graph's input schema, or the part of its state that a fork changes
-        return input_of(self.graph, self.stored)
-
     async def _ending(self) -> Ending:
         """Say how the thread stands now; the stream's own last word leaves out branches that still wait."""
         if self._has_just_run_through:
@@ -334,9 +336,19 @@ class Execution:
         if questions or wakes_at:
             return Ending(status="waiting", questions=questions, wakes_at=wakes_at)
         if snapshot.next:
-            text = f"Stopped before {', '.join(snapshot.next)}, as the graph was compiled to."
-            return Ending(status="queued", error=text, error_kind=BREAKPOINT)
+            return self._stopped(snapshot.next)
         return Ending(status="succeeded", output=output_of(self.graph, snapshot.values))
+
+    def _stopped(self, before: Sequence[str]) -> Ending:
+        """Return how a run ends at a breakpoint; one that nobody holds here waits, and its thread takes on others."""
+        driven = self.stored.driving
+        asked = driven.interrupt_before or driven.interrupt_after
+        why = "it was asked to" if asked else "the graph was compiled to"
+        return Ending(
+            status="queued" if self.attended else "waiting",
+            error=f"Stopped before {', '.join(before)}, as {why}.",
+            error_kind=BREAKPOINT,
+        )
 
     @property
     def _has_just_run_through(self) -> bool:
@@ -366,6 +378,8 @@ class Execution:
         )
 
     async def _settle(self, ending: Ending) -> Ending:
+        if self.told is not None:
+            await self.told()
         plain = self.finish is not None and ending.status == "succeeded"
         if not (plain and await self._finished()):
             ending = await self.runs.end(self.run, ending, process_name())
@@ -404,26 +418,6 @@ class Execution:
             raised.add_note(f"This failure could not be recorded: {unsaved}")
 
 
-def resume_input(
-    answers: Mapping[str, Any], snapshot: StateSnapshot, run: Run
-) -> Command[Any] | None:
-    """Return what a resume runs: the answers to the questions that are still open, or None to go on behind them.
-
-    Raises:
-        ResumeRefused: no node waits any more although an answer was taken: the graph's code has changed.
-    """
-    pending = {each.id for each in snapshot.interrupts}
-    fresh = {interrupt: answer for interrupt, answer in answers.items() if interrupt in pending}
-    if fresh:
-        return Command(resume=fresh)
-    if not snapshot.next and (snapshot.metadata or {}).get("run_id") != run.run_id:
-        raise ResumeRefused(
-            f"Thread {run.thread_id} waits in a node that the graph {run.graph!r} no longer has.",
-            hint="Deploy the code that asked the question, or fork the thread from an earlier step.",
-        )
-    return None
-
-
 def questions_of(snapshot: StateSnapshot, run: Run) -> list[OpenQuestion]:
     """Return the questions that a thread waits for, each with an id that also names its arguments."""
     return [
@@ -446,6 +440,14 @@ def output_of(graph: Graph, values: Any) -> Any:  # the graph's state -> its out
     if not isinstance(values, Mapping) or isinstance(channels, str):
         return values
     return {key: values[key] for key in channels if key in values}
+
+
+def limited(graph: Graph, steps: int | None) -> RunnableConfig:
+    """Return LangGraph's configuration for a limit on supersteps; what the graph carries is never raised."""
+    if steps is None:
+        return {}
+    carried = steps_of(graph)
+    return {"recursion_limit": steps if carried is None else min(steps, carried)}
 
 
 def process_name() -> str:
@@ -525,3 +527,15 @@ def _failure(error: Exception, run: Run) -> Ending:
     refused = run.kind == "resume" and isinstance(error, AnswerRefused | ResumeRefused)
     status: RunStatus = "waiting" if refused else "failed"
     return Ending(status=status, error=text, error_kind=type(error).__name__)
+
+
+def _nodes(named: Sequence[str]) -> All | list[str] | None:
+    """Return nodes as LangGraph takes them; None for those that the graph was compiled with."""
+    return "*" if ALL in named else list(named) or None
+
+
+def _part(part: Mapping[str, Any]) -> Part:  # LangGraph's
+    ours = Part(type=part["type"], ns=tuple(part["ns"]), data=part["data"])
+    if interrupts := part.get("interrupts"):
+        ours["interrupts"] = tuple(interrupts)
+    return ours

@@ -18,6 +18,7 @@ from interlock.core import prompts
 from interlock.core.bounded import declaration_of
 from interlock.core.budget import Limits
 from interlock.core.context import Around, Context, Ports
+from interlock.core.driving import Driving
 from interlock.core.judging import edited_verdict
 from interlock.core.landing import meter_nodes
 from interlock.core.lineage import Lineage
@@ -50,6 +51,7 @@ from interlock.notify.targets import targets_of
 from interlock.originals import Originals
 from interlock.past import Past
 from interlock.postgres import workers
+from interlock.postgres.accepting import accept
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
@@ -64,11 +66,14 @@ from interlock.postgres.pool import Pool, sever_all
 from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
 from interlock.postgres.stops import StopStore
+from interlock.postgres.stream_news import StreamNews
+from interlock.postgres.streams import StreamLog
 from interlock.postgres.timers import TimerStore
 from interlock.replays import Replay
 from interlock.settings import Settings
+from interlock.starting import BREAKPOINT
 from interlock.storage import Storage
-from interlock.submitting import Submitting, check_options, request_of
+from interlock.submitting import Submitting, check_options, kept_of, request_of
 from interlock.timers import Timing
 
 PortsFor = Callable[[Lineage], Ports]
@@ -99,6 +104,8 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
         self.approvals = PostgresApprovals(pool)
         self.stops = StopStore(pool, thread_locks)
         self.endings = Endings(url, pool)
+        self.stream_log = StreamLog(url, self._ring)
+        self.stream_news = StreamNews(url, pool)
         self.outbox = Outbox(pool)
         self.timer_store = TimerStore(pool)
         self.cron_store = CronStore(pool, strict_serializer(ring=self._ring))
@@ -203,7 +210,7 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
         if limits is not None:
             await self.aset_budget("run", stored.chain[0], limits)
         if answer is None:
-            stored = await self._awake(stored)
+            stored = await self._past_breakpoint(await self._awake(stored))
             await self._check_can_continue(stored)
         await self._refuse_misfit(stored)
         if answer is not None:
@@ -333,37 +340,43 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
 
     # --- inside ---
 
-    async def _submitted(
+    async def _submitted(  # noqa: PLR0913  # each is a choice of the caller's
         self,
         graph: str,
-        given: Mapping[str, Any],  # the graph's input schema
+        given: Mapping[str, Any] | None,  # the graph's input schema
         thread_id: str | None,
         model: str | None,
         context: Mapping[str, Any] | None,  # JSON
         limits: Limits | None = None,
         options: Options | None = None,
         *,
+        driving: Driving | None = None,
         enqueue: bool = False,
     ) -> StoredRun:
         self._ports.policy.current()  # a run that would stop at its first act is not accepted
         compiled = self.graph(graph)
-        values = check_input(compiled, given)
+        values = None if given is None else check_input(compiled, given)
         if options is not None:
             check_options(options)
+        driven = await self._driven(compiled, given, thread_id, driving)
+        run_id = str(uuid4())
         new = NewRun(
-            run_id=str(uuid4()),
+            run_id=run_id,
             thread_id=str(uuid4()) if thread_id is None else check_thread_id(thread_id),
             graph=graph,
             kind="invoke",
-            context=self._new_context(compiled, model, context),
+            context=self._new_context(compiled, model, context) | kept_of(driven, options, run_id),
             input=values,
-            title=title_of(values),
-            request=request_of(graph, values if self._ring is None else None, thread_id, options),
+            title=title_of(values or {}),
+            request=request_of(
+                graph, values if self._ring is None else None, thread_id, options, driving
+            ),
             schema_version=version_of(declaration_of(compiled)),
+            goes_on=driven.goes_on,
         )
         if limits is not None:  # before anybody can take the run on
             await self._ports.budgets.limit("run", new.run_id, limits)
-        return await self.store.stored(await self.store.add(new, options, enqueue=enqueue))
+        return await accept(self._pool, self.store, new, options, enqueue=enqueue)
 
     async def _replayed(
         self, stored: StoredRun, live_tools: tuple[str, ...]
@@ -448,7 +461,13 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
         return {"type": "end", "ns": (), "data": run}
 
     async def _answered(
-        self, stored: StoredRun, answers: Answers, *, enqueue: bool = False
+        self,
+        stored: StoredRun,
+        answers: Answers,
+        *,
+        enqueue: bool = False,
+        options: Options | None = None,
+        driving: Driving | None = None,
     ) -> str | None:
         self._ports.policy.current()
         self.graph(
@@ -456,7 +475,9 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
         )  # importing it declares its actions, which edits are checked against
         given = answers if isinstance(answers, Sequence) else [answers]
         desk = Desk(approvals=self.approvals, rejudge=self._judged_again, user=self.settings.user)
-        return await desk.take(stored.run.thread_id, given, enqueue=enqueue)
+        return await desk.take(
+            stored.run.thread_id, given, enqueue=enqueue, options=options, driving=driving
+        )
 
     async def _judged_again(
         self, question: OpenQuestion, arguments: Mapping[str, Any]
@@ -466,6 +487,13 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
         if verdict is None or verdict.ruling != "deny":
             return None
         return f"the rule “{verdict.rule}” denies it: {verdict.reason.rstrip('.')}"
+
+    async def _past_breakpoint(self, stored: StoredRun) -> StoredRun:
+        """Return the run that goes on with a thread that a worker left at a breakpoint; any other run as it is."""
+        run = stored.run
+        if run.status != "waiting" or run.error_kind != BREAKPOINT:
+            return stored
+        return await self._resumed(run, {}, stored.context)
 
     async def _check_can_continue(self, stored: StoredRun) -> None:
         thread_id = stored.run.thread_id

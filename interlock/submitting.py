@@ -12,20 +12,25 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, get_args
 
+from interlock.answers import forms_of
 from interlock.application import Graph
 from interlock.core.budget import Limits
+from interlock.core.driving import YIELDS, Driving
 from interlock.core.queueing import LEASE_SECONDS, MultitaskStrategy, Options
-from interlock.core.runs import Run
+from interlock.core.runs import Answers, Run
 from interlock.core.sleeping import EARLIEST, LATEST
 from interlock.core.sync import run_sync
-from interlock.errors import StillRunning, UsageError
+from interlock.errors import AnswerRefused, NotFound, StillRunning, UsageError
 from interlock.execution import output_of
+from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.ended import POLL_SECONDS, Endings, Standing
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import RunStore, StoredRun
 from interlock.postgres.stops import StopStore
 from interlock.settings import Settings
+from interlock.starting import BREAKPOINT
+from interlock.steering import check_driving
 
 MOST_URGENT = 1000
 KEY_LENGTH = 255
@@ -42,6 +47,7 @@ class Submitting(ABC):
 
     settings: Settings
     store: RunStore
+    approvals: PostgresApprovals
     stops: StopStore
     endings: Endings
 
@@ -53,56 +59,125 @@ class Submitting(ABC):
     def _durable(self, name: str) -> Graph: ...
 
     @abstractmethod
-    async def _submitted(
+    async def _submitted(  # noqa: PLR0913  # as below
         self,
         graph: str,
-        given: Mapping[str, Any],  # the graph's input schema
+        given: Mapping[str, Any] | None,  # the graph's input schema
         thread_id: str | None,
         model: str | None,
         context: Mapping[str, Any] | None,  # JSON
         limits: Limits | None = None,
         options: Options | None = None,
         *,
+        driving: Driving | None = None,
         enqueue: bool = False,
     ) -> StoredRun: ...
 
-    async def asubmit(
+    @abstractmethod
+    async def _answered(
+        self,
+        stored: StoredRun,
+        answers: Answers,
+        *,
+        enqueue: bool = False,
+        options: Options | None = None,
+        driving: Driving | None = None,
+    ) -> str | None: ...
+
+    async def asubmit(  # noqa: PLR0913  # each is a choice of the caller's
         self,
         graph: str,
-        input: Mapping[str, Any],  # noqa: A002  # LangGraph's own word for it
+        input: Mapping[str, Any] | None,  # noqa: A002  # LangGraph's own word for it
         *,
         thread_id: str | None = None,
         model: str | None = None,
         context: Mapping[str, Any] | None = None,  # JSON
         limits: Limits | None = None,
         options: Options | None = None,
+        driving: Driving | None = None,
         attended: bool = False,
     ) -> Run:
         """Accept a run, and return once that is committed; workers take it on, or `resume` does, in any process.
 
         Args:
             graph: its name in langgraph.json.
-            input: fits the graph's input schema.
+            input: fits the graph's input schema; None where `driving` says what the run does.
             thread_id: the thread to go on with; a new one unless given.
             model: for a graph that takes Interlock's `Context`.
             context: for a graph with a context schema of its own; it is saved, and used again by each resume.
             limits: what the run may take, in place of what its graph declares; settings and stored limits hold too.
             options: when it starts, how urgent it is, its idempotency key, and what if its thread is busy.
+            driving: what LangGraph is told beside the input: where it stops, what it starts from, when it saves.
             attended: no worker takes it on: the caller goes on with it by `resume`.
 
         Raises:
-            NotFound: no such graph.
+            NotFound: no such graph, or no such checkpoint to start from.
             UsageError: the input, the context or an option does not fit, the thread is another graph's, or the
                 idempotency key was used for another request.
             ModelUnavailable: the model cannot be built.
             ThreadBusy: the thread has a run that has not ended, or waits for an answer; and the strategy is `reject`.
         """
         stored = await self._submitted(
-            graph, input, thread_id, model, context, limits, options, enqueue=not attended
+            graph,
+            input,
+            thread_id,
+            model,
+            context,
+            limits,
+            options,
+            driving=driving,
+            enqueue=not attended,
         )
         if options is not None and options.multitask_strategy in ("interrupt", "rollback"):
             await self.stops.carry_out()
         return stored.run
+
+    async def asubmit_resume(
+        self,
+        thread_id: str,
+        resume: Any,  # a client's `command.resume`
+        *,
+        options: Options | None = None,
+        driving: Driving | None = None,
+        by: str = "",
+    ) -> Run:
+        """Take a client's `command.resume`, and let workers go on with its thread; return that run.
+
+        A bare value answers the one question that is open now; `{interrupt id: value}` answers several, all or none.
+        The value of an approval is a `HITLResponse` or a list of `HumanInterrupt`'s answers. While more people must
+        agree, the run is returned as it waits.
+
+        Args:
+            thread_id: the thread.
+            resume: the value, or a value for each interrupt.
+            options: when the run that goes on starts, and until when it has time; it goes before what is queued.
+            driving: what LangGraph is told of it; default: as the run that asked.
+            by: who answers; default: the user that the settings name.
+
+        Raises:
+            NotFound: no such thread.
+            UsageError: an option, or how it is to be driven, does not fit.
+            AnswerRefused: nothing waits for it, somebody was faster, or it does not fit the question.
+            ThreadBusy: the thread goes on already.
+        """
+        thread_id = await self.store.full_thread_id(thread_id)
+        stored = await self.store.latest(thread_id)
+        if options is not None:
+            check_options(options)
+            options = replace(options, multitask_strategy="reject", idempotency_key="")
+        if driving is not None:
+            driving = await self._driving_on(self._durable(stored.run.graph), thread_id, driving)
+        questions = await self.approvals.open_questions(thread_id)
+        try:
+            forms = forms_of(questions, resume, by)
+        except AnswerRefused as refused:
+            raise AnswerRefused(
+                f"Thread {thread_id}: {refused.args[0]}", hint=_instead(stored.run) or refused.hint
+            ) from refused
+        run_id = await self._answered(stored, forms, enqueue=True, options=options, driving=driving)
+        if run_id is None:
+            return await self.arun(thread_id)
+        return (await self.store.stored(run_id)).run
 
     async def acancel(self, name: str, *, reason: str = "", by: str = "") -> Run:
         """Cancel a run that has not ended, and return how it stands then.
@@ -160,6 +235,53 @@ class Submitting(ABC):
         """Cancel what is to be stopped and has lost its process; any process may do this, at any time."""
         await self.stops.carry_out()
 
+    async def _driven(
+        self,
+        graph: Graph,
+        given: Mapping[str, Any] | None,  # the graph's input
+        thread_id: str | None,
+        driving: Driving | None,
+    ) -> Driving:
+        """Return how a new run is driven, checked against its graph and its thread."""
+        driven = check_driving(graph, driving or Driving())
+        begins = given is not None or bool(driven.command)
+        if begins and driven.goes_on:
+            raise UsageError("A run that goes on takes no input and no command.")
+        if not begins and not driven.goes_on:
+            raise UsageError(
+                "The run has no input.", hint="Give it one, or let it go on from its checkpoint."
+            )
+        checkpoint = driven.checkpoint.get("checkpoint_id", "")
+        if checkpoint or driven.goes_on or _only_updates(driven):
+            await self._check_continues(thread_id, checkpoint)
+        return driven
+
+    async def _check_continues(self, thread_id: str | None, checkpoint: str) -> None:
+        if thread_id is not None and await self.store.continues(thread_id, checkpoint):
+            return
+        if checkpoint and thread_id is not None:
+            raise NotFound(
+                f"Thread {thread_id} has no checkpoint {checkpoint!r}.",
+                hint="`interlock history` lists those that it has.",
+            )
+        raise UsageError(
+            f"Thread {thread_id} has no checkpoint to go on from."
+            if thread_id
+            else "A new thread has no checkpoint to go on from.",
+            hint="Begin it with an input; {} is one.",
+        )
+
+    async def _driving_on(self, graph: Graph, thread_id: str, driving: Driving) -> Driving:
+        """Return how a run that answers is driven: it goes on where the question was asked, and nowhere else."""
+        check_driving(graph, driving)
+        named = driving.checkpoint.get("checkpoint_id")
+        if named and named != await self.store.latest_checkpoint(thread_id):
+            raise AnswerRefused(
+                f"Thread {thread_id} has gone on from the checkpoint {named}: the question is not that one's.",
+                hint="Answer without a checkpoint, or start a run from that one.",
+            )
+        return replace(driving, checkpoint={}, goes_on=False)
+
     async def _see_stopped(self, run_id: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
@@ -209,16 +331,17 @@ class Submitting(ABC):
 class SubmittingNow(Submitting):
     """The synchronous twins."""
 
-    def submit(
+    def submit(  # noqa: PLR0913  # as above
         self,
         graph: str,
-        input: Mapping[str, Any],  # noqa: A002
+        input: Mapping[str, Any] | None,  # noqa: A002
         *,
         thread_id: str | None = None,
         model: str | None = None,
         context: Mapping[str, Any] | None = None,  # JSON
         limits: Limits | None = None,
         options: Options | None = None,
+        driving: Driving | None = None,
         attended: bool = False,
     ) -> Run:
         """Accept a run; see `asubmit`."""
@@ -231,8 +354,23 @@ class SubmittingNow(Submitting):
                 context=context,
                 limits=limits,
                 options=options,
+                driving=driving,
                 attended=attended,
             )
+        )
+
+    def submit_resume(
+        self,
+        thread_id: str,
+        resume: Any,  # a client's `command.resume`
+        *,
+        options: Options | None = None,
+        driving: Driving | None = None,
+        by: str = "",
+    ) -> Run:
+        """Take a client's `command.resume`; see `asubmit_resume`."""
+        return run_sync(
+            self.asubmit_resume(thread_id, resume, options=options, driving=driving, by=by)
         )
 
     def cancel(self, name: str, *, reason: str = "", by: str = "") -> Run:
@@ -277,6 +415,7 @@ def request_of(
     given: Mapping[str, Any] | None,  # the graph's input
     thread_id: str | None,
     options: Options | None,
+    driving: Driving | None = None,
 ) -> str:
     """Return a digest of what is asked for under an idempotency key; empty without one.
 
@@ -284,8 +423,27 @@ def request_of(
     """
     if options is None or not options.idempotency_key:
         return ""
-    said = json.dumps(plain([graph, given, thread_id]), sort_keys=True)
+    driven = [] if driving is None else [driving.stored("")]
+    said = json.dumps(plain([graph, given, thread_id, *driven]), sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
+
+
+def kept_of(driving: Driving, options: Options | None, run_id: str) -> dict[str, Any]:  # JSON
+    """Return what a run's context keeps of how it was submitted."""
+    replaces = options is not None and options.replaces_questions
+    return driving.stored(run_id) | ({YIELDS: True} if replaces else {})
+
+
+def _only_updates(driving: Driving) -> bool:
+    """Say whether a run's command changes a state without saying where to go: there must be one."""
+    return bool(driving.command) and not driving.command.get("goto")
+
+
+def _instead(run: Run) -> str:
+    """Return what goes on with a run that waits for no answer; empty for nothing."""
+    if run.status == "waiting" and run.error_kind == BREAKPOINT:
+        return "It stopped at a breakpoint: a run without an input goes on."
+    return ""
 
 
 def _check_time(name: str, time: datetime | None) -> None:

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 Durability = Literal["sync", "async", "exit"]
 """When LangGraph saves: after each superstep, while the next one runs, or at the end alone."""
 
 ALL = "*"
+"""Stands for every node."""
+
+KEY = "driving"
+"""Under which a run's stored context keeps it."""
+
+YIELDS = "replaces_questions"
+"""Under which a run's stored context says that what its thread waits for people for makes way when its turn comes."""
+
+RESERVED = frozenset(
+    {
+        "thread_id",
+        "run_id",
+        "checkpoint_id",
+        "checkpoint_ns",
+        "checkpoint_map",
+        "checkpoint_during",
+        "thread_ts",
+    }
+)
+"""Keys of `config["configurable"]` that say what LangGraph works on; those that begin with `__` are its own, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +64,41 @@ class Driving:
     checkpoint: Mapping[str, str] = field(default_factory=dict)
     command: Mapping[str, Any] = field(default_factory=dict)  # JSON
     goes_on: bool = False
+
+    @classmethod
+    def of(cls, context: Mapping[str, Any], run_id: str) -> Driving:  # as it is stored with a run
+        """Return how a run is driven; what its context took over from another run is without what that began with."""
+        said = context.get(KEY)
+        if not isinstance(said, Mapping):
+            return cls()
+        known = {each.name for each in fields(cls)}  # later versions may store more
+        given = {name: _frozen(value) for name, value in said.items() if name in known}
+        driving = cls(**given)
+        return driving if said.get("run_id") == run_id else driving.lasting()
+
+    def lasting(self) -> Driving:
+        """Return what also holds for the run that goes on after an answer or a sleep."""
+        return replace(self, checkpoint={}, command={}, goes_on=False)
+
+    def stored(self, run_id: str) -> dict[str, Any]:  # JSON
+        """Return what a run's context keeps of it: what differs from nothing said, and whose it is."""
+        if self == Driving():
+            return {}
+        plain = Driving()
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        changed = {name: said[name] for name in said if said[name] != getattr(plain, name)}
+        return {KEY: {**changed, "run_id": run_id}}
+
+
+def is_reserved(name: str) -> bool:
+    """Say whether a key of `config["configurable"]` is Interlock's or LangGraph's own."""
+    return name.startswith("__") or name in RESERVED
+
+
+def without_reserved(configurable: Mapping[str, Any]) -> dict[str, Any]:  # JSON
+    """Return what a client may set of `config["configurable"]`: some send all that they were given."""
+    return {key: value for key, value in configurable.items() if not is_reserved(key)}
+
+
+def _frozen(value: Any) -> Any:  # a field of Driving, as JSON
+    return tuple(value) if isinstance(value, list) else value

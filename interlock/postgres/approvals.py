@@ -9,6 +9,9 @@ from uuid import uuid4
 from psycopg.rows import DictRow
 
 from interlock.core import voting
+from interlock.core.driving import KEY as DRIVING
+from interlock.core.driving import Driving
+from interlock.core.queueing import Options
 from interlock.core.runs import OpenQuestion, QuestionEvent, Swept
 from interlock.core.site import Site
 from interlock.core.verdict import Terms
@@ -39,7 +42,13 @@ class PostgresApprovals:
         return value if isinstance(value, Mapping) else None
 
     async def take(
-        self, thread_id: str, ballots: Sequence[Ballot], *, enqueue: bool = False
+        self,
+        thread_id: str,
+        ballots: Sequence[Ballot],
+        *,
+        enqueue: bool = False,
+        options: Options | None = None,
+        driving: Driving | None = None,
     ) -> str | None:
         """Take one answer each to questions of a thread, all or none; return the run that goes on with them.
 
@@ -47,6 +56,8 @@ class PostgresApprovals:
             thread_id: the thread.
             ballots: the answers.
             enqueue: hand that run to workers.
+            options: how that run is submitted.
+            driving: how it is driven; default: as the run that asked.
 
         Returns:
             The id of the run that was accepted; None while more people must agree to each of them.
@@ -59,7 +70,7 @@ class PostgresApprovals:
             await fetch(connection, SQL["hold_thread"], {"thread_id": thread_id})
             questions = await _locked(connection, thread_id, [each.question_id for each in ballots])
             outcomes = await _counted(connection, thread_id, questions, ballots)
-            run_id = await _go_on(connection, thread_id, outcomes, enqueue=enqueue)
+            run_id = await _go_on(connection, thread_id, outcomes, enqueue, options, driving)
             for (question, outcome), ballot in zip(outcomes, ballots, strict=True):
                 await _write(connection, question, outcome, run_id or "")
                 await _note(connection, question, outcome, ballot)
@@ -165,28 +176,39 @@ async def _go_on(
     connection: Connection,
     thread_id: str,
     outcomes: Sequence[tuple[OpenQuestion, Outcome]],
-    *,
     enqueue: bool,
+    options: Options | None = None,
+    driving: Driving | None = None,
 ) -> str | None:
     """Accept the run that goes on with what is settled now, and return its id; `enqueue`: workers take it on."""
     settled = [(question, outcome) for question, outcome in outcomes if outcome.settled]
     if not settled:
         return None
     last = await present_run(connection, thread_id)
+    run_id = str(uuid4())
     new = NewRun(
-        run_id=str(uuid4()),
+        run_id=run_id,
         thread_id=thread_id,
         graph=last.run.graph,
         kind="resume",
-        context=last.context,
+        context=_driven(last.context, driving, run_id),
         base_run_id=last.run.run_id,
         # The gate looks the other answers up, so that none of them can open another gate.
         answers={each.interrupt_id: by.value for each, by in settled if not each.looked_up},
     )
-    await add_run(connection, new)
+    await add_run(connection, new, options=options)
     if enqueue:
-        await hand_over(connection, new.run_id, thread_id)
+        await hand_over(connection, new.run_id, thread_id, options)
     return new.run_id
+
+
+def _driven(
+    context: Mapping[str, Any], driving: Driving | None, run_id: str
+) -> Mapping[str, Any]:  # JSON
+    if driving is None:
+        return context
+    kept = {key: context[key] for key in context if key != DRIVING}
+    return kept | driving.stored(run_id)
 
 
 async def _write(

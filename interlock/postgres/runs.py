@@ -14,6 +14,8 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from interlock.core.blobs import named_in
+from interlock.core.driving import KEY as DRIVING
+from interlock.core.driving import YIELDS, Driving
 from interlock.core.failures import FailureKind
 from interlock.core.kills import Subject
 from interlock.core.letters import NewLetter
@@ -33,6 +35,9 @@ from interlock.postgres.timers import set_timer
 
 SQL = load("runs")
 
+OF_THE_RUN = frozenset({DRIVING, YIELDS})
+"""What a run's context holds of that run alone: its thread, and what is forked from that, takes nothing of it over."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
@@ -48,6 +53,7 @@ class NewRun:
         lineage: which work of its parents a fork may use.
         purpose: of the thread: `fork`, `replay`, or empty.
         schema_version: of the graph's schema, which the input fits.
+        goes_on: it has no input; where its thread waits, it goes on with the run that waits.
     """
 
     run_id: str
@@ -65,6 +71,7 @@ class NewRun:
     lineage: Lineage = field(default_factory=Lineage)
     purpose: str = ""
     schema_version: int = 1
+    goes_on: bool = False
 
     @property
     def tenant(self) -> str:
@@ -102,6 +109,11 @@ class StoredRun:
             graph=self.run.graph,
             tenant=str(self.context.get("tenant", "")),
         )
+
+    @property
+    def driving(self) -> Driving:
+        """How it is driven."""
+        return Driving.of(self.context, self.run.run_id)
 
     def input(self, serde: SerializerProtocol) -> Any:  # the graph's input schema
         """Return the input, restored by the serializer of the run's graph, which knows its types."""
@@ -178,9 +190,11 @@ class RunStore:
             run_id := await submitting.known(connection, new.tenant, options, new.request)
         ) is not None:
             return run_id
-        if isinstance(self._serde, EncryptedSerializer):
+        if self.encrypts:
             new = replace(new, title="")  # it may be of what is encrypted
-        await add_run(connection, new, self._dumped(new.input), options)
+        if new.goes_on:
+            new = await _behind_what_waits(connection, new)
+        await add_run(connection, new, self.dumped(new.input), options)
         await _refuse_killed(connection, new.run_id, "The run was refused")
         if new.prefix is not None:
             await forks.copy(connection, new.prefix, new.thread_id, self._serde)
@@ -219,6 +233,8 @@ class RunStore:
             if row["status"] != ending.status:
                 ending = Ending(status=row["status"], error_kind="RunCancelled")
             await _end_questions(connection, run, ending)
+            if ending.status == "waiting":
+                await fetch(connection, SQL["yield_to_next"], {"thread_id": run.thread_id})
             await _again_later(connection, run, ending)
             if ending.letter is not None:
                 await letters.bury(connection, run.run_id, ending.letter)
@@ -271,6 +287,16 @@ class RunStore:
         async with connected(self._pool) as connection:
             return await present_run(connection, thread_id)
 
+    async def continues(self, thread_id: str, checkpoint_id: str = "") -> bool:
+        """Say whether a thread has this checkpoint, or any, or a run that is to make one."""
+        rows = await self._fetch("continues", thread_id=thread_id, checkpoint_id=checkpoint_id)
+        return bool(rows[0]["continues"])
+
+    async def latest_checkpoint(self, thread_id: str) -> str:
+        """Return the newest checkpoint of a thread's own graph; empty for none."""
+        rows = await self._fetch("latest_checkpoint", thread_id=thread_id)
+        return str(rows[0]["checkpoint_id"]) if rows else ""
+
     async def counts(self) -> dict[str, int]:
         """Return how many threads stand in each status, each by the run that it is at."""
         return {row["status"]: row["count"] for row in await self._fetch("count_by_status")}
@@ -307,11 +333,25 @@ class RunStore:
         async with connected(self._pool) as connection:
             await execute(connection, SQL[statement], values)
 
-    def _dumped(self, given: Any) -> tuple[str, bytes]:  # the graph's input schema
+    @property
+    def encrypts(self) -> bool:
+        """Whether what is given to runs is encrypted."""
+        return isinstance(self._serde, EncryptedSerializer)
+
+    def dumped(self, given: Any) -> tuple[str, bytes]:  # the graph's input schema
+        """Return an input as it is stored: the serializer's type and bytes; raises `UsageError`."""
         try:
             return self._serde.dumps_typed(given)
         except (TypeError, ValueError) as error:
             raise UsageError(f"The input cannot be saved: {error}.") from error
+
+
+async def _behind_what_waits(connection: Connection, new: NewRun) -> NewRun:
+    """Return a run that goes on with its thread as one that goes on with the run that waits there, if one does."""
+    rows = await fetch(connection, SQL["waits"], {"thread_id": new.thread_id})
+    if not rows:
+        return new
+    return replace(new, kind="resume", answers={}, base_run_id=rows[0]["run_id"])
 
 
 async def add_run(
@@ -327,7 +367,7 @@ async def add_run(
         "thread_id": new.thread_id,
         "graph": new.graph,
         "title": clean(new.title[:200]),
-        "context": jsonb(new.context),
+        "context": jsonb({key: new.context[key] for key in new.context if key not in OF_THE_RUN}),
     }
     run = {
         "run_id": new.run_id,
@@ -347,6 +387,7 @@ async def add_run(
         "purpose": new.purpose,
     }
     await execute(connection, SQL["open_thread"], thread | lineage)
+    await execute(connection, SQL["take_graph"], thread)
     await _refuse_other_graph(connection, new)
     await blobs.note(connection, new.thread_id, named_in([new.input, new.answers]))
     await submitting.make_way(connection, new.thread_id, options, resumes=new.kind == "resume")

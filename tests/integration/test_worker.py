@@ -246,7 +246,7 @@ async def test_a_breakpoint_stops_a_run_until_somebody_resumes_it(
             queued = await rows(database_url, "select * from interlock.queue")
         resumed = await il.aresume("stops")
 
-    assert [run.status for run in stopped] == ["queued", "queued"]
+    assert [run.status for run in stopped] == ["waiting", "waiting"]
     assert [run.error_kind for run in stopped] == ["breakpoint", "breakpoint"]
     assert queued == []
     assert (resumed.status, resumed.output) == ("succeeded", {"done": 2})

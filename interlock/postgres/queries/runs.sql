@@ -3,6 +3,38 @@ insert into interlock.threads (thread_id, graph, title, context, parent_thread_i
 values (%(thread_id)s, %(graph)s, %(title)s, %(context)s, %(parent_thread_id)s, %(parent_checkpoint_id)s, %(lineage)s, %(purpose)s)
 on conflict (thread_id) do nothing;
 
+-- take_graph: give a thread that has no graph that of its first run
+update interlock.threads set graph = %(graph)s, context = %(context)s::jsonb || context,
+    title = case when title = '' then %(title)s else title end
+where thread_id = %(thread_id)s and graph = '';
+
+-- waits: the run that a thread waits with, unless it goes on already; nothing begins or ends on it until the end of the transaction
+with held as materialized (
+    select thread_id from interlock.threads where thread_id = %(thread_id)s for no key update
+)
+select r.run_id from held h join interlock.runs r on r.run_id = interlock.last_run(h.thread_id)
+where r.status = 'waiting' and not exists (
+    select from interlock.runs o
+    where o.thread_id = h.thread_id and (o.status = 'running' or (o.status = 'queued' and (o.attempts > 0 or o.kind = 'resume')))
+);
+
+-- yield_to_next: a run that takes the place of questions is next in the line: what its thread has come to wait for is withdrawn
+select interlock.give_way(%(thread_id)s) from (
+    select r.context from interlock.queue q join interlock.runs r using (run_id)
+    where q.thread_id = %(thread_id)s and q.worker_id is null
+    order by q.resumes desc, q.number limit 1
+) next where next.context -> 'replaces_questions' = 'true';
+
+-- continues: whether a thread has a checkpoint, or this one of them, to go on from, or is to have one
+select exists (
+    select from checkpoints where thread_id = %(thread_id)s and checkpoint_ns = '' and (%(checkpoint_id)s = '' or checkpoint_id = %(checkpoint_id)s)
+) or (
+    %(checkpoint_id)s = '' and exists (select from interlock.runs where thread_id = %(thread_id)s and status in ('queued', 'running'))
+) as continues;
+
+-- latest_checkpoint: the newest checkpoint of a thread's own graph
+select checkpoint_id from checkpoints where thread_id = %(thread_id)s and checkpoint_ns = '' order by checkpoint_id collate "C" desc limit 1;
+
 -- add_run: accept a run on a thread
 insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers)
 values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %(input_type)s, %(input)s, %(answers)s);
