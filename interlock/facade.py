@@ -29,6 +29,7 @@ from interlock.kills import KillingNow
 from interlock.letters import LettersNow
 from interlock.notify.delivery import Delivered
 from interlock.originals import OriginalsNow
+from interlock.outcomes import OutcomesNow
 from interlock.rates import PacingNow
 from interlock.repair.repairing import RepairingNow
 from interlock.replays import Replay
@@ -54,6 +55,7 @@ class Interlock(
     TimingNow,
     WatchingNow,
     PacingNow,
+    OutcomesNow,
     ThreadingNow,
 ):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.

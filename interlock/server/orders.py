@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from interlock.application import Graph
 from interlock.core.cards import Card
-from interlock.core.driving import ALL, Driving, Durability
+from interlock.core.driving import ALL, Driving, Durability, without_reserved
 from interlock.core.queueing import Options
 from interlock.errors import UsageError
 from interlock.inputs import takes_our_context
@@ -19,13 +19,22 @@ from interlock.postgres.assistants import Assistant
 if TYPE_CHECKING:
     from interlock.server.requests import RunCreate
 
-OWN = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "run_id"})
-"""What LangGraph says of a run in its configuration; a client that hands one back means nothing by it."""
-
-KEPT = frozenset(
-    """config context stream_mode stream_subgraphs stream_resumable interrupt_before interrupt_after
-    webhook feedback_keys command checkpoint checkpoint_id durability after_seconds""".split()
-)
+KEPT = {
+    "config",
+    "context",
+    "stream_mode",
+    "stream_subgraphs",
+    "stream_resumable",
+    "interrupt_before",
+    "interrupt_after",
+    "webhook",
+    "feedback_keys",
+    "command",
+    "checkpoint",
+    "checkpoint_id",
+    "durability",
+    "after_seconds",
+}
 """What is kept of a request, to be shown."""
 
 
@@ -96,14 +105,16 @@ def fitting(
 def _settings(
     request: RunCreate, assistant: Assistant
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # JSON
-    own = {key: each for key, each in request.config.configurable.items() if _said(key)}
+    own = _own(request.config.configurable)
     configurable = {**dict(assistant.config.get("configurable") or {}), **own}
     context = {**assistant.context, **(request.context or {})}
     return {**context, **configurable}, context
 
 
-def _said(key: str) -> bool:
-    return key not in OWN and not key.startswith(("__", "langgraph_"))
+def _own(configurable: Mapping[str, Any]) -> dict[str, Any]:  # JSON
+    """Return what is a client's own of what it sends: some hand back all that LangGraph's server told them."""
+    said = without_reserved(configurable)
+    return {key: said[key] for key in said if not key.startswith("langgraph_")}
 
 
 def _names(schema: type) -> frozenset[str]:
@@ -140,7 +151,7 @@ def _options(request: RunCreate, assistant: Assistant, key: str) -> Options:
 
 def card(request: RunCreate, assistant: Assistant) -> Card:
     """Return what is kept of a request."""
-    kept = request.model_dump(mode="json", include=set(KEPT), exclude_unset=True)
+    kept = request.model_dump(mode="json", include=KEPT, exclude_unset=True)
     return Card(
         assistant_id=str(assistant.assistant_id),
         metadata=named(assistant, request.metadata),
@@ -186,13 +197,9 @@ def _durability(request: RunCreate) -> Durability:
 
 def _checkpoint(request: RunCreate) -> dict[str, str]:
     """Return the checkpoint that is named in any of the three ways in which clients do."""
-    found = {
-        "checkpoint_id": request.checkpoint_id or request.config.configurable.get("checkpoint_id"),
-        **{key: each for key, each in (request.checkpoint or {}).items() if each},
-    }
-    if not found["checkpoint_id"]:
+    named = {**request.config.configurable, **(request.checkpoint or {})}
+    checkpoint_id = request.checkpoint_id or named.get("checkpoint_id")
+    if not checkpoint_id:
         return {}
-    return {
-        "checkpoint_ns": "",
-        **{key: str(found[key]) for key in found if key in OWN - {"thread_id"}},
-    }
+    namespace = (request.checkpoint or {}).get("checkpoint_ns") or ""
+    return {"checkpoint_id": str(checkpoint_id), "checkpoint_ns": str(namespace)}

@@ -163,7 +163,11 @@ async def submit(scope: Scope, thread_id: str | None, request: RunCreate, ordere
         if thread_id is None:
             raise UsageError("A run without a thread has nothing to resume.")
         return await scope.il.asubmit_resume(
-            thread_id, request.command.resume, options=ordered.options, driving=ordered.driving
+            thread_id,
+            request.command.resume,
+            options=ordered.options,
+            driving=ordered.driving,
+            by=scope.caller.identity,
         )
     return await scope.il.asubmit(
         ordered.graph,

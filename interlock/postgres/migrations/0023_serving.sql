@@ -80,6 +80,7 @@ create constraint trigger runs_ends_told after update of status on interlock.run
     execute function interlock.tell_of_end();
 
 -- Free a thread that waits for people alone, because a new run is to take the place of what they were asked. True: there was something.
+-- What stands at a breakpoint asked nobody.
 create function interlock.give_way(a_thread text) returns boolean language plpgsql
     set enable_seqscan = off as $$
 declare
@@ -87,7 +88,7 @@ declare
 begin
     perform from interlock.threads where thread_id = a_thread for no key update;
     last := interlock.last_run(a_thread);
-    if not exists (select from interlock.runs where run_id = last and status = 'waiting')
+    if not exists (select from interlock.runs where run_id = last and status = 'waiting' and error_kind <> 'breakpoint')
         or exists (select from interlock.timers where run_id = last and kind = 'wake' and state = 'set')
         or exists (
             select from interlock.runs where thread_id = a_thread
@@ -99,4 +100,42 @@ begin
     perform interlock.cancel_run(last, 'interrupt', '', '');
     return true;
 end
+$$;
+
+-- The run, or what goes on with it since it slept; after an answer it is another run of the client's.
+create function interlock.goes_on_awake(a_run text) returns text language sql stable
+    set enable_seqscan = off as $$
+    with recursive down (run_id, number) as (
+        select r.run_id, r.number from interlock.runs r where r.run_id = a_run
+        union all
+        select r.run_id, r.number from down d
+        join interlock.run_options o on o.base_run_id = d.run_id
+        join interlock.runs r on r.run_id = o.run_id
+        where r.answers = '{}'
+    )
+    select run_id from down order by number desc limit 1
+$$;
+
+-- How a run stands in the words of LangGraph's server. A run that asked people has succeeded: the thread is what is interrupted.
+create function interlock.client_run_status(a_run text, a_status text) returns text language sql stable
+    set enable_seqscan = off as $$
+    select case a_status
+        when 'queued' then 'pending'
+        when 'running' then 'running'
+        when 'succeeded' then 'success'
+        when 'waiting' then case
+            when exists (select from interlock.timers where run_id = a_run and kind = 'wake' and state = 'set') then 'pending'
+            else 'success'
+        end
+        when 'failed' then 'error'
+        when 'dead' then 'error'
+        when 'cancelled' then case
+            when (
+                select detail ->> 'order' from interlock.run_events
+                where run_id = a_run and kind = 'cancelled' order by id desc limit 1
+            ) = 'deadline' then 'timeout'
+            else 'interrupted'
+        end
+        else 'interrupted'
+    end
 $$;

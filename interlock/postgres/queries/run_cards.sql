@@ -1,0 +1,70 @@
+-- run: one run as its client sees it; what was rolled back is not there
+select r.run_id, r.thread_id, r.graph, r.kind, r.input_type, r.input, r.answers, r.created_at, e.error, e.error_kind,
+    coalesce(e.finished_at, e.started_at, e.created_at) as updated_at, interlock.client_run_status(e.run_id, e.status) as status,
+    c.assistant_id, c.metadata, c.kwargs, coalesce(o.multitask_strategy, 'reject') as multitask_strategy
+from interlock.runs r
+join interlock.runs e on e.run_id = case when r.status = 'waiting' then interlock.goes_on_awake(r.run_id) else r.run_id end
+left join interlock.run_cards c on c.run_id = r.run_id
+left join interlock.run_options o on o.run_id = r.run_id
+where r.run_id = %(run_id)s and (%(thread_id)s::text is null or r.thread_id = %(thread_id)s) and r.error_kind <> 'RolledBack';
+
+-- runs: those of a thread, newest first; what only goes on with another since it slept is part of that
+select * from (
+    select r.run_id, r.thread_id, r.graph, r.kind, r.input_type, r.input, r.answers, r.created_at, e.error, e.error_kind,
+        coalesce(e.finished_at, e.started_at, e.created_at) as updated_at, interlock.client_run_status(e.run_id, e.status) as status,
+        c.assistant_id, c.metadata, c.kwargs, coalesce(o.multitask_strategy, 'reject') as multitask_strategy, r.number
+    from interlock.runs r
+    join interlock.runs e on e.run_id = case when r.status = 'waiting' then interlock.goes_on_awake(r.run_id) else r.run_id end
+    left join interlock.run_cards c on c.run_id = r.run_id
+    left join interlock.run_options o on o.run_id = r.run_id
+    where r.thread_id = %(thread_id)s and r.error_kind <> 'RolledBack' and r.answers is distinct from '{}'
+) found
+where %(status)s::text is null or status = %(status)s
+order by number desc limit %(limit)s offset %(offset)s;
+
+-- search: runs of all threads that their clients named, newest first
+select * from (
+    select r.run_id, r.thread_id, r.graph, r.kind, r.input_type, r.input, r.answers, r.created_at, e.error, e.error_kind,
+        coalesce(e.finished_at, e.started_at, e.created_at) as updated_at, interlock.client_run_status(e.run_id, e.status) as status,
+        c.assistant_id, c.metadata, c.kwargs, coalesce(o.multitask_strategy, 'reject') as multitask_strategy, r.number
+    from interlock.run_cards c
+    join interlock.runs r on r.run_id = c.run_id
+    join interlock.runs e on e.run_id = case when r.status = 'waiting' then interlock.goes_on_awake(r.run_id) else r.run_id end
+    left join interlock.run_options o on o.run_id = r.run_id
+    where r.error_kind <> 'RolledBack' and (%(thread_id)s::text is null or r.thread_id = %(thread_id)s)
+        and (%(assistant_id)s::text is null or c.assistant_id = %(assistant_id)s) and c.metadata @> %(metadata)s
+) found
+where %(status)s::text is null or status = %(status)s
+order by number desc limit %(limit)s offset %(offset)s;
+
+-- standing: how a run stands, or what goes on with it since it slept, and the last checkpoint that it made
+select e.run_id, e.thread_id, e.graph, e.status, e.error, e.error_kind,
+    e.status = 'waiting' and exists (select from interlock.timers where run_id = e.run_id and kind = 'wake' and state = 'set') as sleeps,
+    case when e.status not in ('queued', 'running') then (
+        select max(k.checkpoint_id collate "C") from checkpoints k
+        where k.thread_id = e.thread_id and k.checkpoint_ns = '' and k.metadata ->> 'run_id' = any(interlock.chain(e.run_id))
+    ) end as checkpoint_id
+from interlock.runs r
+join interlock.runs e on e.run_id = case when r.status = 'waiting' then interlock.goes_on_awake(r.run_id) else r.run_id end
+where r.run_id = %(run_id)s;
+
+-- to_stop: which of some runs have not ended, in the words of LangGraph's server
+select r.run_id, r.thread_id, interlock.client_run_status(r.run_id, r.status) as status from interlock.runs r
+where (%(thread_id)s::text is null or r.thread_id = %(thread_id)s)
+    and (%(run_ids)s::text[] is null or r.run_id = any(%(run_ids)s))
+    and r.status in ('queued', 'running', 'waiting')
+    and (r.status <> 'waiting' or r.run_id = interlock.last_run(r.thread_id))
+order by r.number;
+
+-- remove: forget a run that has ended; what it did to its thread stays
+delete from interlock.runs
+where run_id = %(run_id)s and status not in ('queued', 'running')
+returning run_id;
+
+-- over: threads of runs that were to leave nothing behind and have ended, and whose ends were told
+select r.thread_id from interlock.run_cards c join interlock.runs r using (run_id)
+where c.on_completion = 'delete'
+    and r.status in ('succeeded', 'failed', 'dead', 'cancelled', 'killed') and r.finished_at < clock_timestamp() - make_interval(secs => %(seconds)s::float8)
+    and not exists (select from interlock.runs o where o.thread_id = r.thread_id and o.status in ('queued', 'running', 'waiting'))
+    and not exists (select from interlock.webhooks w where w.thread_id = r.thread_id and w.status = 'waiting')
+limit %(limit)s;

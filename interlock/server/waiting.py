@@ -1,0 +1,109 @@
+"""Waits for runs: told when they end, with a byte now and then so that nobody on the way hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from fastapi.responses import StreamingResponse
+
+from interlock.core.queueing import StopKind
+from interlock.errors import InterlockError
+from interlock.postgres.ended import POLL_SECONDS
+from interlock.postgres.run_cards import RunCards, Standing
+from interlock.server.documents_runs import ERROR, outcome
+from interlock.server.scope import Scope
+from interlock.server.wire import dumps
+
+ALIVE_SECONDS = 5.0
+"""How often a client that waits gets a byte: white space, which JSON may begin with."""
+
+_stopping: set[asyncio.Task[Any]] = set()
+"""Runs that are being stopped because their client went away; asyncio alone would forget these tasks."""
+
+
+async def ended(scope: Scope, run_id: str) -> Standing:
+    """Wait until a run has ended, or asks somebody; it waits through sleeps and retries. Raises `NotFound`."""
+    cards, watched = RunCards(scope.reader.pool), run_id
+    while True:
+        with scope.house.il.endings.watching(watched) as news:
+            while True:
+                standing = await cards.stands(run_id)
+                if standing.has_ended:
+                    return standing
+                if standing.run_id != watched:
+                    break
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), POLL_SECONDS)
+                news.clear()
+        watched = standing.run_id  # it woke: another run goes on with it
+
+
+async def result(scope: Scope, run_id: str) -> Any:  # the graph's output schema
+    """Wait for a run, and return what its client is told of it."""
+    standing = await ended(scope, run_id)
+    if standing.checkpoint_id is None:
+        return outcome(standing, None)
+    found = await scope.reader.aoutcome(standing.graph, standing.thread_id, standing.checkpoint_id)
+    return outcome(standing, found)
+
+
+def waited(
+    scope: Scope, thread_id: str, run_id: str, *, cancels: bool = False, content: str = ""
+) -> StreamingResponse:
+    """Answer with what a run comes to, once it has.
+
+    Args:
+        scope: of the caller, who may see the run.
+        thread_id: of the run.
+        run_id: the run.
+        cancels: stop the run when the client goes away before.
+        content: the run's address, unless it is that of its thread.
+    """
+    return StreamingResponse(
+        _body(scope, run_id, cancels=cancels),
+        media_type="application/json",
+        headers=headers(thread_id, run_id, content),
+    )
+
+
+def headers(thread_id: str, run_id: str, content: str = "") -> dict[str, str]:
+    """Return where a run is, and where its outcome can be asked for again."""
+    at = f"/threads/{thread_id}/runs/{run_id}"
+    return {"Location": f"{at}/join", "Content-Location": content or at}
+
+
+async def _body(scope: Scope, run_id: str, *, cancels: bool) -> AsyncIterator[bytes]:
+    waiting = asyncio.create_task(result(scope, run_id))
+    try:
+        while not (await asyncio.wait({waiting}, timeout=ALIVE_SECONDS))[0]:
+            yield b"\n"
+        yield dumps(_told(waiting))
+    finally:
+        if not waiting.done():
+            waiting.cancel()
+            if cancels:
+                _in_background(stop(scope, run_id, "cancel", "its client went away"))
+
+
+def _told(waiting: asyncio.Task[Any]) -> Any:  # the graph's output schema
+    """Return the outcome; the status is sent already, so an error is told as one of the run's."""
+    try:
+        return waiting.result()
+    except InterlockError as error:
+        return {ERROR: {"error": type(error).__name__, "message": str(error)}}
+
+
+async def stop(scope: Scope, run_id: str, kind: StopKind, reason: str = "") -> None:
+    """Stop a run that the caller was seen to see; what runs is ordered to, and has to obey by itself."""
+    stops = scope.house.il.stops
+    if (await stops.stop(run_id, kind, reason, scope.caller.identity)).how == "ordered":
+        await stops.carry_out()  # its process may be gone
+
+
+def _in_background(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    _stopping.add(task)
+    task.add_done_callback(_stopping.discard)
