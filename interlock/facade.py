@@ -35,6 +35,7 @@ from interlock.repair.repairing import RepairingNow
 from interlock.replays import Replay
 from interlock.runtime import Runtime
 from interlock.storage import StorageNow
+from interlock.streaming import StreamingNow
 from interlock.submitting import SubmittingNow
 from interlock.threads import ThreadingNow
 from interlock.timers import TimingNow
@@ -57,6 +58,7 @@ class Interlock(
     PacingNow,
     OutcomesNow,
     ThreadingNow,
+    StreamingNow,
 ):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 

@@ -265,6 +265,9 @@ class Settings:
         _count,
         200,
     )
+    stream_hours: float = _setting(
+        "STREAM_HOURS", "Hours for which what a run told is kept after its end.", _positive, 24.0
+    )
     debug: bool = _setting("DEBUG", "Show tracebacks.", _boolean, False)
 
     def with_(self, **changes: Any) -> Settings:  # field values

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from fastapi import Response
-from pydantic_core import to_jsonable_python
 
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
-
-
-def dumps(value: Any) -> bytes:  # anything
-    """Return any value as JSON: messages and models as mappings, times in UTC, what has no JSON form as its text."""
-    return orjson.dumps(value, default=_jsonable, option=_OPTIONS)
+from interlock.core.wire import dumps
 
 
 class Wire(Response):
@@ -26,7 +19,4 @@ class Wire(Response):
         return dumps(content)
 
 
-def _jsonable(value: Any) -> Any:  # anything -> JSON
-    if hasattr(value, "model_dump"):
-        return value.model_dump()
-    return to_jsonable_python(value, fallback=str)
+__all__ = ["Wire", "dumps"]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from interlock.core.runs import Run
 from interlock.errors import DatabaseUnavailable, Killed, LeaseLost
-from interlock.execution import Execution, process_name
+from interlock.execution import Execution, Part, process_name
 from interlock.facade import Interlock
 from interlock.failing import unprepared
 from interlock.postgres import queue
 from interlock.postgres.queue import Claimed, Finisher
 from interlock.postgres.runs import Ending
+from interlock.worker.telling import ALWAYS, Telling
 
 SUSPICION_SECONDS = 30.0
 """After so long without a death a run is no suspect any more, even if it has not made a step."""
@@ -44,6 +46,7 @@ class Job:
     _draining: bool = False
     _reason: Exception | None = None
     _execution: Execution | None = None
+    _telling: Telling | None = None
     _task: asyncio.Task[None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,20 +118,33 @@ class Job:
             await self._end_failed(error)  # as above: not even its failure could be told
 
     async def _drive(self, execution: Execution) -> None:
-        async for part in execution.parts():
-            if part["type"] == "end":
-                self._note(part["data"])
-            elif self._suspect:
-                self._suspect = False
-                await queue.absolve(self.il.pool, self.worker, self._run_id)
+        if self._telling is not None:
+            await self._telling.begin()
+        async with aclosing(execution.parts()) as parts:
+            async for part in parts:
+                if part["type"] == "end":
+                    self._note(part["data"])
+                else:
+                    await self._made(part)
+
+    async def _made(self, part: Part) -> None:
+        if self._suspect:
+            self._suspect = False
+            await queue.absolve(self.il.pool, self.worker, self._run_id)
+        if self._telling is not None:
+            await self._telling.note(part)
 
     def _note(self, run: Run) -> None:
         self.status = run.status
         self.why = run.error if run.status == "dead" else ""
 
     async def _prepared(self) -> Execution:
-        execution = await self.il.prepare(self.claimed.stored, ("updates",))
+        stored = self.claimed.stored
+        telling = self._telling = Telling.of(stored, self.il.stream_log, self.worker)
+        execution = await self.il.prepare(stored, telling.modes if telling else (ALWAYS,))
         execution.attended = False
+        if telling is not None:
+            telling.join(execution)
         execution.finish = self.finisher.finish
         self._execution = execution
         if self._reason is not None:

@@ -141,6 +141,7 @@ class Keeper:
         if (now := time.monotonic()) >= self._forget_at:
             self._forget_at = now + FORGET_SECONDS
             await self.il.timer_store.forget()
+            await self.il.aforget_streams()
 
     def _until_timer(self, timer: float | None, *, moved: bool) -> float:
         """Return how long to wait for the next timer; when none of what is due moves, others are at it."""
