@@ -36,6 +36,7 @@ async def serve(
     workers_inside: int = 0,
     log: Log | None = None,
     ready: Callable[[str], None] = lambda address: None,
+    notice: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Serve on this loop until SIGINT or SIGTERM.
 
@@ -46,6 +47,7 @@ async def serve(
         workers_inside: how many runs this process works on at once; 0 leaves them to `interlock worker`.
         log: what workers inside tell.
         ready: is called with the server's address once it takes requests.
+        notice: is called with what is not as the application wants it.
 
     Raises:
         UsageError: the address cannot be bound, or others could reach it and no caller would be known.
@@ -56,6 +58,8 @@ async def serve(
         aclosing(Tenancy(il)) as tenancy,
         _working(il, workers_inside, log),
     ):
+        for each in await asyncio.to_thread(_notices, il):
+            notice(each)
         await AssistantStore(il.pool).make_defaults(tuple(il.application.targets))
         house = House(
             il=il,
@@ -108,6 +112,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _notices(il: Interlock) -> list[str]:
+    """Import all graphs, and return what is not as the application wants it."""
+    notices = il.application.config.notices()
+    for name in il.application.targets:
+        try:
+            il.graph(name)
+        except UsageError as error:  # the others are served
+            notices.append(str(error))
+    return notices
+
+
 @asynccontextmanager
 async def _working(il: Interlock, concurrency: int, log: Log | None) -> AsyncIterator[None]:
     if not concurrency:
@@ -124,7 +139,8 @@ async def _working(il: Interlock, concurrency: int, log: Log | None) -> AsyncIte
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family)
+    # Named, for asyncio looks at it: otherwise an answer in two parts waits 40 ms for the client's acknowledgement.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
