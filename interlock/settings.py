@@ -110,6 +110,27 @@ def _keys(value: str) -> tuple[bytes, ...]:
     return keys
 
 
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(each.strip().lower().rstrip("/") for each in value.split(",") if each.strip())
+
+
+def _site(value: str) -> str:
+    if not value.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+        raise ValueError("it must start with https://")
+    return value
+
+
+def _claims(value: str) -> dict[str, str]:
+    pairs = {name.strip(): claim.strip() for name, _, claim in map(_parted, value.split(","))}
+    if not pairs.keys() <= {"identity", "roles", "tenant"} or not all(pairs.values()):
+        raise ValueError("write identity=claim,roles=claim,tenant=claim")
+    return pairs
+
+
+def _parted(pair: str) -> tuple[str, str, str]:
+    return pair.partition("=")
+
+
 def _role_models(value: str) -> dict[str, str]:
     pairs = [each.partition("=") for each in value.split(",") if each.strip()]
     if any(not (role.strip() and equals and model.strip()) for role, equals, model in pairs):
@@ -267,6 +288,63 @@ class Settings:
     )
     stream_hours: float = _setting(
         "STREAM_HOURS", "Hours for which what a run told is kept after its end.", _positive, 24.0
+    )
+    server_key: bool = _setting(
+        "SERVER_KEY", "Let the server ask for a key on loopback, too.", _boolean, False
+    )
+    server_hosts: tuple[str, ...] = _setting(
+        "SERVER_HOSTS",
+        "Names beside those of loopback under which the server may be called, separated by commas.",
+        _names,
+        (),
+    )
+    server_origins: tuple[str, ...] = _setting(
+        "SERVER_ORIGINS",
+        "Other sites whose pages may send requests: https://chat.example.com, separated by commas.",
+        _names,
+        (),
+    )
+    server_body: int = _setting(
+        "SERVER_BODY", "Bytes that the body of a request may have.", _bytes, 20_000_000
+    )
+    server_depth: int = _setting(
+        "SERVER_DEPTH", "How deep lists and objects of a request may be nested.", _count, 100
+    )
+    server_rate: float = _setting(
+        "SERVER_RATE",
+        "Requests a second that one caller may send for long; twice as many at once.",
+        _positive,
+        1000.0,
+    )
+    server_streams: int = _setting(
+        "SERVER_STREAMS", "Streams that one caller may have open on a server process.", _count, 2000
+    )
+    server_all_streams: int = _setting(
+        "SERVER_ALL_STREAMS",
+        "Streams that all callers together may have open on one.",
+        _count,
+        10000,
+    )
+    oidc_issuer: str = _setting(
+        "OIDC_ISSUER",
+        "Who issues the tokens that the server takes: https://login.example.com",
+        _site,
+        "",
+    )
+    oidc_audience: str = _setting(
+        "OIDC_AUDIENCE", "For whom those tokens must be; needed with an issuer.", str, ""
+    )
+    oidc_jwks_url: str = _setting(
+        "OIDC_JWKS_URL",
+        "Where the issuer's keys are; default: where its discovery document says.",
+        _site,
+        "",
+    )
+    oidc_claims: Mapping[str, str] = _setting(
+        "OIDC_CLAIMS",
+        "Which claims tell what: identity=email,roles=groups,tenant=org; default: sub, roles and tenant.",
+        _claims,
+        None,
     )
     debug: bool = _setting("DEBUG", "Show tracebacks.", _boolean, False)
 
