@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, Literal, NotRequired, cast
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -19,7 +20,7 @@ from langgraph._internal._constants import INTERRUPT  # pinned, and a test holds
 from langgraph.errors import GraphDrained, GraphRecursionError, is_invalid_resume
 from langgraph.runtime import RunControl
 from langgraph.types import All, Interrupt, StateSnapshot, StreamMode
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from interlock.application import Graph
 from interlock.core import gate, prompts, sleeping
@@ -30,6 +31,7 @@ from interlock.core.bounded import declaration_of
 from interlock.core.context import KEY, Around, Context
 from interlock.core.doubt import doubts
 from interlock.core.driving import ALL
+from interlock.core.eventing import EVENTS, stream_with_events
 from interlock.core.inescapable import inescapable
 from interlock.core.kills import Kill, KillGuard
 from interlock.core.letters import KEEPS_ANSWERS
@@ -267,7 +269,10 @@ class Execution:
 
     def _streamed(self, start: Start, config: RunnableConfig) -> AsyncIterator[Any]:  # its parts
         driving = self.stored.driving
-        return self.graph.astream(
+        plain = partial(self.graph.astream, version="v2")
+        eventful = partial(stream_with_events, self.graph, name=self.run.graph)
+        stream = eventful if EVENTS in self.modes else plain
+        return stream(
             start.given,
             start.config(config),
             context=self.context,
@@ -278,7 +283,6 @@ class Execution:
             durability=driving.durability,
             control=self.control,
             subgraphs=self.subgraphs,
-            version="v2",
         )
 
     async def _close_meter(self) -> None:
