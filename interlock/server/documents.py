@@ -99,7 +99,7 @@ def _task(task: PregelTask) -> Document:
 
 def _error(card: ThreadCard) -> Document:
     text, kind = card.error
-    return {"error": kind or "Error", "message": text}
+    return {"error": kind or "Error", "message": text.removeprefix(f"{kind}: ")}
 
 
 def _text(error: object) -> str | None:

@@ -37,7 +37,7 @@ create table if not exists store (
     updated_at timestamptz default current_timestamp,
     primary key (prefix, key)
 );
-alter table store add column if not exists expires_at timestamptz, add column if not exists ttl_minutes int;
+alter table store add column if not exists expires_at timestamptz, add column if not exists ttl_minutes double precision;  -- theirs is an int
 create index if not exists store_prefix_idx on store using btree (prefix text_pattern_ops);
 create index if not exists idx_store_expires_at on store (expires_at) where expires_at is not null;
 create table if not exists store_migrations (v integer primary key);

@@ -1,0 +1,74 @@
+"""What graphs remember across threads, as the runtime offers it: LangGraph's store, one for each tenant."""
+
+from __future__ import annotations
+
+from abc import ABC
+from functools import partial
+
+from langgraph.store.base import BaseStore
+
+from interlock.application import Application, Graph
+from interlock.core.sync import run_sync
+from interlock.postgres.items import Items
+from interlock.postgres.pool import Pool
+from interlock.postgres.runs import StoredRun
+from interlock.settings import Settings
+
+KEPT = 256
+"""Graphs with the store of a tenant that are kept at hand."""
+
+Named = tuple[str, str, bool]
+"""Graph, tenant, and whether it is a replay."""
+
+
+class Remembering(ABC):
+    """The part of the runtime that holds what graphs remember."""
+
+    settings: Settings
+    _items: Items
+    _graphs_with_items: dict[Named, Graph]
+
+    def items(self, tenant: str | None = None) -> BaseStore:
+        """Return LangGraph's store as a tenant sees it; default: the tenant of the settings.
+
+        Its asynchronous methods belong to `aopen()`, the synchronous ones to `open()` and to synchronous nodes.
+        """
+        return self._items.of(self.settings.tenant if tenant is None else tenant)
+
+    async def aexpire_items(self) -> int:
+        """Delete items whose time is over, and return how many; any process may do this, at any time."""
+        return await self._items.expire()
+
+    def _with_items(self, graph: Graph, stored: StoredRun) -> Graph:
+        """Return a graph with its tenant's store; one that was compiled with a store of its own keeps that."""
+        if graph.store is not None:
+            return graph
+        tenant, replay = str(stored.context.get("tenant", "")), stored.lineage.recorded_only
+        named = (stored.run.graph, tenant, replay)
+        if named not in self._graphs_with_items:
+            if len(self._graphs_with_items) >= KEPT:
+                self._graphs_with_items.clear()
+            store = self._items.of(tenant, replay=replay)
+            self._graphs_with_items[named] = graph.copy({"store": store})
+        return self._graphs_with_items[named]
+
+
+class RememberingNow(Remembering):
+    """The synchronous twins."""
+
+    def expire_items(self) -> int:
+        """Delete items whose time is over; see `aexpire_items`."""
+        return run_sync(self.aexpire_items())
+
+
+def items_of(application: Application, pool: Pool) -> Items:
+    """Return the stores of an application's tenants."""
+    return Items(pool, application.config.store, partial(_embedder, application))
+
+
+def _embedder(application: Application, name: str) -> object:
+    """Return what langgraph.json names: a function of the application's, or the name of a provider's model."""
+    module = name.partition(":")[0]
+    if module.endswith(".py") or "." in module:
+        return application.found("The store's `embed`", name)
+    return name
