@@ -31,6 +31,7 @@ from interlock.notify.delivery import Delivered
 from interlock.originals import OriginalsNow
 from interlock.outcomes import OutcomesNow
 from interlock.rates import PacingNow
+from interlock.remembering import RememberingNow
 from interlock.repair.repairing import RepairingNow
 from interlock.replays import Replay
 from interlock.runtime import Runtime
@@ -58,6 +59,7 @@ class Interlock(
     PacingNow,
     OutcomesNow,
     ThreadingNow,
+    RememberingNow,
     StreamingNow,
 ):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.

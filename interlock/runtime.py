@@ -69,6 +69,7 @@ from interlock.postgres.stops import StopStore
 from interlock.postgres.stream_news import StreamNews
 from interlock.postgres.streams import StreamLog
 from interlock.postgres.timers import TimerStore
+from interlock.remembering import Named, Remembering, items_of
 from interlock.replays import Replay
 from interlock.settings import Settings
 from interlock.starting import BREAKPOINT
@@ -83,7 +84,7 @@ NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 
-class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage, Checking):
+class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage, Checking, Remembering):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
     def __init__(
@@ -120,6 +121,8 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
         self._past = Past(self.store, fork_store, self.effects_store, self._read)
         self._forks = Forks(self.store, fork_store, self._past)
         self._graphs: dict[str, Graph] = {}
+        self._items = items_of(application, pool)
+        self._graphs_with_items: dict[Named, Graph] = {}
         self._controls: set[RunControl] = set()
 
     @property
@@ -431,7 +434,7 @@ class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage
         self, stored: StoredRun, modes: Sequence[str] = (), *, around: Around | None = None
     ) -> Execution:
         """Return what drives a run, made for this application; raises as `aresume`."""
-        graph = self._durable(stored.run.graph)
+        graph = self._with_items(self._durable(stored.run.graph), stored)
         self._ports.policy.current()
         check_prompts(stored)
         allowance = await self._allowance(stored, graph)

@@ -15,6 +15,7 @@ from interlock.facade import Interlock
 from interlock.postgres.timers import BATCH
 from interlock.timers import Fired
 from interlock.worker.connecting import connect
+from interlock.worker.expiring import expire
 from interlock.worker.log import Log
 
 POLL_SECONDS = 5.0
@@ -49,6 +50,7 @@ async def keep_time(il: Interlock, *, log: Log | None = None, by: str = "") -> N
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(keeper.listen())
         tasks.create_task(keeper.deliver())
+        tasks.create_task(expire(il, keeper.log))
         tasks.create_task(keeper.keep())
 
 
