@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from interlock.server import failures, openapi
 from interlock.server.dashboard import routes as dashboard
 from interlock.server.house import House
-from interlock.server.routes import access, assistants, meta, runs, state, streams, threads
+from interlock.server.routes import access, assistants, meta, runs, state, store, streams, threads
 
 ROUTERS: Sequence[APIRouter] = (
     meta.router,
@@ -17,6 +17,7 @@ ROUTERS: Sequence[APIRouter] = (
     assistants.router,
     threads.router,
     state.router,
+    store.router,
     streams.router,
     runs.router,
     dashboard.router,
