@@ -54,4 +54,5 @@ async def _serve(settings: Settings, host: str, port: int, workers_inside: int) 
         workers_inside=workers_inside,
         log=Log(write=to_stderr),
         ready=lambda address: click.echo(f"Serving {address}", err=True),
+        notice=lambda text: click.echo(text, err=True),
     )

@@ -6,13 +6,28 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
 
-from interlock.server import failures, openapi
+from interlock.server import failures, mounting, openapi
 from interlock.server.dashboard import routes as dashboard
 from interlock.server.house import House
-from interlock.server.routes import access, assistants, meta, runs, state, store, streams, threads
+from interlock.server.metrics import Measured
+from interlock.server.routes import (
+    access,
+    assistants,
+    meta,
+    metrics,
+    reference,
+    runs,
+    state,
+    store,
+    streams,
+    threads,
+    unserved,
+)
 
 ROUTERS: Sequence[APIRouter] = (
     meta.router,
+    metrics.router,
+    reference.router,
     access.router,
     assistants.router,
     threads.router,
@@ -21,15 +36,24 @@ ROUTERS: Sequence[APIRouter] = (
     streams.router,
     runs.router,
     dashboard.router,
+    unserved.router,
 )
 
 
 def application(house: House) -> FastAPI:
     """Return the ASGI application that serves a house."""
-    app = FastAPI(docs_url=None, redoc_url=None)  # its own pages load scripts from elsewhere
+    http, own = house.il.application.config.http, mounting.own_app(house.il.application)
+    app = FastAPI(
+        docs_url=None,  # its own pages load scripts from elsewhere
+        redoc_url=None,
+        root_path=http.mount_prefix,
+        lifespan=mounting.lifespan_of(own),
+    )
     app.state.house = house
     failures.install(app)
     openapi.install(app)
     for router in ROUTERS:
         app.include_router(router, responses=openapi.EVERYWHERE)
+    mounting.dress(app, http, own, on_loopback=house.gatekeeper.open_to_loopback)
+    app.add_middleware(Measured, tally=house.tally)
     return app

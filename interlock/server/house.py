@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from interlock.facade import Interlock
 from interlock.server.gatekeeping import Gatekeeper
 from interlock.server.known import Known
+from interlock.server.metrics import Tally
 from interlock.server.tenancy import Tenancy
 
 
@@ -20,6 +21,7 @@ class House:
         tenancy: gives each caller the runtime as they may see it.
         workers_inside: how many runs this process works on at once; 0 for none.
         assistants: those that are everybody's, seen a moment ago.
+        tally: what this process has served.
     """
 
     il: Interlock
@@ -27,3 +29,4 @@ class House:
     tenancy: Tenancy
     workers_inside: int = 0
     assistants: Known = field(default_factory=Known)
+    tally: Tally = field(default_factory=Tally.new)

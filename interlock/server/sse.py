@@ -48,10 +48,14 @@ class EventStream(Response):
     media_type = MEDIA_TYPE
 
     def __init__(
-        self, pages: AsyncGenerator[Page], headers: Mapping[str, str] | None, gone: Gone | None
+        self,
+        pages: AsyncGenerator[Page],
+        headers: Mapping[str, str] | None,
+        gone: Gone | None,
+        status_code: int = 200,  # FastAPI reads it from here for the OpenAPI document
     ) -> None:
         always = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(headers={**always, **(headers or {})})
+        super().__init__(status_code=status_code, headers={**always, **(headers or {})})
         del self.headers["content-length"]
         self._pages = pages
         self._gone = gone

@@ -1,0 +1,126 @@
+"""What an application's langgraph.json says about its server: what is served, to which pages, and what beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from interlock.application import Application
+from interlock.errors import UsageError
+from interlock.langgraph_json import Http
+from interlock.server.wire import Wire
+
+PARTS = {
+    "assistants": r"/(assistants|agents)",
+    "threads": r"/threads(?!/[^/]+/runs(/|$))",
+    "runs": r"(/threads/[^/]+)?/runs",
+    "store": r"/store",
+    "meta": r"/(ok|info|metrics|docs|openapi\.json)",
+    "mcp": r"/mcp",
+    "a2a": r"/a2a",
+    "ui": r"/ui",
+}
+"""What `disable_NAME` takes away; webhooks are refused where runs are submitted."""
+
+EXPOSED = ("Content-Location", "Location", "X-Pagination-Next", "X-Pagination-Total")
+"""Headers of answers that LangGraph's client reads in a browser, too."""
+
+NEIGHBOURS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+"""Pages that this machine serves: they may call a server that only this machine reaches."""
+
+OTHER_APP = "The application's own `http.app`"
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def own_app(application: Application) -> ASGIApp | None:
+    """Return the ASGI application that langgraph.json names beside its graphs; raises `UsageError`."""
+    if not (target := application.config.http.app):
+        return None
+    found = application.found(OTHER_APP, target)
+    if not callable(found):
+        raise UsageError(
+            f"{OTHER_APP} ({target}) is a {type(found).__name__}.",
+            hint="Name a FastAPI or Starlette application.",
+        )
+    return found  # type: ignore[no-any-return]  # whatever the application's module holds
+
+
+def lifespan_of(own: ASGIApp | None) -> Lifespan:
+    """Return what begins and ends an application's own app with ours."""
+
+    @asynccontextmanager
+    async def living(app: FastAPI) -> AsyncIterator[None]:
+        if not isinstance(own, Starlette):
+            yield
+            return
+        async with own.router.lifespan_context(own):
+            yield
+
+    return living
+
+
+def dress(app: FastAPI, http: Http, own: ASGIApp | None, *, on_loopback: bool) -> None:
+    """Let an application serve what langgraph.json says; called when all of its routes are there.
+
+    Args:
+        app: the application.
+        http: what is said.
+        own: serves every path that we do not.
+        on_loopback: only this machine reaches the server, and pages that it serves may call it.
+    """
+    if own is not None:
+        app.mount("/", own)
+    if withheld := pattern_of(http):
+        app.add_middleware(Withheld, pattern=withheld)
+    if cors := _cors(http, on_loopback=on_loopback):
+        app.add_middleware(CORSMiddleware, **cors)
+
+
+def pattern_of(http: Http) -> re.Pattern[str] | None:
+    """Return what the paths look like that are not served; None when all are."""
+    gone = [
+        f"{path}(/|$)" for name, path in PARTS.items() if getattr(http, f"disable_{name}", False)
+    ]
+    return re.compile("|".join(gone)) if gone else None
+
+
+@dataclass(slots=True)
+class Withheld:
+    """ASGI middleware: some paths are not there."""
+
+    app: ASGIApp
+    pattern: re.Pattern[str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on unless its path is not served."""
+        if scope["type"] == "http" and self.pattern.match(_path(scope)):
+            await Wire({"detail": "Not Found"}, status_code=404)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _path(scope: Scope) -> str:
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+def _cors(http: Http, *, on_loopback: bool) -> dict[str, Any] | None:  # the middleware's arguments
+    if http.cors is not None:
+        said = {name: getattr(http.cors, name) for name in type(http.cors).model_fields}
+        return said | {"expose_headers": http.cors.expose_headers or EXPOSED}
+    if not on_loopback:
+        return None
+    return {
+        "allow_origin_regex": NEIGHBOURS,
+        "allow_methods": ("*",),
+        "allow_headers": ("*",),
+        "expose_headers": EXPOSED,
+    }
