@@ -1,0 +1,100 @@
+"""Graphs that are driven in every way: a line of three, a loop, and two that ask, one after the other and at once.
+
+Each node notes in a file that it ran; in one of them the process can be made to die, once.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+
+class State(TypedDict, total=False):
+    """Where it is noted, in which node the process dies, how often a loop goes round, and what was said."""
+
+    folder: str
+    dies: str
+    count: int
+    said: Annotated[list[str], operator.add]
+    told: dict[str, Any]
+
+
+def _ran(state: State, node: str) -> State:
+    if folder := state.get("folder"):
+        with (Path(folder) / "log").open("a") as log:
+            log.write(f"{node}\n")
+        died = Path(folder) / "died"
+        if state.get("dies") == node and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return {"said": [node]}
+
+
+async def _a(state: State, config: RunnableConfig) -> State:
+    configurable = config.get("configurable", {})
+    told = {key: configurable[key] for key in configurable if not key.startswith(("_", "checkp"))}
+    told["tags"] = [each for each in config.get("tags") or [] if ":" not in each]
+    return {**_ran(state, "a"), "told": told}
+
+
+async def _b(state: State) -> State:
+    return _ran(state, "b")
+
+
+async def _c(state: State) -> State:
+    return _ran(state, "c")
+
+
+def _again(state: State) -> str:
+    return "b" if len(state["said"]) < state.get("count", 3) else END
+
+
+async def _ask(state: State) -> State:
+    return {"said": [f"first {interrupt('What first?')}"]}
+
+
+async def _ask_again(state: State) -> State:
+    return {"said": [f"then {interrupt('What then?')}"]}
+
+
+line = (
+    StateGraph(State)
+    .add_node("a", _a)
+    .add_node("b", _b)
+    .add_node("c", _c)
+    .add_edge(START, "a")
+    .add_edge("a", "b")
+    .add_edge("b", "c")
+    .compile()
+)
+loop = (
+    StateGraph(State)
+    .add_node("b", _b)
+    .add_edge(START, "b")
+    .add_conditional_edges("b", _again)
+    .compile()
+)
+asks = (
+    StateGraph(State)
+    .add_node("ask", _ask)
+    .add_node("ask_again", _ask_again)
+    .add_edge(START, "ask")
+    .add_edge("ask", "ask_again")
+    .compile()
+)
+both = (
+    StateGraph(State)
+    .add_node("ask", _ask)
+    .add_node("ask_again", _ask_again)
+    .add_edge(START, "ask")
+    .add_edge(START, "ask_again")
+    .compile()
+)
