@@ -7,10 +7,24 @@ from fastapi.responses import RedirectResponse
 
 from interlock.errors import NotFound
 from interlock.server.dashboard import assets
-from interlock.server.dashboard.pages import runs
+from interlock.server.dashboard.pages import (
+    happening,
+    runs,
+    starting,
+    steering,
+    threads,
+    travel,
+)
 from interlock.server.dashboard.routing import pages
 
-PAGES: tuple[APIRouter, ...] = (runs.router,)
+PAGES: tuple[APIRouter, ...] = (
+    runs.router,
+    starting.router,
+    travel.router,
+    steering.router,
+    happening.router,
+    threads.router,
+)
 
 router = APIRouter(include_in_schema=False)
 _rest = pages()

@@ -1,0 +1,144 @@
+"""What sets two values apart, so that a person can read it: words of texts, items of lists, keys of mappings. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any, Literal
+
+from interlock.server.dashboard.words import clipped, plain
+
+Op = Literal["same", "add", "drop", "gap"]
+"""`gap`: something that both have, left out; the piece says how much."""
+
+_WORDS = re.compile(r"\s+|[\w']+|[^\w\s]")
+KEPT = 60
+"""Characters of what is the same that are shown before and behind a change."""
+ITEMS_KEPT = 1
+"""Items of a list that are the same and are shown before and behind a change."""
+LONGEST = 20_000
+"""Characters or items beyond which two values are shown one after the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A part of a value, and whether it was added, dropped, or is in both; `inner` is of an item that was changed."""
+
+    op: Op
+    text: str = ""
+    inner: Change | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How a value became another.
+
+    Attributes:
+        kind: `text` and `list` have `pieces`, `mapping` has `inner`, `value` shows `old` and `new`.
+        old: as it is shown; None where there was nothing.
+        new: as it is shown; None where there is nothing any more.
+    """
+
+    key: str
+    kind: Literal["text", "list", "mapping", "value"]
+    old: str | None = None
+    new: str | None = None
+    pieces: Sequence[Piece] = ()
+    inner: Sequence[Change] = ()
+
+
+def changes_of(
+    old: Mapping[str, Any], new: Mapping[str, Any], keys: Sequence[str]
+) -> list[Change]:  # states
+    """Return how the values of some keys became others."""
+    return [change_of(key, old.get(key), new.get(key)) for key in keys]
+
+
+def change_of(key: str, old: Any, new: Any) -> Change:  # values of any state
+    """Return how a value became another."""
+    return _change(key, plain(old), plain(new))
+
+
+def shown(value: Any) -> str:  # JSON
+    """Return a value as text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _change(key: str, old: Any, new: Any) -> Change:  # JSON
+    match old, new:
+        case str(), str() if old and len(old) + len(new) < LONGEST:
+            return Change(key=key, kind="text", pieces=tuple(_words(old, new)))
+        case dict(), dict() if old:
+            names = [each for each in {**old, **new} if old.get(each) != new.get(each)]
+            inner = tuple(_change(str(each), old.get(each), new.get(each)) for each in names)
+            return Change(key=key, kind="mapping", inner=inner)
+        case None | list(), list() if len(new) + len(old or ()) < LONGEST:
+            return Change(key=key, kind="list", pieces=tuple(_items(old or [], new)))
+        case _:
+            return Change(key=key, kind="value", old=_or_nothing(old), new=_or_nothing(new))
+
+
+def _words(old: str, new: str) -> Iterator[Piece]:
+    a, b = _WORDS.findall(old), _WORDS.findall(new)
+    found = list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
+    for number, (tag, a0, a1, b0, b1) in enumerate(found):
+        if tag == "equal":
+            yield from _around("".join(a[a0:a1]), number == 0, number == len(found) - 1)
+        else:
+            yield from _replaced("".join(a[a0:a1]), "".join(b[b0:b1]))
+
+
+def _replaced(dropped: str, added: str) -> Iterator[Piece]:
+    if dropped:
+        yield Piece(op="drop", text=dropped)
+    if added:
+        yield Piece(op="add", text=added)
+
+
+def _around(text: str, first: bool, last: bool) -> Iterator[Piece]:
+    """Yield what is the same beside a change, without its middle."""
+    head, tail = ("" if first else text[:KEPT]), ("" if last else text[-KEPT:])
+    if len(head) + len(tail) >= len(text):
+        yield Piece(op="same", text=text)
+        return
+    if head:
+        yield Piece(op="same", text=head)
+    yield Piece(op="gap", text=f"{len(text) - len(head) - len(tail):,} characters")
+    if tail:
+        yield Piece(op="same", text=tail)
+
+
+def _items(old: Sequence[Any], new: Sequence[Any]) -> Iterator[Piece]:  # JSON
+    a, b = [_named(each) for each in old], [_named(each) for each in new]
+    found = list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
+    for number, (tag, a0, a1, b0, b1) in enumerate(found):
+        if tag == "equal":
+            yield from _same_items(old[a0:a1], number == 0, number == len(found) - 1)
+        elif tag == "replace" and a1 - a0 == b1 - b0:
+            for n in range(a1 - a0):
+                yield Piece(op="same", inner=_change("", old[a0 + n], new[b0 + n]))
+        else:
+            yield from (Piece(op="drop", text=shown(each)) for each in old[a0:a1])
+            yield from (Piece(op="add", text=shown(each)) for each in new[b0:b1])
+
+
+def _same_items(items: Sequence[Any], first: bool, last: bool) -> Iterator[Piece]:  # JSON
+    head = [] if first else list(items[:ITEMS_KEPT])
+    rest = items[len(head) :]
+    tail = [] if last else list(rest[-ITEMS_KEPT:])
+    between = len(rest) - len(tail)
+    yield from (Piece(op="same", text=clipped(shown(each))) for each in head)
+    if between:
+        yield Piece(op="gap", text=f"{between:,} unchanged")
+    yield from (Piece(op="same", text=clipped(shown(each))) for each in tail)
+
+
+def _named(item: Any) -> str:  # JSON
+    return json.dumps(item, sort_keys=True)
+
+
+def _or_nothing(value: Any) -> str | None:  # JSON
+    return None if value is None else shown(value)

@@ -1,0 +1,133 @@
+"""A graph as SVG, with how often each node ran and where its thread is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from interlock.drawing import Layout, Shape, lay_out
+from interlock.drawing.geometry import Box, Point, Size, Way
+from interlock.drawing.shape import Node
+
+MARGIN = 14.0
+LETTER, SMALL_LETTER = 7.7, 6.4
+"""How wide a letter of a node's name and of an edge's label is, on average, in the fonts of screens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """What a thread adds to its graph's picture; nodes inside subgraphs are named by all nodes that lead there.
+
+    Attributes:
+        counts: how often each node ran.
+        current: the nodes that run, or that are next.
+        tone: how the current nodes are shown: `running`, `waiting`, `failed`.
+        chosen: the nodes of the step that is looked at.
+    """
+
+    counts: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    current: frozenset[tuple[str, ...]] = frozenset()
+    tone: str = "running"
+    chosen: frozenset[tuple[str, ...]] = frozenset()
+
+
+class _ScreenMeasure:
+    def node(self, node: Node) -> Size:
+        height = 28.0 if node.kind != "node" else 40.0
+        return max(len(node.label) * LETTER + 34, 76.0), height
+
+    def label(self, text: str) -> float:
+        return len(text) * SMALL_LETTER + 10
+
+
+def draw(shape: Shape, marked: Marked, *, about: str) -> Markup:
+    """Return a graph as an SVG picture."""
+    layout = lay_out(shape, _ScreenMeasure())
+    width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
+    return Markup(
+        '<svg class="drawn" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}"'
+        ' role="img" aria-label="{about}"><defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5"'
+        ' markerWidth="7" markerHeight="7" orient="auto">'
+        '<path class="tip" d="M0 1 10 5 0 9z"/></marker></defs>{inner}</svg>'
+    ).format(
+        w=width, h=height, about=about, inner=_layout(layout.moved(MARGIN, MARGIN), marked, ())
+    )
+
+
+def told(marked: Marked) -> str:
+    """Return in words what the picture marks."""
+    ran = ", ".join(f"{'/'.join(path)} {many}×" for path, many in marked.counts.items())  # noqa: RUF001
+    now = ", ".join("/".join(path) for path in sorted(marked.current))
+    return " ".join(
+        [f"Ran: {ran}." if ran else "Nothing ran yet.", f"Now at: {now}." if now else ""]
+    )
+
+
+def _layout(layout: Layout, marked: Marked, path: tuple[str, ...]) -> Markup:
+    boxes = [_box(each, marked, (*path, each.node.id)) for each in layout.boxes]
+    ways = [_way(each) for each in layout.ways]
+    labels = [_label(each) for each in layout.ways if each.edge.label]
+    badges = [_badge(each, marked, (*path, each.node.id)) for each in layout.boxes]
+    return Markup("").join([*boxes, *ways, *labels, *badges])
+
+
+def _box(box: Box, marked: Marked, path: tuple[str, ...]) -> Markup:
+    classes = ["box", f"box-{'group' if box.inner else box.node.kind}"]
+    classes += [f"at at-{marked.tone}"] if path in marked.current else []
+    classes += ["chosen"] if path in marked.chosen else []
+    classes += ["ran"] if marked.counts.get(path) else []
+    radius = box.height / 2 if box.node.kind != "node" else 9
+    rect = Markup(
+        '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="{:.1f}"/>'
+    ).format(box.x, box.y, box.width, box.height, radius)
+    return Markup('<g class="{}">{}{}{}</g>').format(
+        " ".join(classes), rect, _name(box), _inner(box, marked, path)
+    )
+
+
+def _inner(box: Box, marked: Marked, path: tuple[str, ...]) -> Markup:
+    return _layout(box.inner, marked, path) if box.inner else Markup("")
+
+
+def _name(box: Box) -> Markup:
+    if box.inner:
+        place, anchor = (box.x + 14, box.y + 24), "start"
+    else:
+        place, anchor = (box.middle[0], box.middle[1] + 4.5), "middle"
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+        *place, anchor, box.node.label
+    )
+
+
+def _way(way: Way) -> Markup:
+    classes = ["way", *(["maybe"] if way.edge.conditional else []), *(["back"] if way.back else [])]
+    return Markup('<path class="{}" d="{}" marker-end="url(#tip)"/>').format(
+        " ".join(classes), _path(way.points)
+    )
+
+
+def _path(points: Sequence[Point]) -> str:
+    return " ".join(f"{'L' if n else 'M'}{x:.1f} {y:.1f}" for n, (x, y) in enumerate(points))
+
+
+def _label(way: Way) -> Markup:
+    x, y = way.label
+    width = len(way.edge.label) * SMALL_LETTER + 8
+    return Markup(
+        '<rect class="paper" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="16" rx="4"/>'
+        '<text class="label" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>'
+    ).format(x - width / 2, y - 8, width, x, y + 4, way.edge.label)
+
+
+def _badge(box: Box, marked: Marked, path: tuple[str, ...]) -> Markup:
+    many = marked.counts.get(path, 0)
+    if not many or box.node.kind != "node":
+        return Markup("")
+    width = max(len(str(many)) * 7 + 12, 20.0)
+    x, y = box.x + box.width - width * 0.6, box.y - 10
+    return Markup(
+        '<g class="times"><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="20" rx="10"/>'
+        '<text x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text></g>'
+    ).format(f"{box.node.label} ran {many} times", x, y, width, x + width / 2, y + 14, many)

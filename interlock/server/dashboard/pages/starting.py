@@ -1,0 +1,88 @@
+"""Starting a run: choose a graph, fill in the form that its input schema makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import Request, Response
+
+from interlock.application import Graph
+from interlock.core.driving import Driving
+from interlock.drawing import shape_of
+from interlock.errors import InterlockError
+from interlock.inputs import takes_our_context
+from interlock.server.dashboard.drawn import Marked, draw
+from interlock.server.dashboard.fields import Field, input_fields
+from interlock.server.dashboard.forms import read
+from interlock.server.dashboard.pages.steering import STREAMED, address
+from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.templates import page
+from interlock.server.failures import status_of
+from interlock.server.scope import Running, Scope
+
+router = pages()
+
+
+@router.get("/ui/start")
+async def choose(request: Request, scope: Running) -> Response:
+    """Show the graphs that can be run."""
+    names = [*scope.reader.application.targets]
+    if len(names) == 1:
+        return see(f"/ui/start/{names[0]}")
+    return await page(request, scope, "choose.html", graphs=names)
+
+
+@router.get("/ui/start/{graph}")
+async def form(request: Request, scope: Running, graph: str) -> Response:
+    """Show the form of a graph's input."""
+    compiled = scope.reader.graph(graph)
+    return await _form(request, scope, graph, compiled, input_fields(compiled))
+
+
+@router.post("/ui/start/{graph}")
+async def start(request: Request, scope: Running, graph: str) -> Response:
+    """Start a run with what the form gives, or show what is wrong with it."""
+    compiled = scope.reader.graph(graph)
+    given = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    values, fields = read(input_fields(compiled), given)
+    model = given.get("model", "").strip()
+    if any(each.fault for each in fields):
+        return await _form(request, scope, graph, compiled, fields, model=model, status=422)
+    try:
+        run = await scope.il.asubmit(
+            graph,
+            values,
+            model=model or None,
+            driving=Driving(stream_modes=STREAMED, stream_subgraphs=True),
+        )
+    except InterlockError as error:
+        return await _form(
+            request, scope, graph, compiled, fields, str(error), model, status_of(error)
+        )
+    return see(address(run.thread_id), "Started")
+
+
+async def _form(
+    request: Request,
+    scope: Scope,
+    graph: str,
+    compiled: Graph,
+    fields: Sequence[Field],
+    fault: str = "",
+    model: str = "",
+    status: int = 200,
+) -> Response:
+    shape = shape_of(compiled.get_graph(xray=True))
+    return await page(
+        request,
+        scope,
+        "start.html",
+        status_code=status,
+        graph=graph,
+        fields=fields,
+        fault=fault,
+        model=model,
+        takes_model=takes_our_context(compiled),
+        default_model=scope.reader.settings.model,
+        picture=draw(shape, Marked(), about=f"The graph {graph}."),
+    )

@@ -1,0 +1,115 @@
+"""What people do with a run: cancel, resume, kill, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Form, Request, Response
+
+from interlock.core.driving import Driving
+from interlock.core.queueing import Options
+from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
+from interlock.errors import NotFound, UsageError
+from interlock.server.dashboard.forms import read_json, read_loosely
+from interlock.server.dashboard.pages.threads import ThreadName
+from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.seen import see as look
+from interlock.server.dashboard.words import segment
+from interlock.server.scope import Answering, Governing, Running, Scope
+
+router = pages()
+
+STREAMED = ("messages-tuple", "custom")
+"""What runs that are begun here tell while they run, so that their page can show it."""
+
+
+@router.post("/ui/threads/{thread_id}/cancel")
+async def cancel(scope: Running, name: ThreadName) -> Response:
+    """Cancel the run that a thread is at."""
+    thread_id = await scope.reader.store.full_thread_id(name)
+    run = await scope.il.acancel(thread_id, reason="cancelled on the dashboard", by=_who(scope))
+    said = "Cancelled" if run.status == "cancelled" else f"The run is {run.status}"
+    return see(address(thread_id), said)
+
+
+@router.post("/ui/threads/{thread_id}/resume")
+async def resume(scope: Running, name: ThreadName) -> Response:
+    """Hand a run that was stopped to the workers again, from its last checkpoint."""
+    seen = await look(scope.reader, name)
+    if seen.run is None:
+        raise UsageError("This thread has no run that could go on.")
+    if seen.letter:
+        await scope.il.aletter_replay(
+            seen.letter, reason="resumed on the dashboard", by=_who(scope)
+        )
+    else:
+        await scope.il.asubmit(
+            seen.run.graph,
+            None,
+            thread_id=seen.thread_id,
+            options=Options(multitask_strategy="enqueue"),
+            driving=Driving(goes_on=True, stream_modes=STREAMED),
+        )
+    return see(address(seen.thread_id), "Handed to the workers")
+
+
+@router.post("/ui/threads/{thread_id}/kill")
+async def kill(
+    scope: Governing, name: ThreadName, reason: Annotated[str, Form(max_length=1000)] = ""
+) -> Response:
+    """Throw the kill switch over a thread."""
+    thread_id = await scope.reader.store.full_thread_id(name)
+    await scope.il.akill("thread", thread_id, reason=reason, by=_who(scope))
+    return see(address(thread_id), "Killed: the switch stands until it is lifted")
+
+
+@router.post("/ui/threads/{thread_id}/answer")
+async def answer(request: Request, scope: Answering, name: ThreadName) -> Response:
+    """Answer a question of a thread; workers go on with it."""
+    thread_id = await scope.reader.store.full_thread_id(name)
+    form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    question = await _question(scope, thread_id, form.get("question", ""))
+    said = answer_of(question, form, _who(scope))
+    run = await scope.il.asubmit_answer(thread_id, said)
+    told = "Answered; more people must agree" if run.status == "waiting" else "Answered"
+    return see(address(thread_id), told)
+
+
+def answer_of(question: OpenQuestion, form: Mapping[str, str], by: str) -> AnswerForm:
+    """Return the answer that a form gives; raises `UsageError` for what is none."""
+    message, digest = form.get("message", "").strip(), form.get("digest", "")
+    match form.get("decision", ""):
+        case "approve":
+            return Approve(question.id, by, message, digest)
+        case "reject":
+            return Reject(question.id, message, by, digest)
+        case "respond":
+            return Respond(question.id, message, by, digest)
+        case "edit":
+            arguments: Any = read_json(form.get("arguments", ""), "The arguments")  # JSON
+            if not isinstance(arguments, dict):
+                raise UsageError("The arguments are a JSON object: names with values.")
+            return Edit(question.id, arguments, by, message, digest)
+        case "value":
+            return Resume(question.id, read_loosely(form.get("value", "")), by)
+        case _:
+            raise UsageError("Choose one of the answers that are offered.")
+
+
+def address(thread_id: str) -> str:
+    """Return where a thread's page is."""
+    return f"/ui/threads/{segment(thread_id)}"
+
+
+async def _question(scope: Scope, thread_id: str, question_id: str) -> OpenQuestion:
+    for each in await scope.reader.aquestions(thread_id):
+        if each.id == question_id:
+            return each
+    raise NotFound(
+        "This question is not open any more.", hint="Load the page again to see what waits."
+    )
+
+
+def _who(scope: Scope) -> str:
+    return scope.caller.identity
