@@ -73,8 +73,9 @@ from interlock.remembering import Named, Remembering, items_of
 from interlock.replays import Replay
 from interlock.settings import Settings
 from interlock.starting import BREAKPOINT
+from interlock.steering import kept_of
 from interlock.storage import Storage
-from interlock.submitting import Submitting, check_options, kept_of, request_of
+from interlock.submitting import Submitting, check_options, request_of
 from interlock.timers import Timing
 
 PortsFor = Callable[[Lineage], Ports]
@@ -84,7 +85,9 @@ NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
 
-class Runtime(Looking, Killing, Submitting, Timing, Bounding, Originals, Storage, Checking, Remembering):
+class Runtime(
+    Looking, Killing, Submitting, Timing, Bounding, Originals, Storage, Checking, Remembering
+):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
     def __init__(

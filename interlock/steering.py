@@ -9,7 +9,8 @@ from typing import Any, get_args
 from langgraph.constants import END, START
 
 from interlock.application import Graph
-from interlock.core.driving import ALL, Driving, Durability, is_reserved
+from interlock.core.driving import ALL, YIELDS, Driving, Durability, is_reserved
+from interlock.core.queueing import Options
 from interlock.errors import UsageError
 
 
@@ -29,6 +30,12 @@ def check_driving(graph: Graph, driving: Driving) -> Driving:
         raise UsageError(f"A recursion limit of {driving.recursion_limit} lets no step run.")
     _check_plain(driving)
     return driving
+
+
+def kept_of(driving: Driving, options: Options | None, run_id: str) -> dict[str, Any]:  # JSON
+    """Return what a run's context keeps of how it was submitted."""
+    replaces = options is not None and options.replaces_questions
+    return driving.stored(run_id) | ({YIELDS: True} if replaces else {})
 
 
 def _check_nodes(graph: Graph, nodes: Sequence[str], what: str) -> None:

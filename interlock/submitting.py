@@ -15,7 +15,7 @@ from typing import Any, get_args
 from interlock.answers import forms_of
 from interlock.application import Graph
 from interlock.core.budget import Limits
-from interlock.core.driving import YIELDS, Driving
+from interlock.core.driving import Driving
 from interlock.core.queueing import LEASE_SECONDS, MultitaskStrategy, Options
 from interlock.core.runs import Answers, Run
 from interlock.core.sleeping import EARLIEST, LATEST
@@ -426,12 +426,6 @@ def request_of(
     driven = [] if driving is None else [driving.stored("")]
     said = json.dumps(plain([graph, given, thread_id, *driven]), sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
-
-
-def kept_of(driving: Driving, options: Options | None, run_id: str) -> dict[str, Any]:  # JSON
-    """Return what a run's context keeps of how it was submitted."""
-    replaces = options is not None and options.replaces_questions
-    return driving.stored(run_id) | ({YIELDS: True} if replaces else {})
 
 
 def _only_updates(driving: Driving) -> bool:
