@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from interlock import __version__
+from interlock.server.mounting import pattern_of
 
 
 class Problem(BaseModel):
@@ -39,6 +40,7 @@ TAGS = (
     ("Stateless Runs", "Requests on a thread of their own, which ends with them."),
     ("Crons", "Runs that are submitted again and again."),
     ("Store", "What graphs remember across threads."),
+    ("Access", "Who calls, and what they may do."),
     ("System", "The server itself."),
     ("Unserved", "What LangGraph's protocol has and this server does not."),
 )
@@ -85,4 +87,27 @@ def document(app: FastAPI) -> dict[str, Any]:  # JSON
     )
     made.setdefault("components", {})["securitySchemes"] = dict(SCHEMES)
     made["security"] = [{name: []} for name in SCHEMES] + [{}]
+    made["paths"] = {path: each for path, each in made["paths"].items() if not _withheld(app, path)}
+    for operation in _operations(made):
+        _refuse_in_json(operation)
     return made
+
+
+def _withheld(app: FastAPI, path: str) -> bool:
+    """Say whether an application's langgraph.json takes a path away."""
+    pattern = pattern_of(app.state.house.il.application.config.http)
+    return pattern is not None and pattern.match(path) is not None
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:  # JSON
+    for methods in document["paths"].values():
+        yield from methods.values()
+
+
+def _refuse_in_json(operation: dict[str, Any]) -> None:  # JSON
+    """Say that an error is JSON also where an answer is a stream or a page."""
+    for status, answer in operation["responses"].items():
+        if status.isdigit() and int(status) >= 400:
+            kinds: dict[str, Any] = answer.get("content", {})
+            if kinds and "application/json" not in kinds:
+                answer["content"] = {"application/json": next(iter(kinds.values()))}

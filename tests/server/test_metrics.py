@@ -33,7 +33,7 @@ def test_requests_are_counted_by_route_and_status(server: str) -> None:
     httpx.get(f"{server}/assistants/talker")
     httpx.get(f"{server}/assistants/no-such")
     httpx.get(f"{server}/nowhere/at/all")
-    httpx.request("BREW", f"{server}/nowhere/at/all")
+    httpx.request("PURGE", f"{server}/nowhere/at/all")
 
     found = series(server)
 
