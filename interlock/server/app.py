@@ -13,6 +13,8 @@ from interlock.server.metrics import Measured
 from interlock.server.routes import (
     access,
     assistants,
+    audit,
+    crons,
     meta,
     metrics,
     reference,
@@ -29,12 +31,14 @@ ROUTERS: Sequence[APIRouter] = (
     metrics.router,
     reference.router,
     access.router,
+    audit.router,
     assistants.router,
     threads.router,
     state.router,
     store.router,
     streams.router,
     runs.router,
+    crons.router,
     dashboard.router,
     unserved.router,
 )

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from starlette.types import ASGIApp
+
 from interlock.errors import UsageError
 from interlock.facade import Interlock
 from interlock.postgres.keys import KeyStore
 from interlock.server.gatekeeping import Gatekeeper, Known
+from interlock.server.handlers import Handlers
+from interlock.server.headers import Doors, SecureAnswers, hosts_of
+from interlock.server.house import House
+from interlock.server.limits import Bodies, Streams
+from interlock.server.tokens import Tokens
+from interlock.server.witness import Witness
+from interlock.settings import Settings
 
 
 async def gatekeeper_of(il: Interlock, *, loopback: bool) -> Gatekeeper:
@@ -16,13 +25,38 @@ async def gatekeeper_of(il: Interlock, *, loopback: bool) -> Gatekeeper:
         loopback: whether only this machine can reach the server.
 
     Raises:
-        UsageError: others can reach it, and nobody would be known.
+        UsageError: others can reach it, and nobody would be known; or what says who calls cannot be used.
     """
     keys = KeyStore(il.pool)
-    others: tuple[Known, ...] = ()
+    handlers = Handlers.of(il.application)
+    others: tuple[Known, ...] = tuple(
+        each.caller for each in (handlers, Tokens.of(il.settings)) if each is not None
+    )
     if not loopback and not others and not any(each.valid for each in await keys.keys()):
         raise UsageError(
             "Others than this machine could reach the server, and it has no key.",
             hint="Make one with `interlock keys create NAME --role admin`, or bind 127.0.0.1.",
         )
-    return Gatekeeper(open_to_loopback=loopback and not others, keys=keys, others=others)
+    return Gatekeeper(
+        open_to_loopback=loopback and not others and not il.settings.server_key,
+        keys=keys,
+        others=others,
+    )
+
+
+def guarded(app: ASGIApp, house: House, *, loopback: bool) -> ASGIApp:
+    """Return an application behind what keeps out, limits and notes its requests; the first line is the innermost."""
+    settings = house.il.settings
+    app = Bodies(app=app, size=settings.server_body, depth=settings.server_depth)
+    app = Streams(app=app, each=settings.server_streams, all=settings.server_all_streams)
+    hosts = hosts_of(loopback, settings.server_hosts)
+    app = Doors(app=app, hosts=hosts, origins=origins_of(settings, house.il))
+    app = Witness(app=app, audit=house.audit)
+    return SecureAnswers(app)
+
+
+def origins_of(settings: Settings, il: Interlock) -> frozenset[str]:
+    """Return the sites whose pages may send requests: those of the settings, and those of langgraph.json."""
+    cors = il.application.config.http.cors
+    named = cors.allow_origins if cors is not None else ()
+    return frozenset({*settings.server_origins, *(each.lower().rstrip("/") for each in named)})

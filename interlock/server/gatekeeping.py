@@ -22,6 +22,9 @@ FRESH_SECONDS = 5.0
 
 MOST_KNOWN = 4096
 
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+"""What proxies add: a request with one of these was not made at this machine."""
+
 
 NOBODY = Caller(identity="")
 """Stands in the cache for a key that is not valid, so that trying it again costs no statement."""
@@ -77,7 +80,7 @@ class Gatekeeper:
         for other in self.others:
             if (known := await other(connection)) is not None:
                 return known
-        if self.open_to_loopback:
+        if self.open_to_loopback and not came_through_a_proxy(connection):
             return LOOPBACK
         raise Unauthorized(
             "This server takes a key.", hint="Send it as the header `x-api-key`, or as a bearer."
@@ -103,3 +106,8 @@ def bearer(connection: HTTPConnection) -> str:
     """Return the token of a request's `Authorization: Bearer`; empty for none."""
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def came_through_a_proxy(connection: HTTPConnection) -> bool:
+    """Say whether a request comes from elsewhere by way of this machine."""
+    return any(name in connection.headers for name in FORWARDED)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from interlock.facade import Interlock
+from interlock.server.auditing import Audit
 from interlock.server.gatekeeping import Gatekeeper
 from interlock.server.known import Known
+from interlock.server.limits import Rates
 from interlock.server.metrics import Tally
 from interlock.server.tenancy import Tenancy
 
@@ -19,6 +21,8 @@ class House:
         il: the runtime, which sees everything.
         gatekeeper: knows callers.
         tenancy: gives each caller the runtime as they may see it.
+        audit: the log of who did what.
+        rates: how much of their share callers have left.
         workers_inside: how many runs this process works on at once; 0 for none.
         assistants: those that are everybody's, seen a moment ago.
         tally: what this process has served.
@@ -27,6 +31,8 @@ class House:
     il: Interlock
     gatekeeper: Gatekeeper
     tenancy: Tenancy
+    audit: Audit
+    rates: Rates
     workers_inside: int = 0
     assistants: Known = field(default_factory=Known)
     tally: Tally = field(default_factory=Tally.new)

@@ -39,6 +39,8 @@ def may(right: Right) -> Callable[[HTTPConnection], Awaitable[Scope]]:
     async def scoped(connection: HTTPConnection) -> Scope:
         house: House = connection.app.state.house
         caller: Caller = await house.gatekeeper.caller(connection)
+        connection.state.caller = caller
+        house.rates.take(f"{caller.kind} {caller.tenant} {caller.identity}")
         if right not in caller.rights:
             raise Forbidden(f"{caller.identity} may not do this: it takes the right to {right}.")
         reader, il = await house.tenancy.views(caller)

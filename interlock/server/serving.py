@@ -15,9 +15,13 @@ from interlock.app import aopen
 from interlock.errors import UsageError
 from interlock.facade import Interlock
 from interlock.postgres.assistants import AssistantStore
+from interlock.postgres.audit import AuditStore
 from interlock.server.app import application
-from interlock.server.entrance import gatekeeper_of
+from interlock.server.auditing import Audit
+from interlock.server.chores import Chores
+from interlock.server.entrance import gatekeeper_of, guarded
 from interlock.server.house import House
+from interlock.server.limits import Rates
 from interlock.server.tenancy import Tenancy
 from interlock.settings import Settings
 from interlock.worker.log import Log
@@ -57,6 +61,7 @@ async def serve(
         aopen(settings=settings) as il,
         aclosing(Tenancy(il)) as tenancy,
         _working(il, workers_inside, log),
+        _chores(il),
     ):
         for each in await asyncio.to_thread(_notices, il):
             notice(each)
@@ -65,11 +70,13 @@ async def serve(
             il=il,
             gatekeeper=await gatekeeper_of(il, loopback=is_loopback(host)),
             tenancy=tenancy,
+            audit=Audit(AuditStore(il.pool)),
+            rates=Rates(settings.server_rate),
             workers_inside=workers_inside,
         )
         address = f"http://{_shown(host)}:{bound.getsockname()[1]}"
         config = uvicorn.Config(
-            application(house),
+            guarded(application(house), house, loopback=is_loopback(host)),
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -135,6 +142,16 @@ async def _working(il: Interlock, concurrency: int, log: Log | None) -> AsyncIte
     finally:
         stopped.set()
         await working
+
+
+@asynccontextmanager
+async def _chores(il: Interlock) -> AsyncIterator[None]:
+    keeping = asyncio.create_task(Chores(il).keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -1,0 +1,118 @@
+"""What every answer tells browsers, and which of their requests are not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from interlock.server.sessions import SAFE
+from interlock.server.wire import Wire
+
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+"""Scripts and styles are files of ours; what stands in a page, or comes from elsewhere, is not run."""
+
+SECURE = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+TRANSPORT = ("strict-transport-security", "max-age=31536000")
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+@dataclass(frozen=True, slots=True)
+class SecureAnswers:
+    """Adds headers to whatever is answered, errors included; what a route has said itself stays."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURE.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("cache-control", "no-store")
+                if scope["scheme"] == "https":
+                    headers.setdefault(*TRANSPORT)
+            await send(message)
+
+        return await self.app(scope, receive, secured)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """Takes no request under a name that is not the server's, and none that another site's page sends.
+
+    The first keeps out pages whose own name was made to point at this machine (DNS rebinding); the second those that
+    send a form or open a WebSocket here, where a browser would add what it knows of this server.
+
+    Attributes:
+        hosts: the names under which it may be called; empty for any.
+        origins: sites whose pages may send requests, beside the server's own; `*` for any.
+    """
+
+    app: ASGIApp
+    hosts: Collection[str]
+    origins: Collection[str] = ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        why = self._refusal(scope, Headers(scope=scope))
+        if not why:
+            return await self.app(scope, receive, send)
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close", "code": 1008, "reason": why[:120]})
+        return await Wire({"detail": why}, status_code=403)(scope, receive, send)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> str:
+        host = headers.get("host", "").lower()
+        if self.hosts and _name_of(host) not in self.hosts:
+            return (
+                f"This server is not called {host!r}. Name it in INTERLOCK_SERVER_HOSTS if it is."
+            )
+        origin = headers.get("origin", "").lower()
+        safe = scope["type"] == "http" and scope["method"] in SAFE
+        if safe or not origin or urlsplit(origin).netloc == host or self._allows(origin):
+            return ""
+        return f"Pages of {origin} may send nothing here. Name it in INTERLOCK_SERVER_ORIGINS if they may."
+
+    def _allows(self, origin: str) -> bool:
+        return "*" in self.origins or origin in self.origins
+
+
+def hosts_of(loopback: bool, named: Iterable[str]) -> frozenset[str]:
+    """Return the names under which a server may be called; none for any."""
+    names = frozenset(map(_name_of, named))
+    return names | LOOPBACK_NAMES if loopback or names else frozenset()
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a Host header, without its port."""
+    if host.startswith("["):
+        return f"{host.partition(']')[0]}]"
+    return host.partition(":")[0].rstrip(".")

@@ -1,0 +1,61 @@
+"""Watches requests go by, and has the audit log written of those that changed something or were refused."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from interlock.errors import DatabaseUnavailable
+from interlock.server.auditing import Audit
+from interlock.server.callers import Caller
+from interlock.server.sessions import SAFE
+
+REFUSALS = (401, 403, 413, 429)
+
+_WORK = re.compile(
+    r"^(/threads|/runs|/threads/\{thread_id\}/runs)?(/wait|/stream|/batch|/crons)?/?$"
+    r"|/(search|count|history|commands|events|namespaces|state/checkpoint)$"
+    r"|^/store/items$|^/(mcp|a2a|agents)(/|$)|^/threads$|/stream(/events)?$"
+)
+"""Paths whose requests begin work, or only look: runs say themselves who began them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """Notes who did what, before they are told that it is done."""
+
+    app: ASGIApp
+    audit: Audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def witnessed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._note(scope, message["status"])
+            await send(message)
+
+        return await self.app(scope, receive, witnessed)
+
+    async def _note(self, scope: Scope, status: int) -> None:
+        caller: Caller | None = scope.get("state", {}).get("caller")
+        path = str(getattr(scope.get("route"), "path", scope["path"]))
+        act = f"{scope['method']} {path}"
+        if status in REFUSALS:
+            host = str((scope.get("client") or ("",))[0])
+            with suppress(DatabaseUnavailable):  # it is refused all the same
+                await self.audit.refused(caller, host, status, act)
+        elif caller is not None and status < 400 and _changes(scope["method"], path):
+            named = "/".join(str(each) for each in scope.get("path_params", {}).values())
+            await self.audit.note(caller, act, named)
+
+
+def _changes(method: str, path: str) -> bool:
+    if method in SAFE:
+        return False
+    return method == "DELETE" or not _WORK.search(path)
