@@ -38,9 +38,9 @@ def list_(thread: str | None) -> int:
 def show(question: str) -> int:
     """Show a question with its evidence, its arguments, what each answer does, and its history."""
     from interlock.cli.asking import print_question
-    from interlock.cli.documents import event_document, notice_of, question_document
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.questions import print_events
+    from interlock.documents.runs import event_document, notice_of, question_document
 
     call = this_call()
     with call.runtime() as il:
@@ -184,9 +184,9 @@ def assignment(text: str) -> tuple[str, str]:
 @approvals.command()
 def sweep() -> int:
     """Remind, escalate and answer by deadline what is due now, once, and send the notifications."""
-    from interlock.cli.documents import swept_document
     from interlock.cli.output import print_json, results
     from interlock.cli.questions import swept_line
+    from interlock.documents.runs import swept_document
 
     call = this_call()
     with call.runtime() as il:
@@ -224,10 +224,10 @@ def watch(every: str, runs: bool) -> int:
 @click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=50, show_default=True)
 def notifications(failed: bool, retry: bool, limit: int) -> int:
     """List what people were told of questions, newest first."""
-    from interlock.cli.documents import notification_document
     from interlock.cli.output import print_json, results
     from interlock.cli.questions import print_notifications
     from interlock.core.sync import run_sync
+    from interlock.documents.runs import notification_document
 
     call = this_call()
     with call.runtime() as il:
@@ -283,10 +283,10 @@ def _one_thread(questions: list[OpenQuestion]) -> str:
 
 def _wait(run: Run, call: Call, still: Sequence[OpenQuestion]) -> int:
     """Say that an answer was noted, and that more people must agree."""
-    from interlock.cli.documents import run_document
     from interlock.cli.failures import WAITING
     from interlock.cli.output import print_json, results
     from interlock.cli.questions import agreement
+    from interlock.documents.runs import run_document
 
     if call.as_json:
         print_json(run_document(run))
@@ -299,10 +299,10 @@ def _wait(run: Run, call: Call, still: Sequence[OpenQuestion]) -> int:
 def _go_on(
     il: Interlock, call: Call, thread_id: str, *, model: str | None, detach: bool, no_run: bool
 ) -> int:
-    from interlock.cli.documents import run_document
     from interlock.cli.output import print_json, results
     from interlock.cli.runs import work_on
     from interlock.cli.texts import short
+    from interlock.documents.runs import run_document
 
     run = il.run(thread_id)
     if not no_run:
@@ -315,12 +315,12 @@ def _go_on(
 
 
 def _list(thread: str | None) -> int:
-    from interlock.cli.documents import question_document
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.questions import print_questions
     from interlock.cli.screens import notice_for
     from interlock.cli.texts import counted
     from interlock.core.sync import run_sync
+    from interlock.documents.runs import question_document
 
     call = this_call()
     with call.runtime() as il:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -59,12 +59,13 @@ def list_(kind: ScopeKind | None, limited: bool, limit: int) -> int:
 def show(kind: ScopeKind, name: str) -> int:
     """Show what a budget allows, and what was taken; for a run its thread's id will do."""
     from interlock.cli.output import print_json, results
+    from interlock.documents.bounds import budget_document
 
     call = this_call()
     with call.runtime() as il:
         account, limits = il.budget(kind, name), il.limits(kind, name)
     if call.as_json:
-        print_json(document(account, limits))
+        print_json(budget_document(account, limits))
     else:
         print_account(account, limits, results())
     return 0
@@ -77,13 +78,14 @@ def show(kind: ScopeKind, name: str) -> int:
 def set_(kind: ScopeKind, name: str, limits: tuple[str, ...]) -> int:
     """Limit usd, tokens, input_tokens, output_tokens, model_calls, actions, steps or seconds; landing is a share."""
     from interlock.cli.output import print_json, results
+    from interlock.documents.bounds import budget_document
 
     call, wanted = this_call(), limits_from(limits, "budget set")
     with call.runtime() as il:
         account = il.set_budget(kind, name, wanted)
         holds = il.limits(kind, name)
     if call.as_json:
-        print_json(document(account, holds))
+        print_json(budget_document(account, holds))
     else:
         print_account(account, holds, results())
     return 0
@@ -96,6 +98,7 @@ def remove(kind: ScopeKind, name: str) -> int:
     """Remove the stored limits; what a graph declares and the settings name holds on."""
     from interlock.cli.output import print_json, results
     from interlock.core.budget import Limits
+    from interlock.documents.bounds import budget_document
 
     call = this_call()
     with call.runtime() as il:
@@ -103,7 +106,7 @@ def remove(kind: ScopeKind, name: str) -> int:
         account = il.remove_budget(kind, name)
         holds = il.limits(kind, name)
     if call.as_json:
-        print_json(document(account, holds))
+        print_json(budget_document(account, holds))
     elif before != Limits():
         results().print(f"The stored limits of {account.kind} {account.name} are removed.")
     else:
@@ -127,26 +130,12 @@ def limits_from(pairs: Sequence[str], what: str) -> Limits:
     return read_limits(values, what)
 
 
-def document(account: Account, limits: Limits) -> dict[str, Any]:  # JSON
-    """Return a budget as one JSON object; `limits` are those that hold."""
-    return {
-        "kind": account.kind,
-        "name": account.name,
-        "limits": limits.given(),
-        "stored_limits": account.limits.given(),
-        "spent": account.spent.taken(),
-        "held": account.held.taken(),
-        "over": account.over.taken(),
-        "estimated_calls": account.estimated,
-        "partial": account.landed.reason if account.landed else None,
-    }
-
-
 def print_account(account: Account, limits: Limits, console: Console) -> None:
     """Print one budget, a line for each unit."""
     from rich.table import Table
 
     from interlock.core.budget import UNITS, shown
+    from interlock.documents.bounds import number
 
     console.print(f"[bold]{account.kind}[/] {account.name}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -156,9 +145,9 @@ def print_account(account: Account, limits: Limits, console: Console) -> None:
     for unit in units:
         limit = limits.of(unit)
         taken = account.spent.of(unit) + account.held.of(unit)
-        left = "" if limit is None else _number(unit, max(0.0, limit - taken))
-        bound = "none" if limit is None else _number(unit, limit)
-        row = (_number(unit, account.spent.of(unit)), _number(unit, account.held.of(unit)))
+        left = "" if limit is None else number(unit, max(0.0, limit - taken))
+        bound = "none" if limit is None else number(unit, limit)
+        row = (number(unit, account.spent.of(unit)), number(unit, account.held.of(unit)))
         table.add_row(unit.replace("_", " "), *row, bound, left)
     console.print(table if units else "Nothing was taken, and nothing is limited.")
     if account.estimated:
@@ -176,19 +165,10 @@ def print_account(account: Account, limits: Limits, console: Console) -> None:
         console.print(f"[yellow]partial[/]: {account.landed.reason}")
 
 
-def of_limits(account: Account, limits: Limits) -> str:
-    """Say in one line what was taken of what is limited; empty where nothing is."""
-    told = [
-        f"{_number(unit, (account.spent + account.held).of(unit))} of {_number(unit, limit)}"
-        f"{'' if unit in ('usd', 'seconds') else ' ' + unit.replace('_', ' ')}"
-        for unit, limit in limits.given().items()
-    ]
-    return ", ".join(told)
-
-
 def nearly_spent(accounts: Sequence[Account]) -> list[str]:
     """Return a line for each budget of which four fifths are taken; runs, which end, are left out."""
     from interlock.core.findings import is_nearly_spent
+    from interlock.documents.bounds import of_limits
 
     return [
         f"{each.kind} {each.name}: {of_limits(each, each.limits)}"
@@ -199,12 +179,13 @@ def nearly_spent(accounts: Sequence[Account]) -> list[str]:
 
 def _list(kind: ScopeKind | None, *, limited: bool, limit: int) -> int:
     from interlock.cli.output import print_json, results
+    from interlock.documents.bounds import budget_document
 
     call = this_call()
     with call.runtime() as il:
         found = il.budgets(kind, limited=limited, limit=limit)
     if call.as_json:
-        print_json({"budgets": [document(each, each.limits) for each in found]})
+        print_json({"budgets": [budget_document(each, each.limits) for each in found]})
     else:
         _print(found, results())
     return 0
@@ -243,9 +224,3 @@ def _print(found: Sequence[Account], console: Console) -> None:
 def _matters(account: Account, limits: Limits, unit: Unit) -> bool:
     taken = account.spent.of(unit) or account.held.of(unit)
     return bool(taken) or limits.of(unit) is not None
-
-
-def _number(unit: Unit, amount: float) -> str:
-    if unit == "usd":
-        return f"${amount:,.4f}"
-    return f"{amount:,.1f} s" if unit == "seconds" else f"{amount:,.0f}"

@@ -137,8 +137,9 @@ def remove(name: str) -> int:
 
 
 def _list() -> int:
-    from interlock.cli.cron_views import cron_document, print_crons
+    from interlock.cli.cron_views import print_crons
     from interlock.cli.output import print_json, results
+    from interlock.documents.times import cron_document
 
     with this_call().runtime() as il:
         found, now = il.crons(), il.cron_clock()
@@ -150,8 +151,9 @@ def _list() -> int:
 
 
 def _report(il: Interlock, found: Cron, firings: Sequence[Firing]) -> int:
-    from interlock.cli.cron_views import cron_document, print_cron
+    from interlock.cli.cron_views import print_cron
     from interlock.cli.output import print_json, results
+    from interlock.documents.times import cron_document
 
     now = il.cron_clock()
     if this_call().as_json:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich import box
@@ -13,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.texts import ago, clipped, counted, duration, lines_of, plain, short
-from interlock.core.cron import Cron, Firing, explained, upcoming
+from interlock.cli.texts import ago, clipped, counted, duration, lines_of, short
+from interlock.core.cron import Cron, Firing, explained
 from interlock.core.timing import Timer
+from interlock.documents.times import next_times
 
 NEXT = 5
 NARROW = 90
@@ -23,18 +22,6 @@ NARROW = 90
 
 OUTCOMES = {"submitted": "green", "missed": "yellow", "refused": "red"}
 STATES = {"set": "", "fired": "green", "cancelled": "dim", "failed": "bold red"}
-
-
-def cron_document(cron: Cron, now: datetime, firings: Sequence[Firing] = ()) -> dict[str, Any]:
-    """Return a cron as a JSON object, with its next times in its own zone."""
-    found: dict[str, Any] = plain(asdict(cron))  # JSON
-    times = [each.isoformat() for each in next_times(cron, now)]
-    return found | {"next": times, "firings": [plain(asdict(each)) for each in firings]}
-
-
-def next_times(cron: Cron, now: datetime) -> list[datetime]:
-    """Return when a cron fires next, in its own zone; nothing while it is paused."""
-    return upcoming(cron.schedule, cron.zone, now, NEXT) if cron.enabled else []
 
 
 def print_crons(crons: Sequence[Cron], now: datetime, console: Console) -> None:
@@ -73,12 +60,6 @@ def print_cron(cron: Cron, now: datetime, firings: Sequence[Firing], console: Co
         console.print(_firing(each, cron.zone, now), soft_wrap=True)
     if not firings:
         console.print(Text("It has not fired yet.", style="dim"))
-
-
-def timer_document(timer: Timer) -> dict[str, Any]:  # a JSON object
-    """Return a timer."""
-    found: dict[str, Any] = plain(asdict(timer))  # JSON
-    return found
 
 
 def print_timers(timers: Sequence[Timer], now: datetime, console: Console) -> None:

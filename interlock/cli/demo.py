@@ -145,8 +145,8 @@ def _next_commands(il: Interlock, run: Run) -> list[tuple[str, str]]:
 
 
 def _say_how_to_use_a_model(run: Run) -> None:
-    from interlock.cli.documents import notice_of
     from interlock.cli.output import remarks
+    from interlock.documents.runs import notice_of
 
     notice = notice_of(run.model)
     if notice:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -51,12 +50,13 @@ def list_(thread: str | None, in_doubt: bool, limit: int) -> int:
 def show(key: str) -> int:
     """Show one effect: arguments, result, who permitted it, and how it stands."""
     from interlock.cli.output import print_json, results
+    from interlock.documents.effects import effect_document
 
     call = this_call()
     with call.runtime() as il:
         effect = il.effect(key)
     if call.as_json:
-        print_json(document(effect))
+        print_json(effect_document(effect))
     else:
         print_effect(effect, results())
     return 0
@@ -68,12 +68,13 @@ def show(key: str) -> int:
 def refused(thread: str | None, limit: int) -> int:
     """List what was not permitted, and why."""
     from interlock.cli.output import print_json, results
+    from interlock.documents.effects import effect_document
 
     call = this_call()
     with call.runtime() as il:
         found = il.refusals(thread, limit=limit)
     if call.as_json:
-        print_json({"refused": [document(each) for each in found]})
+        print_json({"refused": [effect_document(each) for each in found]})
     else:
         _print_refused(found, results())
     return 0
@@ -91,6 +92,7 @@ def resolve(key: str, happened: bool | None, result: str | None, by: str | None)
     from interlock.cli.asking import login_name
     from interlock.cli.output import print_json, results
     from interlock.cli.texts import read_json_or_text, short
+    from interlock.documents.effects import effect_document
 
     if happened is None:
         raise UsageError("Say what became of it.", hint="Add --happened or --did-not.")
@@ -102,7 +104,7 @@ def resolve(key: str, happened: bool | None, result: str | None, by: str | None)
         given = None if result is None else read_json_or_text(result, "--result")
         effect = il.resolve_effect(key, happened=happened, result=given, by=who)
     if call.as_json:
-        print_json(document(effect))
+        print_json(effect_document(effect))
         return 0
     said = "happened" if effect.status == "done" else "did not happen"
     results().print(
@@ -110,14 +112,6 @@ def resolve(key: str, happened: bool | None, result: str | None, by: str | None)
         f"[cyan]interlock resume {short(effect.thread_id)}[/] goes on."
     )
     return 0
-
-
-def document(found: Effect | Refused) -> dict[str, Any]:  # JSON
-    """Return an effect, or a refusal, as one JSON object."""
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in asdict(found).items()
-    }
 
 
 def print_effect(effect: Effect, console: Console) -> None:
@@ -175,12 +169,13 @@ def _rows(effect: Effect) -> list[tuple[str, str]]:
 
 def _list(thread: str | None, in_doubt: bool, limit: int) -> int:
     from interlock.cli.output import print_json, results
+    from interlock.documents.effects import effect_document
 
     call = this_call()
     with call.runtime() as il:
         found = il.effects(thread, in_doubt=in_doubt, limit=limit)
     if call.as_json:
-        print_json({"effects": [document(each) for each in found]})
+        print_json({"effects": [effect_document(each) for each in found]})
     else:
         _print(found, results(), in_doubt=in_doubt)
     return 0

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @click.option("--xray/--no-xray", default=True, help="Show the graphs inside of nodes.")
 def graph(name: str, png: Path | None, mermaid: bool, thread: str | None, xray: bool) -> int:
     """Draw a graph."""
-    from interlock.cli.documents import notice_of
     from interlock.cli.output import print_json, print_notice, remarks
+    from interlock.documents.runs import notice_of
     from interlock.drawing import draw_text, shape_of
 
     call = this_call()
@@ -77,7 +77,7 @@ def _marks(call: Call, name: str, thread: str | None) -> tuple[Run | None, Marks
 def _write_png(png: Path, drawable: object, name: str, run: Run | None, marks: Marks) -> None:
     from langchain_core.runnables.graph import Graph as Drawable
 
-    from interlock.cli.documents import notice_of
+    from interlock.documents.runs import notice_of
     from interlock.drawing import draw_png, shape_of
 
     assert isinstance(drawable, Drawable)  # noqa: S101  # LangGraph's own type, imported where it is used

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -14,8 +14,9 @@ from interlock.cli.call import Call, Group, this_call
 from interlock.cli.examples import examples
 
 if TYPE_CHECKING:
-    from interlock.core.kills import Kill, KillEvent, KillScope
-    from interlock.postgres.kills import Held, KillStore
+    from interlock.core.kills import Kill, KillScope
+    from interlock.documents.bounds import Told
+    from interlock.postgres.kills import KillStore
     from interlock.postgres.pool import Pool
 
 T = TypeVar("T")
@@ -47,24 +48,6 @@ class Order:
     name: str
     reason: str
     by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A switch with what it did so far.
-
-    Attributes:
-        events: what happened with it.
-        working: the runs under it that a process still works on.
-        held: the other runs under it that are not ended.
-        notice: what the person should know; empty for nothing.
-    """
-
-    kill: Kill
-    events: list[KillEvent]
-    working: list[Held] = field(default_factory=list)
-    held: list[Held] = field(default_factory=list)
-    notice: str = ""
 
 
 def _throwing(command: Throw) -> Throw:
@@ -122,8 +105,9 @@ def all_(reason: str, by: str | None) -> int:
 @click.option("--all", "lifted", is_flag=True, help="Also those that were lifted.")
 def list_(lifted: bool) -> int:
     """List the switches that stand, with what they hold."""
-    from interlock.cli.kill_views import kill_document, print_kills
+    from interlock.cli.kill_views import print_kills
     from interlock.cli.output import print_json, results
+    from interlock.documents.bounds import kill_document
 
     async def found(store: KillStore, pool: Pool) -> list[Told]:
         kills = await (store.kills() if lifted else store.standing())
@@ -188,6 +172,7 @@ async def _stopped(store: KillStore, pool: Pool, kill: Kill) -> Told:
 
 
 async def _told(store: KillStore, pool: Pool, kill: Kill) -> Told:
+    from interlock.documents.bounds import Told
     from interlock.postgres import locks
 
     found = await store.held(kill.id) if kill.lifted_at is None else []
@@ -201,8 +186,9 @@ async def _told(store: KillStore, pool: Pool, kill: Kill) -> Told:
 
 
 def _report(told: Told) -> int:
-    from interlock.cli.kill_views import kill_document, print_kill
+    from interlock.cli.kill_views import print_kill
     from interlock.cli.output import print_json, results
+    from interlock.documents.bounds import kill_document
 
     if this_call().as_json:
         print_json(kill_document(told))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -11,25 +10,8 @@ from rich.text import Text
 from interlock.cli.texts import counted, short
 
 if TYPE_CHECKING:
-    from interlock.cli.kill import Told
-    from interlock.core.kills import Kill, KillEvent
-
-
-def kill_document(told: Told) -> dict[str, Any]:  # a JSON object
-    """Return a switch with what it did."""
-    return {
-        **kill_facts(told.kill),
-        "events": [_event(each) for each in told.events],
-        "working": [asdict(each) for each in told.working],
-        "held": [asdict(each) for each in told.held],
-        "notice": told.notice,
-    }
-
-
-def kill_facts(kill: Kill) -> dict[str, Any]:  # a JSON object
-    """Return a switch alone."""
-    lifted = kill.lifted_at.isoformat() if kill.lifted_at else None
-    return asdict(kill) | {"at": kill.at.isoformat(), "lifted_at": lifted}
+    from interlock.core.kills import Kill
+    from interlock.documents.bounds import Told
 
 
 def kill_line(kill: Kill) -> Text:
@@ -78,7 +60,3 @@ def _those(what: str, threads: list[str]) -> str:
     named = ", ".join(short(each) for each in threads[:10])
     more = f" and {len(threads) - 10:,} more" if len(threads) > 10 else ""
     return f"{what}: {counted(len(threads), 'run')} of thread {named}{more}" if threads else ""
-
-
-def _event(event: KillEvent) -> dict[str, Any]:  # a JSON object
-    return asdict(event) | {"at": event.at.isoformat()}

@@ -12,17 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.texts import (
-    ago,
-    clipped,
-    counted,
-    duration,
-    line_of,
-    lines_of,
-    plain,
-    short,
-    spent,
-)
+from interlock.cli.texts import ago, clipped, counted, duration, line_of, lines_of, short, spent
 from interlock.core.effects import Effect
 from interlock.core.letters import CallsOf, Closed, Letter, LetterDetail, RunEvent
 from interlock.core.runs import Usage
@@ -37,24 +27,6 @@ NARROW = 90
 """Columns below which a list leaves out what `show` tells."""
 
 STATUS_STYLES = {"open": "bold red", "replayed": "green", "repaired": "green", "discarded": "dim"}
-
-
-def letter_facts(letter: Letter) -> dict[str, Any]:  # a JSON object
-    """Return a letter without its traceback."""
-    found: dict[str, Any] = plain(asdict(letter))  # JSON
-    del found["traceback"]
-    return found
-
-
-def detail_document(detail: LetterDetail) -> dict[str, Any]:  # a JSON object
-    """Return all that is known of a letter."""
-    found: dict[str, Any] = plain(asdict(detail))  # JSON
-    return found | {"replaying": detail.replaying}
-
-
-def closed_document(closed: Closed) -> dict[str, Any]:  # a JSON object
-    """Return what became of a letter."""
-    return letter_facts(closed.letter) | {"refused": closed.refused}
 
 
 def print_letters(letters: Sequence[Letter], console: Console, *, filtered: bool) -> None:

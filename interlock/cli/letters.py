@@ -95,8 +95,9 @@ def list_(closed: bool, limit: int, **given: Any) -> int:  # the options of a fi
 @click.option("--full", is_flag=True, help="The whole traceback and state, and every event.")
 def show(letter: str, full: bool) -> int:
     """Show what failed, where and why, what was done to the world, and what a replay would do."""
-    from interlock.cli.letter_views import detail_document, print_detail
+    from interlock.cli.letter_views import print_detail
     from interlock.cli.output import print_json, results
+    from interlock.documents.letters import detail_document
 
     with this_call().runtime() as il:
         found = il.letter(letter)
@@ -160,8 +161,9 @@ def discard(
 
 
 def _list(chosen: Filter, *, closed: bool, limit: int) -> int:
-    from interlock.cli.letter_views import letter_facts, print_letters
+    from interlock.cli.letter_views import print_letters
     from interlock.cli.output import print_json, results
+    from interlock.documents.letters import letter_facts
 
     with this_call().runtime() as il:
         found = il.letters(status=None if closed else "open", limit=limit, **chosen.arguments())
@@ -229,8 +231,9 @@ def _each(il: Interlock, ids: Sequence[str], close: Callable[[str], Letter]) -> 
 
 
 def _report(done: list[Closed], what: str) -> int:
-    from interlock.cli.letter_views import closed_document, print_closed
+    from interlock.cli.letter_views import print_closed
     from interlock.cli.output import print_json, results
+    from interlock.documents.letters import closed_document
 
     if this_call().as_json:
         print_json({"letters": [closed_document(each) for each in done]})

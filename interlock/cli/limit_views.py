@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -36,11 +35,6 @@ def matters(standing: Standing) -> bool:
     """Say whether a target is limited, out of order, or waited for."""
     loud = standing.breaker != "closed" or standing.not_before is not None
     return standing.rate != Rate() or loud or standing.waiting > 0
-
-
-def document(found: Sequence[Standing], waits: Sequence[Waiting]) -> dict[str, Any]:  # JSON
-    """Return limits, and who waits, as one JSON object."""
-    return {"limits": [_facts(each) for each in found], "waiting": [_wait(each) for each in waits]}
 
 
 def print_limits(found: Sequence[Standing], waits: Sequence[Waiting], console: Console) -> None:
@@ -124,27 +118,6 @@ def _print_told(found: Sequence[Standing], console: Console) -> None:
         if each.told and (each.breaker != "closed" or each.not_before or each.failures):
             said = Text.assemble((" said ", "red"), f"{each.name}: {clipped(each.told, 160)}")
             console.print(said, soft_wrap=True)
-
-
-def _facts(standing: Standing) -> dict[str, Any]:  # JSON
-    facts = asdict(standing)
-    rate = facts.pop("rate")
-    times = ("not_before", "opened_at", "open_until")
-    return {
-        **facts,
-        **{name: _iso(facts[name]) for name in times},
-        "limit": {name: value for name, value in rate.items() if value is not None},
-    }
-
-
-def _wait(wait: Waiting) -> dict[str, Any]:  # JSON
-    return {
-        **asdict(wait.caller),
-        "for": wait.name,
-        "why": wait.why,
-        "since": wait.since.isoformat(),
-        "until": wait.until.isoformat(),
-    }
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -97,26 +97,28 @@ def remove(target: str) -> int:
 
 
 def _list(*, every: bool) -> int:
-    from interlock.cli.limit_views import document, matters, print_limits
+    from interlock.cli.limit_views import matters, print_limits
     from interlock.cli.output import print_json, results
+    from interlock.documents.bounds import limits_document
 
     call = this_call()
     with call.runtime() as il:
         found, waits = il.rates(), il.rate_waits()
     shown = [each for each in found if every or matters(each)]
     if call.as_json:
-        print_json(document(shown, waits))
+        print_json(limits_document(shown, waits))
     else:
         print_limits(shown, waits, results())
     return 0
 
 
 def _report(standing: Any, waits: Any = ()) -> int:  # a `Standing`, and those that wait for it
-    from interlock.cli.limit_views import document, print_limits
+    from interlock.cli.limit_views import print_limits
     from interlock.cli.output import print_json, results
+    from interlock.documents.bounds import limits_document
 
     if this_call().as_json:
-        print_json(document([standing], waits))
+        print_json(limits_document([standing], waits))
     else:
         print_limits([standing], waits, results())
     return 0

@@ -73,7 +73,8 @@ def policy_option(command: Any) -> Any:  # a function with click's parameters
 def show(file: Path | None) -> int:
     """Show the rules in their order, and how trust is earned."""
     from interlock.cli.output import print_json, results
-    from interlock.cli.policy_views import print_policy, rule_document
+    from interlock.cli.policy_views import print_policy
+    from interlock.documents.policies import rule_document
 
     call = this_call()
     path = file or call.settings().policy

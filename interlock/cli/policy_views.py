@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
@@ -77,18 +77,6 @@ def print_outcomes(outcomes: Sequence[Outcome], console: Console, summary: str) 
     console.print(table)
     failed = sum(not each.passed for each in outcomes)
     console.print(f"{len(outcomes) - failed} passed, {failed} failed", highlight=False)
-
-
-def rule_document(rule: Rule) -> dict[str, Any]:  # JSON
-    """Return a rule as `--json` prints it."""
-    return {
-        "name": rule.name,
-        "when": _when(rule),
-        "then": rule.then,
-        "because": rule.because,
-        "unless_trusted": rule.unless_trusted,
-        "terms": rule.terms.to_json(),
-    }
 
 
 def terms_text(terms: Terms) -> str:

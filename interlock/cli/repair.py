@@ -42,9 +42,9 @@ def repair(letter: str, model: str | None, hint: str, waits: bool) -> int:
 
 
 def _report(run: Run, call: Call) -> None:
-    from interlock.cli.documents import run_document
     from interlock.cli.output import print_json, remarks, results
     from interlock.cli.texts import short
+    from interlock.documents.runs import run_document
 
     if call.as_json:
         print_json(run_document(run))

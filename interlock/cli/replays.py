@@ -53,8 +53,7 @@ def replay(thread: str, at: str | None, live_tools: tuple[str, ...]) -> int:
 
 def document(replay: Replay) -> dict[str, Any]:  # JSON
     """Return a replay as one JSON object."""
-    from interlock.cli.documents import run_document
-    from interlock.cli.texts import plain
+    from interlock.documents.runs import plain, run_document
 
     stopped = replay.divergence
     return {

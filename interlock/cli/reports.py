@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interlock.cli.asking import print_question
-from interlock.cli.documents import notice_of, run_document
 from interlock.cli.output import is_conversation, print_json, remarks, results
 from interlock.cli.texts import lines_of, short
 from interlock.core.runs import Run
+from interlock.documents.runs import notice_of, run_document
 
 if TYPE_CHECKING:
     from interlock.cli.call import Call

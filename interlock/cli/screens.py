@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.documents import notice_of
 from interlock.cli.texts import (
     ago,
     changes,
@@ -28,6 +27,7 @@ from interlock.cli.texts import (
     tokens,
 )
 from interlock.core.runs import Step, Usage
+from interlock.documents.runs import notice_of
 
 if TYPE_CHECKING:
     from interlock.core.effects import Effect

@@ -65,11 +65,11 @@ def status(graph: str | None, limit: int, live: bool, check: bool) -> int:
 
 
 def _show(il: Interlock, call: Call, graph: str | None, limit: int) -> int:
-    from interlock.cli.documents import thread_document
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.screens import notice_for, print_threads
-    from interlock.cli.status_views import health_document
     from interlock.core.sync import run_sync
+    from interlock.documents.health import health_document
+    from interlock.documents.runs import thread_document
 
     threads = il.threads(graph=graph, limit=limit) if limit else []
     pending = il.pending([each.thread_id for each in threads])
@@ -114,7 +114,7 @@ def _print_health(il: Interlock, health: Health, server: str) -> None:
 def _needs(il: Interlock, health: Health) -> Needs:
     """Return what a person should look at."""
     from interlock.cli.budget import nearly_spent
-    from interlock.cli.kill_views import kill_facts
+    from interlock.documents.bounds import kill_facts
 
     return {
         "killed": [kill_facts(each) for each in health.kills],
@@ -164,7 +164,8 @@ def server_of(il: Interlock) -> str:
 def _check(call: Call) -> int:
     """Say what needs a person, and return the exit code; needs no application, and starts no server."""
     from interlock.cli.output import print_json, results
-    from interlock.cli.status_views import finding_line, health_document
+    from interlock.cli.status_views import finding_line
+    from interlock.documents.health import health_document
     from interlock.errors import DatabaseUnavailable
 
     try:

@@ -15,14 +15,15 @@ from rich.live import Live
 from rich.text import Text
 
 from interlock.cli.call import Call
-from interlock.cli.documents import notice_of, thread_document
 from interlock.cli.following import handled
 from interlock.cli.kill_views import kill_line
 from interlock.cli.output import results
 from interlock.cli.screens import threads_table
-from interlock.cli.status_views import HealthPicture, health_document
+from interlock.cli.status_views import HealthPicture
 from interlock.cli.texts import clipped
 from interlock.core.sync import run_sync
+from interlock.documents.health import health_document
+from interlock.documents.runs import notice_of, thread_document
 from interlock.errors import DatabaseUnavailable, UsageError
 from interlock.postgres.health import NEWS
 from interlock.postgres.hearing import Hearing

@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.budget import of_limits
-from interlock.cli.kill_views import kill_facts
-from interlock.cli.texts import clipped, counted, plain, short
+from interlock.cli.texts import clipped, counted, short
 from interlock.core.health import Brake, Finding, Health, Line, Server, Worker
+from interlock.documents.health import ENDINGS
 
 NARROW = 72
 """Columns below which what can be looked up elsewhere is left out."""
 
 GROUPS = 8
 TABLES = 3
-ENDINGS = ("succeeded", "waiting", "dead", "cancelled", "killed", "failed")
 TROUBLES = ("retried", "lost", "dead", "killed", "cancelled", "failed")
-
-
-def health_document(health: Health) -> dict[str, Any]:  # a JSON object
-    """Return all that is known, with the sums that a program would make first."""
-    sums = {
-        "ready": health.ready,
-        "behind": health.behind,
-        "claimed": health.claimed,
-        "oldest_seconds": health.oldest_seconds,
-        "asleep": health.asleep,
-        "ended_per_second": health.pace.rate(*ENDINGS),
-    }
-    found: dict[str, Any] = plain(asdict(health))  # JSON
-    found["kills"] = [kill_facts(each) for each in health.kills]
-    found["budgets"] = [
-        {"kind": each.kind, "name": each.name, "taken": of_limits(each, each.limits)}
-        for each in health.budgets
-    ]
-    return {"ok": not health.needs_a_person, "sums": sums} | found
 
 
 def finding_line(finding: Finding) -> Text:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @click.option("--tree", is_flag=True, help="Instead of steps: what was forked from what.")
 def history(thread: str, inside: bool, tree: bool) -> int:
     """List a thread's steps: what ran, what changed, tokens, cost, time."""
-    from interlock.cli.documents import notice_of, run_document, step_document
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.reports import asleep
     from interlock.cli.screens import print_history
     from interlock.cli.timeline import print_inside
+    from interlock.documents.runs import notice_of, run_document, step_document
 
     call = this_call()
     if tree:
@@ -56,10 +56,10 @@ def history(thread: str, inside: bool, tree: bool) -> int:
 @click.option("--full", is_flag=True, help="Shorten nothing.")
 def show(thread: str, at: str | None, key: str | None, full: bool) -> int:
     """Show a thread's state at a step."""
-    from interlock.cli.budget import of_limits
-    from interlock.cli.documents import notice_of, step_document
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.screens import print_step
+    from interlock.documents.bounds import of_limits
+    from interlock.documents.runs import notice_of, step_document
     from interlock.history import begun
 
     call = this_call()
@@ -116,9 +116,9 @@ def fork(thread: str, at: str, changes: tuple[str, ...], model: str | None, deta
 @click.argument("b")
 def diff(a: str, b: str) -> int:
     """Compare two threads: where they part, what each did, and how they end."""
-    from interlock.cli.documents import difference_document, notice_of
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.screens import print_difference
+    from interlock.documents.runs import difference_document, notice_of
 
     call = this_call()
     with call.runtime() as il:
@@ -133,9 +133,9 @@ def diff(a: str, b: str) -> int:
 
 
 def _tree(call: Call, thread: str) -> int:
-    from interlock.cli.documents import tree_document
     from interlock.cli.output import print_json, results
     from interlock.cli.timeline import print_tree
+    from interlock.documents.runs import tree_document
 
     with call.runtime() as il:
         tree = il.tree(thread)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from interlock.core.runs import Step, Usage
+from interlock.documents.runs import plain
 from interlock.errors import UsageError
 
 ID_LENGTH = 8
@@ -130,13 +131,6 @@ def lines_of(
 def line_of(value: Any) -> str:  # a value of any state
     """Return a value on one line."""
     return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
-
-
-def plain(value: Any) -> Any:  # a value of any state -> JSON
-    """Return a value as JSON, whatever it is made of."""
-    from pydantic_core import to_jsonable_python
-
-    return to_jsonable_python(value, fallback=str, serialize_unknown=True)
 
 
 def read_value(text: str) -> Any:  # JSON, or text

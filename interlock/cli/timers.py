@@ -71,8 +71,9 @@ def retry(number: int | None, every: bool) -> int:
 
 
 def _list(thread: str | None, states: Sequence[TimerState], limit: int) -> int:
-    from interlock.cli.cron_views import print_timers, timer_document
+    from interlock.cli.cron_views import print_timers
     from interlock.cli.output import print_json, results
+    from interlock.documents.times import timer_document
 
     with this_call().runtime() as il:
         found, now = il.timers(thread, states=states, limit=limit), il.cron_clock()

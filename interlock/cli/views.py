@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from interlock.cli.board import Board, TaskRow, after
-from interlock.cli.documents import notice_of
 from interlock.cli.following import say_now
 from interlock.cli.output import remarks
 from interlock.cli.telling import Line, Tone
 from interlock.cli.texts import clipped, clock, counted, names, short, spent
 from interlock.core.runs import Run, Usage
+from interlock.documents.runs import notice_of
 
 if TYPE_CHECKING:
     from interlock.execution import Part

@@ -52,7 +52,7 @@ def watch(name: str, follow: bool, since: str) -> int:
 
 
 def _lines(il: Interlock, call: Call, name: str, *, follow: bool, since: str) -> int:
-    from interlock.cli.watch_lines import event_document
+    from interlock.documents.happening import event_document
 
     standing = il.standing(name)
     for event in il.watch(standing.run_id, since=since, follow=follow):

@@ -8,17 +8,7 @@ from typing import Any
 
 from interlock.cli.status_views import age
 from interlock.cli.telling import Line, Tone
-from interlock.cli.texts import (
-    change,
-    clipped,
-    counted,
-    duration,
-    line_of,
-    money,
-    names,
-    plain,
-    short,
-)
+from interlock.cli.texts import change, clipped, counted, duration, line_of, money, names, short
 from interlock.core.happening import Event
 
 Detail = Mapping[str, Any]  # JSON
@@ -36,21 +26,6 @@ ASKED: Mapping[str, tuple[str, Tone]] = {
     "reopened": ("asks again", "warning"),
     "withdrawn": ("asks no longer", "plain"),
 }
-
-
-def event_document(event: Event) -> dict[str, Any]:  # a JSON object
-    """Return an event as one JSON object."""
-    return {
-        "key": event.key,
-        "cursor": event.cursor,
-        "kind": event.kind,
-        "at": event.at.isoformat(),
-        "run_id": event.run_id,
-        "thread_id": event.thread_id,
-        "node": event.node,
-        "worker": event.worker,
-        "detail": plain(event.detail),
-    }
 
 
 def line_for(event: Event) -> Line | None:

@@ -11,7 +11,6 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.documents import notice_of
 from interlock.cli.output import remarks
 from interlock.cli.status_views import age
 from interlock.cli.texts import clipped, clock, counted, names, short, spent
@@ -19,6 +18,7 @@ from interlock.cli.views import ID_WIDTH, MARKS, line_row
 from interlock.cli.watch_lines import Detail, hour, line_for
 from interlock.core.happening import Event, Standing
 from interlock.core.runs import Usage
+from interlock.documents.runs import notice_of
 
 
 def now_of(standing: Standing, nodes: list[str]) -> str:

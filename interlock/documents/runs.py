@@ -1,4 +1,4 @@
-"""What `--json` prints: plain documents made from the runtime's values. Pure functions."""
+"""Runs, questions, steps, threads and comparisons as documents. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from interlock.cli.texts import plain
 from interlock.core.offline import NOTICE
 from interlock.core.runs import Notification, OpenQuestion, QuestionEvent, Run, Step, Swept, Usage
 
@@ -16,6 +15,13 @@ if TYPE_CHECKING:
     from interlock.differences import Difference
 
 JSON = dict[str, Any]  # a JSON object
+
+
+def plain(value: Any) -> Any:  # a value of any state -> JSON
+    """Return a value as JSON, whatever it is made of."""
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python(value, fallback=str, serialize_unknown=True)
 
 
 def notice_of(model: str) -> str:

@@ -1,0 +1,1 @@
+"""What is known of the parts of an installation as JSON documents, for the command line and the server alike."""
