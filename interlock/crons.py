@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from interlock.application import Graph
 from interlock.core.bounded import declaration_of
+from interlock.core.cards import Card
 from interlock.core.context import Ports
-from interlock.core.cron import Cron, Firing, check
+from interlock.core.cron import UNTIL, Cron, Firing, check
+from interlock.core.driving import Driving
 from interlock.core.queueing import Options
 from interlock.core.sleeping import LONGEST
 from interlock.core.sync import run_sync
@@ -24,6 +27,10 @@ from interlock.postgres.crons import CronStore
 from interlock.postgres.pool import Connection
 from interlock.postgres.runs import NewRun, RunStore
 from interlock.settings import Settings
+from interlock.steering import check_driving, kept_of
+
+CARD, CLIENT = "card", "client"
+"""Under which a cron's context keeps what its runs are noted with, and what a client of the server said of it."""
 
 
 class Crons(ABC):
@@ -58,6 +65,9 @@ class Crons(ABC):
         options: Options | None = None,
         within: float | None = None,
         enabled: bool = True,
+        driving: Driving | None = None,
+        until: datetime | None = None,
+        client: Mapping[str, Any] | None = None,  # JSON
     ) -> Cron:
         """Make a cron, or change the one of this name; it fires at the first of its times after now.
 
@@ -74,6 +84,9 @@ class Crons(ABC):
             options: the priority of its runs, and what they do when their thread is busy.
             within: seconds after which a run that has not ended is stopped.
             enabled: False makes it paused.
+            driving: what LangGraph is told of its runs beside the input.
+            until: after which it fires no more.
+            client: what a client of the server said of it.
 
         Raises:
             NotFound: no such graph.
@@ -82,6 +95,7 @@ class Crons(ABC):
         check(schedule, zone)
         options = _checked(options or Options(), within)
         compiled = self.graph(graph)
+        driving = check_driving(compiled, driving or Driving())
         cron = Cron(
             name=_name(name),
             graph=graph,
@@ -90,7 +104,12 @@ class Crons(ABC):
             zone=zone,
             catch_up=catch_up,
             thread_id=check_thread_id(thread_id) if thread_id else "",
-            context={"model": model, "given": context, "tenant": self.settings.tenant},
+            context={
+                "model": model,
+                "given": context,
+                "tenant": self.settings.tenant,
+                **_kept(driving, options, until, client),
+            },
             multitask_strategy=options.multitask_strategy,
             priority=options.priority,
             within=within,
@@ -133,8 +152,11 @@ class Crons(ABC):
         given = dict(cron.context)
         context = self._new_context(compiled, given.get("model"), given.get("given"))
         values = check_input(compiled, cron.input)
+        run_id, options = str(uuid4()), _options(cron, due)
+        driving = Driving.of(given, "")
+        context |= kept_of(driving, options, run_id)
         new = NewRun(
-            run_id=str(uuid4()),
+            run_id=run_id,
             thread_id=cron.thread_id or str(uuid4()),
             graph=cron.graph,
             kind="invoke",
@@ -143,7 +165,7 @@ class Crons(ABC):
             title=title_of(values),
             schema_version=version_of(declaration_of(compiled)),
         )
-        run_id = await self.store.accept(connection, new, _options(cron, due), enqueue=True)
+        run_id = await self.store.accept(connection, new, options, enqueue=True)
         return run_id, new.thread_id
 
 
@@ -165,6 +187,9 @@ class CronsNow(Crons):
         options: Options | None = None,
         within: float | None = None,
         enabled: bool = True,
+        driving: Driving | None = None,
+        until: datetime | None = None,
+        client: Mapping[str, Any] | None = None,  # JSON
     ) -> Cron:
         """Make a cron, or change it; see `acron_set`."""
         return run_sync(
@@ -181,6 +206,9 @@ class CronsNow(Crons):
                 options=options,
                 within=within,
                 enabled=enabled,
+                driving=driving,
+                until=until,
+                client=client,
             )
         )
 
@@ -215,7 +243,24 @@ def _options(cron: Cron, due: datetime) -> Options:
         multitask_strategy=cron.multitask_strategy,
         priority=cron.priority,
         deadline=None if cron.within is None else due + timedelta(seconds=cron.within),
+        replaces_questions=CARD in cron.context,
+        card=Card(**cron.context[CARD]) if CARD in cron.context else None,
     )
+
+
+def _kept(
+    driving: Driving,
+    options: Options,
+    until: datetime | None,
+    client: Mapping[str, Any] | None,
+) -> dict[str, Any]:  # JSON
+    """Return what a cron's context keeps of what only clients of the server say."""
+    said = {
+        CARD: None if options.card is None else asdict(options.card),
+        UNTIL: None if until is None else until.astimezone(UTC).isoformat(),
+        CLIENT: client,
+    }
+    return driving.stored("") | {key: each for key, each in said.items() if each is not None}
 
 
 def _checked(options: Options, within: float | None) -> Options:

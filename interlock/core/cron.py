@@ -19,6 +19,9 @@ from interlock.errors import UsageError
 GRACE = timedelta(minutes=1)
 """How late a time may be and not count as missed."""
 
+UNTIL = "until"
+"""Under which a cron's context says when it ends."""
+
 EXAMPLE = "`30 7 * * mon-fri` is half past seven on weekdays."
 
 
@@ -36,6 +39,7 @@ class Cron:
         enabled: whether it fires; False while it is paused.
         next_at: when it fires next; None while it is paused, and when its schedule has no further time.
         revision: how often it was changed.
+        changed_at: when it was made or changed.
     """
 
     name: str
@@ -54,6 +58,13 @@ class Cron:
     revision: int = 1
     created_by: str = ""
     created_at: datetime | None = None
+    changed_at: datetime | None = None
+
+    @property
+    def until(self) -> datetime | None:
+        """After which it fires no more; None for never."""
+        said = self.context.get(UNTIL)  # there, because older workers know no other place
+        return datetime.fromisoformat(said) if said else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +116,20 @@ def next_after(schedule: str, zone: str, after: datetime) -> datetime | None:
     return found[0].astimezone(UTC) if found else None
 
 
+def following(cron: Cron, after: datetime) -> datetime | None:
+    """Return a cron's next time after one, in UTC; None when there is none before it ends."""
+    found = next_after(cron.schedule, cron.zone, after)
+    return None if found and cron.until and found > cron.until else found
+
+
 def step(cron: Cron, due: datetime, now: datetime) -> Step:
     """Say what a cron does that was due at a time."""
     missed = now - due > GRACE
     if not missed or cron.catch_up == "all":
-        return Step(fires=True, next_at=next_after(cron.schedule, cron.zone, due))
+        return Step(fires=True, next_at=following(cron, due))
     if cron.catch_up == "once":
-        return Step(fires=True, next_at=next_after(cron.schedule, cron.zone, now))
-    return Step(fires=False, next_at=next_after(cron.schedule, cron.zone, now - GRACE))
+        return Step(fires=True, next_at=following(cron, now))
+    return Step(fires=False, next_at=following(cron, now - GRACE))
 
 
 def explained(schedule: str) -> str:

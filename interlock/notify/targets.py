@@ -10,7 +10,8 @@ import logging
 import smtplib
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -30,7 +31,7 @@ SECONDS = 15.0
 
 _unlogged: ContextVar[bool] = ContextVar("_unlogged", default=False)
 logging.getLogger("httpx").addFilter(lambda record: not _unlogged.get())
-# httpx logs each address it asks, and that of a webhook is its password.
+# httpx logs each address it asks.
 
 
 class NotDelivered(InterlockError):
@@ -186,6 +187,16 @@ def signature(secret: str, body: bytes, seconds: int) -> str:
     return f"t={seconds},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Keep the addresses that are asked out of the log: that of a webhook is its password."""
+    quiet = _unlogged.set(True)
+    try:
+        yield
+    finally:
+        _unlogged.reset(quiet)
+
+
 def _target(text: str, settings: Settings) -> Target:
     kind, _, address = text.partition(":")
     match kind:
@@ -209,16 +220,14 @@ def _server(settings: Settings) -> str:
 
 
 async def _post(address: str, body: bytes, headers: Mapping[str, str]) -> None:
-    quiet = _unlogged.set(True)
     try:
         async with httpx.AsyncClient(timeout=SECONDS) as client:
-            answer = await client.post(
-                address, content=body, headers={"Content-Type": "application/json", **headers}
-            )
+            with unlogged():
+                answer = await client.post(
+                    address, content=body, headers={"Content-Type": "application/json", **headers}
+                )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise NotDelivered(f"no answer: {type(error).__name__}") from None
-    finally:
-        _unlogged.reset(quiet)
     if not answer.is_success:
         raise NotDelivered(f"the answer was HTTP {answer.status_code}")
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg.rows import DictRow
 
-from interlock.core.cron import Cron, Firing, Step, next_after, step
+from interlock.core.cron import Cron, Firing, Step, following, step
 from interlock.core.timing import Became
 from interlock.errors import DatabaseUnavailable, InterlockError, NotFound
 from interlock.postgres import timers
@@ -24,6 +24,25 @@ LIST = "`interlock cron list` shows them."
 
 Submit = Callable[[Connection, Cron, datetime], Awaitable[tuple[str, str]]]
 """Accepts a cron's run inside a transaction, for one of its times, and returns its id and its thread's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which crons of clients of the server are looked for; what is left out says nothing."""
+
+    name: str | None = None
+    assistant_id: str | None = None
+    thread_id: str | None = None
+    enabled: bool | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # JSON
+    sort: str = "created_at desc"
+    limit: int = 10
+    offset: int = 0
+
+    def values(self) -> dict[str, Any]:  # SQL values
+        """Return them as parameters."""
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**said, "metadata": jsonb(self.metadata)}
 
 
 class CronStore:
@@ -48,7 +67,7 @@ class CronStore:
                 raise _unknown(name)
             if (cron := self._cron(rows[0])).enabled == enabled:
                 return cron
-            due = next_after(cron.schedule, cron.zone, rows[0]["now"]) if enabled else None
+            due = following(cron, rows[0]["now"]) if enabled else None
             values = {"name": name, "enabled": enabled, "next_at": due}
             changed = self._cron((await fetch(connection, SQL["switch"], values))[0])
             await _schedule(connection, changed)
@@ -75,6 +94,13 @@ class CronStore:
             values = {"name": name, "limit": firings}
             found = await fetch(connection, SQL["firings"], values)
         return self._cron(rows[0]), [Firing(**row) for row in found]
+
+    async def search(self, wanted: Wanted) -> tuple[list[Cron], int]:
+        """Return a page of the crons that clients of the server made and that fit, and how many do."""
+        async with connected(self._pool) as connection:
+            rows = await fetch(connection, SQL["search"], wanted.values())
+            total = (await fetch(connection, SQL["count"], wanted.values()))[0]["count"]
+        return [self._cron(row) for row in rows], int(total)
 
     async def now(self) -> datetime:
         """Return what time it is for crons."""
@@ -172,7 +198,7 @@ async def _first(connection: Connection, cron: Cron) -> datetime | None:
     if not cron.enabled:
         return None
     now = (await fetch(connection, SQL["clock"], {}))[0]["now"]
-    return next_after(cron.schedule, cron.zone, now)
+    return following(cron, now)
 
 
 async def _schedule(connection: Connection, cron: Cron) -> None:

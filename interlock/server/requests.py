@@ -35,6 +35,7 @@ StreamMode = Literal[
 
 Json = dict[str, Any]
 Nodes = Literal["*"] | list[str]
+AssistantName = UUID | Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class Config(BaseModel):
@@ -70,7 +71,7 @@ class RunCreate(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    assistant_id: UUID | Annotated[str, Field(min_length=1, max_length=1000)]
+    assistant_id: AssistantName
     input: Any = None  # the graph's input schema; null goes on from the checkpoint
     command: Command | None = None
     config: Config = Config()

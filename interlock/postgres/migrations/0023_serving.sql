@@ -1,4 +1,4 @@
--- What clients of the server said of their runs and crons, and whom they want to be told.
+-- What clients of the server said of their runs, and whom they want to be told.
 create table interlock.run_cards (
     run_id text primary key references interlock.runs on delete cascade,
     thread_id text not null,
@@ -9,22 +9,6 @@ create table interlock.run_cards (
     on_completion text not null default 'keep' check (on_completion in ('keep', 'delete'))
 );
 create index run_cards_temporary on interlock.run_cards (run_id) where on_completion = 'delete';
-
-create table interlock.cron_cards (
-    cron text primary key references interlock.crons on delete cascade,
-    tenant text not null default '',
-    assistant_id text not null,
-    thread_id text not null default '',
-    payload jsonb not null default '{}',
-    metadata jsonb not null default '{}',
-    on_run_completed text check (on_run_completed in ('keep', 'delete')),
-    end_time timestamptz,
-    timezone text,
-    user_id text not null default '',
-    created_at timestamptz not null default clock_timestamp(),
-    updated_at timestamptz not null default clock_timestamp()
-);
-create index cron_cards_newest on interlock.cron_cards (tenant, created_at desc, cron);
 
 -- Ends of runs that somebody wants to be told of: written in the transaction that ends the run, sent by any server process.
 create table interlock.webhooks (
@@ -139,3 +123,17 @@ create function interlock.client_run_status(a_run text, a_status text) returns t
         else 'interrupted'
     end
 $$;
+
+-- Note on a thread of which assistant its latest run was asked, and how; what leaves nothing behind is not noted.
+create function interlock.note_asked() returns trigger language plpgsql as $$
+begin
+    insert into interlock.thread_cards (thread_id, metadata, config)
+    select new.thread_id, jsonb_build_object('graph_id', r.graph, 'assistant_id', new.assistant_id), coalesce(new.kwargs -> 'config', '{}')
+    from interlock.runs r where r.run_id = new.run_id
+    on conflict (thread_id) do update set metadata = thread_cards.metadata || excluded.metadata, config = excluded.config
+        where not (thread_cards.metadata @> excluded.metadata and thread_cards.config = excluded.config);
+    return null;
+end
+$$;
+create trigger run_cards_noted after insert on interlock.run_cards
+    for each row when (new.on_completion = 'keep') execute function interlock.note_asked();

@@ -48,3 +48,35 @@ where cron = %(cron)s and due_at = %(due_at)s;
 
 -- firings: what a cron did lately, newest first
 select * from interlock.cron_firings where cron = %(name)s order by due_at desc limit %(limit)s;
+
+-- search: crons that clients of the server made, a page of those that fit
+select * from interlock.crons
+where context ? 'client' and (%(name)s::text is null or name = %(name)s)
+    and (%(assistant_id)s::text is null or context -> 'client' ->> 'assistant_id' = %(assistant_id)s)
+    and (%(thread_id)s::text is null or thread_id = %(thread_id)s)
+    and (%(enabled)s::boolean is null or enabled = %(enabled)s)
+    and coalesce(context -> 'client' -> 'metadata', '{}') @> %(metadata)s
+order by
+    case when %(sort)s = 'created_at desc' then created_at end desc,
+    case when %(sort)s = 'created_at asc' then created_at end,
+    case when %(sort)s = 'updated_at desc' then changed_at end desc,
+    case when %(sort)s = 'updated_at asc' then changed_at end,
+    case when %(sort)s = 'next_run_date desc' then next_at end desc nulls last,
+    case when %(sort)s = 'next_run_date asc' then next_at end,
+    case when %(sort)s = 'end_time desc' then context ->> 'until' end desc nulls last,
+    case when %(sort)s = 'end_time asc' then context ->> 'until' end,
+    case when %(sort)s = 'thread_id desc' then thread_id end desc,
+    case when %(sort)s = 'thread_id asc' then thread_id end,
+    case when %(sort)s = 'assistant_id desc' then context -> 'client' ->> 'assistant_id' end desc,
+    case when %(sort)s = 'assistant_id asc' then context -> 'client' ->> 'assistant_id' end,
+    case when %(sort)s = 'cron_id desc' then name end desc,
+    name
+limit %(limit)s offset %(offset)s;
+
+-- count: how many of them fit
+select count(*)::int as count from interlock.crons
+where context ? 'client' and (%(name)s::text is null or name = %(name)s)
+    and (%(assistant_id)s::text is null or context -> 'client' ->> 'assistant_id' = %(assistant_id)s)
+    and (%(thread_id)s::text is null or thread_id = %(thread_id)s)
+    and (%(enabled)s::boolean is null or enabled = %(enabled)s)
+    and coalesce(context -> 'client' -> 'metadata', '{}') @> %(metadata)s;

@@ -37,12 +37,15 @@ select * from (
 where %(status)s::text is null or status = %(status)s
 order by number desc limit %(limit)s offset %(offset)s;
 
--- standing: how a run stands, or what goes on with it since it slept, and the last checkpoint that it made
+-- standing: how a run stands, or what goes on with it since it slept, and the last checkpoint that it made, or found
 select e.run_id, e.thread_id, e.graph, e.status, e.error, e.error_kind,
     e.status = 'waiting' and exists (select from interlock.timers where run_id = e.run_id and kind = 'wake' and state = 'set') as sleeps,
-    case when e.status not in ('queued', 'running') then (
-        select max(k.checkpoint_id collate "C") from checkpoints k
-        where k.thread_id = e.thread_id and k.checkpoint_ns = '' and k.metadata ->> 'run_id' = any(interlock.chain(e.run_id))
+    case when e.status not in ('queued', 'running') then coalesce(
+        (
+            select max(k.checkpoint_id collate "C") from checkpoints k
+            where k.thread_id = e.thread_id and k.checkpoint_ns = '' and k.metadata ->> 'run_id' = any(interlock.chain(e.run_id))
+        ),
+        (select max(k.checkpoint_id collate "C") from checkpoints k where k.thread_id = e.thread_id and k.checkpoint_ns = '')
     ) end as checkpoint_id
 from interlock.runs r
 join interlock.runs e on e.run_id = case when r.status = 'waiting' then interlock.goes_on_awake(r.run_id) else r.run_id end
@@ -61,10 +64,12 @@ delete from interlock.runs
 where run_id = %(run_id)s and status not in ('queued', 'running')
 returning run_id;
 
--- over: threads of runs that were to leave nothing behind and have ended, and whose ends were told
+-- over: threads of runs that were to leave nothing behind and have ended, and whose ends were told; what somebody has to look at stays
 select r.thread_id from interlock.run_cards c join interlock.runs r using (run_id)
 where c.on_completion = 'delete'
-    and r.status in ('succeeded', 'failed', 'dead', 'cancelled', 'killed') and r.finished_at < clock_timestamp() - make_interval(secs => %(seconds)s::float8)
-    and not exists (select from interlock.runs o where o.thread_id = r.thread_id and o.status in ('queued', 'running', 'waiting'))
+    and r.status in ('succeeded', 'failed', 'dead', 'cancelled') and r.finished_at < clock_timestamp() - make_interval(secs => %(seconds)s::float8)
+    and not exists (select from interlock.runs o where o.thread_id = r.thread_id and o.status in ('queued', 'running', 'waiting', 'killed'))
+    and not exists (select from interlock.letters l where l.thread_id = r.thread_id and l.status = 'open')
+    and not exists (select from interlock.effects e where e.thread_id = r.thread_id and e.status = 'intended' and not e.reads)
     and not exists (select from interlock.webhooks w where w.thread_id = r.thread_id and w.status = 'waiting')
 limit %(limit)s;

@@ -239,8 +239,10 @@ async def _to_stop(scope: Scope, request: RunsCancel) -> list[str]:
     found = await RunCards(scope.reader.pool).unended(
         thread_id=request.thread_id, run_ids=request.run_ids
     )
-    wanted = (request.status,) if request.status in ("pending", "running") else None
-    return [run_id for run_id, status in found if wanted is None or status in wanted]
+    if request.run_ids:
+        return [run_id for run_id, _ in found]
+    wanted = ("pending", "running") if request.status == "all" else (request.status,)
+    return [run_id for run_id, status in found if status in wanted]
 
 
 def _kind(action: str) -> StopKind:

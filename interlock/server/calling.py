@@ -1,0 +1,60 @@
+"""Tells somebody of the end of a run: one request, to an address that was looked at, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import httpx
+
+from interlock.notify.targets import SECONDS, NotDelivered, signature, unlogged
+from interlock.server.hooks import admits, check
+from interlock.settings import Settings
+from interlock.web.addresses import Address, resolve
+
+
+async def call(url: str, body: bytes, headers: Mapping[str, str], settings: Settings) -> None:
+    """Post a body.
+
+    The host is resolved once, and the connection goes to the address that was checked: a name that answers
+    differently the second time changes nothing. Redirects are not followed, and proxies are not used.
+
+    Raises:
+        NotDelivered: it was not taken; the message holds no address.
+        UsageError: the settings do not admit the address any more.
+    """
+    check(url, settings)
+    target = httpx.URL(url)
+    signed = {"Interlock-Signature": _signature(body, settings)} if settings.notify_secret else {}
+    try:
+        async with asyncio.timeout(SECONDS), _client() as client:
+            request = client.build_request(
+                "POST",
+                target.copy_with(host=str(await _address(target, settings)), fragment=None),
+                content=body,
+                headers={**headers, **signed, "Host": target.netloc.decode("ascii")},
+                extensions={"sni_hostname": target.raw_host.decode("ascii")},
+            )
+            with unlogged():
+                answer = await client.send(request)
+    except (httpx.HTTPError, OSError, UnicodeError) as error:
+        raise NotDelivered(f"no answer: {type(error).__name__}") from None
+    if not answer.is_success:
+        raise NotDelivered(f"the answer was HTTP {answer.status_code}")
+
+
+def _signature(body: bytes, settings: Settings) -> str:
+    return signature(settings.notify_secret, body, int(time.time()))
+
+
+async def _address(url: httpx.URL, settings: Settings) -> Address:
+    port = url.port or (443 if url.scheme == "https" else 80)
+    addresses = await resolve(url.host, port)
+    if not addresses or not all(admits(each, settings) for each in addresses):
+        raise NotDelivered("its host is not one of the public internet")
+    return addresses[0]
+
+
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=SECONDS)
