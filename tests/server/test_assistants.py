@@ -235,6 +235,25 @@ async def test_an_assistant_that_is_deleted_is_gone(client: LangGraphClient) -> 
             await asked
 
 
+async def test_the_threads_of_an_assistant_go_with_it_if_wanted(client: LangGraphClient) -> None:
+    """Those whose latest run was its; the others stay, and all of them do when nothing is said of them."""
+    gone, kept = await client.assistants.create("echo"), await client.assistants.create("echo")
+    threads = {}
+    for assistant in (gone, kept):
+        thread_id = threads[assistant["assistant_id"]] = (await client.threads.create())[
+            "thread_id"
+        ]
+        await client.runs.wait(thread_id, assistant["assistant_id"], input={"said": "hi"})
+
+    await client.assistants.delete(gone["assistant_id"], delete_threads=True)
+    await client.assistants.delete(kept["assistant_id"])
+
+    with pytest.raises(NotFoundError):
+        await client.threads.get(threads[gone["assistant_id"]])
+    state = await client.threads.get_state(threads[kept["assistant_id"]])
+    assert state["values"] == {"said": "hi", "answered": "ih"}
+
+
 async def test_what_means_nothing_is_refused_in_words(client: LangGraphClient) -> None:
     """The client's error says which field is wrong."""
     with pytest.raises(UnprocessableEntityError, match="assistant_id"):

@@ -13,6 +13,7 @@ from pydantic import Field
 from interlock.application import Graph
 from interlock.errors import Forbidden
 from interlock.postgres.assistants import Assistant, AssistantStore, Filter, Page
+from interlock.postgres.thread_cards import Wanted
 from interlock.server.assistant_documents import (
     AssistantConfig,
     AssistantCount,
@@ -40,6 +41,9 @@ router = APIRouter(prefix="/assistants", tags=["Assistants"], responses=problems
 
 Xray = Annotated[Annotated[int, Field(ge=1, le=100)] | bool, Query(union_mode="left_to_right")]
 """How deep a graph is drawn."""
+
+PAGE = 100
+"""How many threads are looked up at once to be deleted."""
 
 
 @router.post("", responses={200: {"model": AssistantDocument}, **problems(409)})
@@ -98,10 +102,12 @@ async def update(scope: Running, assistant_id: str, request: AssistantPatch) -> 
     return Wire(assistant_document(changed))
 
 
-@router.delete("/{assistant_id}", status_code=204)
-async def delete(scope: Running, assistant_id: str) -> Response:
-    """Forget an assistant with its versions."""
+@router.delete("/{assistant_id}", status_code=204, responses=problems(409))
+async def delete(scope: Running, assistant_id: str, delete_threads: bool = False) -> Response:
+    """Forget an assistant with its versions, and with `delete_threads` the threads whose latest run was its."""
     found = await _own(scope, assistant_id)
+    if delete_threads:
+        await _delete_threads(scope, found)
     await AssistantStore(scope.il.pool).remove(found.assistant_id)
     scope.house.assistants.forget(found.assistant_id)
     return Response(status_code=204)
@@ -171,6 +177,14 @@ async def _own(scope: Scope, assistant_id: str) -> Assistant:
             hint="Make one of your own with POST /assistants.",
         )
     return found
+
+
+async def _delete_threads(scope: Scope, assistant: Assistant) -> None:
+    """Delete an assistant's threads, as far as the caller sees them; it goes last, so that it can be tried again."""
+    wanted = Wanted(metadata={"assistant_id": str(assistant.assistant_id)})
+    while cards := await scope.reader.asearch_threads(wanted, limit=PAGE):
+        for card in cards:
+            await scope.il.adelete_thread(card.thread_id, by=scope.caller.identity)
 
 
 async def _existing(scope: Scope, request: AssistantCreate, new: Assistant) -> Assistant:
