@@ -58,7 +58,9 @@ def _again(state: State) -> str:
 
 
 async def _ask(state: State) -> State:
-    return {"said": [f"first {interrupt('What first?')}"]}
+    answer = interrupt("What first?")
+    _ran(state, "ask")
+    return {"said": [f"first {answer}"]}
 
 
 async def _ask_again(state: State) -> State:
@@ -88,6 +90,14 @@ asks = (
     .add_node("ask_again", _ask_again)
     .add_edge(START, "ask")
     .add_edge("ask", "ask_again")
+    .compile()
+)
+asks_then = (
+    StateGraph(State)
+    .add_node("ask", _ask)
+    .add_node("b", _b)
+    .add_edge(START, "ask")
+    .add_edge("ask", "b")
     .compile()
 )
 both = (
