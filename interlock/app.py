@@ -110,7 +110,9 @@ async def abeside(il: Interlock, url: str, *, tenant: str) -> AsyncIterator[Inte
     async with AsyncExitStack() as stack:
         settings = il.settings.with_(tenant=tenant)
         few = partial(open_pool, size=FEW, least=0, idle=IDLE_SECONDS)
-        yield await _opened(stack, settings, il.application, url, None, few)
+        beside = await _opened(stack, settings, il.application, url, None, few)
+        beside.stream_news = il.stream_news  # one connection listens for all
+        yield beside
 
 
 async def _opened(

@@ -241,6 +241,10 @@ class StillRunning(InterlockError, TimeoutError):
     exit_code = 124  # as timeout(1) has it
 
 
+class StreamCut(InterlockError):
+    """This process stops, and so does its looking on; go on behind the last event at another one."""
+
+
 class LeaseLost(InterlockError):
     """This process is not the run's worker any more, because it was taken for dead; nothing was written."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from interlock.core.stream_events import StreamEvent
 from interlock.core.sync import run_sync
 from interlock.core.wire import dumps
-from interlock.errors import DatabaseUnavailable, NotFound, UsageError
+from interlock.errors import DatabaseUnavailable, NotFound, StreamCut, UsageError
 from interlock.postgres.encryption import KeyRing
 from interlock.postgres.pool import Pool
 from interlock.postgres.stream_news import StreamNews
@@ -55,6 +55,7 @@ class Streaming(ABC):
             NotFound: there is no such run.
             UsageError: the id is none.
             DatabaseUnavailable: it was away for a minute.
+            StreamCut: the runtime is being closed.
         """
         async with aclosing(self.atail_pages(run_id, after)) as pages:
             async for page in pages:
@@ -82,9 +83,9 @@ class Streaming(ABC):
         store = StreamStore(self._pool, self._ring)
         place = place_of(after) or 0
         with self.stream_news.of_run(run_id) as news:
-            waiting = _Waiting(news, beat)
+            waiting = _Waiting(self.stream_news, news, beat)
             while True:
-                news.clear()  # before it looks: what is told from now on wakes it
+                waiting.begin()
                 try:
                     looked = await _patiently(lambda: store.look(run_id, place))  # noqa: B023  # called at once
                 except NotFound:
@@ -111,9 +112,9 @@ class Streaming(ABC):
         known = place_of(after)
         place = newest if known is None else known
         with self.stream_news.of_thread(thread_id) as news:
-            waiting = _Waiting(news, beat)
+            waiting = _Waiting(self.stream_news, news, beat)
             while True:
-                news.clear()
+                waiting.begin()
                 events, more = await _patiently(
                     lambda: store.look_at_thread(thread_id, place)  # noqa: B023  # called at once
                 )
@@ -163,10 +164,19 @@ def place_of(after: str) -> int | None:
 class _Waiting:
     """Waits for news, a beat at a time, and looks now and then all the same."""
 
-    def __init__(self, news: asyncio.Event, beat: float) -> None:
+    def __init__(self, source: StreamNews, news: asyncio.Event, beat: float) -> None:
+        self._source = source
         self._news = news
         self._beat = min(beat, LOOK_SECONDS)
         self._looked = asyncio.get_running_loop().time()
+
+    def begin(self) -> None:
+        """Forget what was told, before somebody looks: what is told from now on wakes them. Raises `StreamCut`."""
+        if self._source.stopped:
+            raise StreamCut(
+                "This process stops.", hint="Go on elsewhere behind the last event that came."
+            )
+        self._news.clear()
 
     async def told(self) -> bool:
         """Wait for a beat at most, and say whether to look."""

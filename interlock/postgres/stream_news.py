@@ -15,7 +15,7 @@ from interlock.postgres.queries import load
 
 SQL = load("streams")
 
-NAME = "interlock streams"
+NAME = "interlock stream news"
 
 IDLE_SECONDS = 5.0
 """How long it goes on listening when nobody looks on any more."""
@@ -38,6 +38,7 @@ class StreamNews:
         self._ended: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._finding: asyncio.Task[None] | None = None
+        self.stopped = False
 
     @contextmanager
     def of_run(self, run_id: str) -> Iterator[asyncio.Event]:
@@ -63,8 +64,14 @@ class StreamNews:
                 if len(self._waiting[thread_id]) == 1:
                     self._threads.discard(thread_id)
 
+    def stop(self) -> None:
+        """Let all that look on be cut off: this process stops, and another one can tell them the rest."""
+        self.stopped = True
+        self._tell_all()
+
     async def close(self) -> None:
         """Stop listening."""
+        self.stop()
         tasks = [task for task in (self._task, self._finding) if task is not None]
         for task in tasks:
             task.cancel()
@@ -86,8 +93,7 @@ class StreamNews:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _hear(self, connection: psycopg.AsyncConnection) -> None:
-        for name in tuple(self._waiting):  # what was told before this is seen by looking
-            self._tell(name)
+        self._tell_all()  # what was told before this is seen by looking
         quiet = False
         while self._waiting or not quiet:
             quiet = True
@@ -117,6 +123,10 @@ class StreamNews:
                 continue
             for row in rows:
                 self._tell(row["thread_id"])
+
+    def _tell_all(self) -> None:
+        for name in tuple(self._waiting):
+            self._tell(name)
 
     def _tell(self, name: str) -> None:
         for news in self._waiting.get(name, ()):

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from types import FrameType
 
 import uvicorn
 
@@ -81,20 +82,28 @@ async def serve(
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
-        await _Server(config, lambda: ready(address)).serve([bound])
+        await _Server(config, lambda: ready(address), il.stream_news.stop).serve([bound])
 
 
 class _Server(uvicorn.Server):
     """Says when it is ready, and ends well after a signal: uvicorn's own would send the signal to itself again."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], stopping: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take requests."""
         await super().startup(sockets)
         self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no more requests, and cut streams: they go on elsewhere at once."""
+        super().handle_exit(sig, frame)
+        self._stopping()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

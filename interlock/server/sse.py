@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from interlock.core.stream_events import StreamEvent
+from interlock.errors import StreamCut
 from interlock.streaming import Page
 
 HEARTBEAT_SECONDS = 5.0
@@ -80,10 +81,11 @@ class EventStream(Response):
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         async with aclosing(self._pages) as pages:
             await send(start)
-            async for page in pages:
-                body = b"".join(frame(event) for event in page) or HEARTBEAT
-                await _taken(send, {"type": "http.response.body", "body": body, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            with suppress(StreamCut):
+                async for page in pages:
+                    await _taken(send, _body(page))
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            # What is cut has no end, so that the client knows that there is more elsewhere.
 
 
 def frame(event: StreamEvent) -> bytes:
@@ -91,6 +93,11 @@ def frame(event: StreamEvent) -> bytes:
     name = event.event.replace("\r", "").replace("\n", "").encode()
     place = b"id: %s\r\n" % event.id.encode() if event.id else b""
     return b"event: %s\r\ndata: %s\r\n%s\r\n" % (name, event.data, place)
+
+
+def _body(page: Page) -> Message:
+    body = b"".join(frame(event) for event in page) or HEARTBEAT
+    return {"type": "http.response.body", "body": body, "more_body": True}
 
 
 async def _taken(send: Send, message: Message) -> None:
