@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup
 
@@ -25,18 +25,20 @@ class Marked:
         current: the nodes that run, or that are next.
         tone: how the current nodes are shown: `running`, `waiting`, `failed`.
         chosen: the nodes of the step that is looked at.
+        links: where a node leads to.
     """
 
     counts: Mapping[tuple[str, ...], int] = field(default_factory=dict)
     current: frozenset[tuple[str, ...]] = frozenset()
     tone: str = "running"
     chosen: frozenset[tuple[str, ...]] = frozenset()
+    links: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
 
 class _ScreenMeasure:
     def node(self, node: Node) -> Size:
-        height = 28.0 if node.kind != "node" else 40.0
-        return max(len(node.label) * LETTER + 34, 76.0), height
+        height = 26.0 if node.kind != "node" else 36.0
+        return max(len(node.label) * LETTER + 26, 64.0), height
 
     def label(self, text: str) -> float:
         return len(text) * SMALL_LETTER + 10
@@ -44,11 +46,11 @@ class _ScreenMeasure:
 
 def draw(shape: Shape, marked: Marked, *, about: str) -> Markup:
     """Return a graph as an SVG picture."""
-    layout = lay_out(shape, _ScreenMeasure())
+    layout = lay_out(_connected(shape, marked), _ScreenMeasure())
     width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
     return Markup(
         '<svg class="drawn" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}"'
-        ' role="img" aria-label="{about}"><defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5"'
+        ' role="group" aria-label="{about}"><defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5"'
         ' markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="tip" d="M0 1 10 5 0 9z"/></marker></defs>{inner}</svg>'
     ).format(
@@ -65,6 +67,14 @@ def told(marked: Marked) -> str:
     )
 
 
+def _connected(shape: Shape, marked: Marked) -> Shape:
+    """Return a shape without nodes that no edge leads to or from, unless they have to do with the thread."""
+    ends = {end for edge in shape.edges for end in (edge.source, edge.target)}
+    met = {path[0] for path in (*marked.counts, *marked.current)}
+    kept = tuple(each for each in shape.nodes if each.id in ends | met)
+    return replace(shape, nodes=kept) if kept else shape
+
+
 def _layout(layout: Layout, marked: Marked, path: tuple[str, ...]) -> Markup:
     boxes = [_box(each, marked, (*path, each.node.id)) for each in layout.boxes]
     ways = [_way(each) for each in layout.ways]
@@ -74,21 +84,18 @@ def _layout(layout: Layout, marked: Marked, path: tuple[str, ...]) -> Markup:
 
 
 def _box(box: Box, marked: Marked, path: tuple[str, ...]) -> Markup:
-    classes = ["box", f"box-{'group' if box.inner else box.node.kind}"]
-    classes += [f"at at-{marked.tone}"] if path in marked.current else []
-    classes += ["chosen"] if path in marked.chosen else []
+    classes = ["shape", f"shape-{'group' if box.inner else box.node.kind}"]
     classes += ["ran"] if marked.counts.get(path) else []
+    classes += ["at", f"at-{marked.tone}"] if path in marked.current else []
+    classes += ["chosen"] if path in marked.chosen else []
     radius = box.height / 2 if box.node.kind != "node" else 9
     rect = Markup(
-        '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="{:.1f}"/>'
-    ).format(box.x, box.y, box.width, box.height, radius)
-    return Markup('<g class="{}">{}{}{}</g>').format(
-        " ".join(classes), rect, _name(box), _inner(box, marked, path)
-    )
-
-
-def _inner(box: Box, marked: Marked, path: tuple[str, ...]) -> Markup:
-    return _layout(box.inner, marked, path) if box.inner else Markup("")
+        '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="{:.1f}"/>'
+    ).format(" ".join(classes), box.x, box.y, box.width, box.height, radius)
+    name = rect + _name(box)
+    if path in marked.links:
+        name = Markup('<a href="{}">{}</a>').format(marked.links[path], name)
+    return name + (_layout(box.inner, marked, path) if box.inner else Markup(""))
 
 
 def _name(box: Box) -> Markup:
@@ -96,8 +103,9 @@ def _name(box: Box) -> Markup:
         place, anchor = (box.x + 14, box.y + 24), "start"
     else:
         place, anchor = (box.middle[0], box.middle[1] + 4.5), "middle"
-    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        *place, anchor, box.node.label
+    kind = "end" if box.node.kind != "node" else "node"
+    return Markup('<text class="name-{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+        kind, *place, anchor, box.node.label
     )
 
 

@@ -67,7 +67,10 @@ def input_fields(graph: Graph) -> list[Field]:
     schema = graph.builder.input_schema
     hints = get_type_hints(schema, include_extras=True)
     needed: frozenset[str] = getattr(schema, "__required_keys__", frozenset())
-    found = [_field(key, hint, required=key in needed) for key, hint in hints.items()]
+    found = [
+        _field(key, hint, required=key in needed and get_origin(hint) is not NotRequired)
+        for key, hint in hints.items()
+    ]
     return [each for each in found if not each.key.startswith("__")]
 
 
@@ -104,7 +107,7 @@ def _field(key: str, hint: Hint, *, required: bool = False) -> Field:
         key=key,
         kind=_kind(schema),
         hint=bare,
-        about=str(schema.get("description", "")),
+        about="" if schema.get("type") == "object" else str(schema.get("description", "")),
         type_name=_type_name(schema),
         required=required,
         choices=tuple(str(each) for each in schema.get("enum", ())),

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from interlock.errors import NotFound
 from interlock.server.dashboard import assets
 from interlock.server.dashboard.pages import (
+    entering,
     happening,
     runs,
     starting,
@@ -18,6 +19,7 @@ from interlock.server.dashboard.pages import (
 from interlock.server.dashboard.routing import pages
 
 PAGES: tuple[APIRouter, ...] = (
+    entering.router,
     runs.router,
     starting.router,
     travel.router,

@@ -178,7 +178,18 @@ def _marked(seen: Seen, chosen: Step | None) -> Marked:
         current=frozenset((node,) for node in now),
         tone=tones.get(seen.status, "running"),
         chosen=frozenset((*chosen.path, node) for node in chosen.nodes) if chosen else frozenset(),
+        links=_links(seen),
     )
+
+
+def _links(seen: Seen) -> dict[tuple[str, ...], str]:
+    """Return where the last step stands that each node ran in."""
+    found = {}
+    for step in seen.steps:
+        shown = "&inside=1" if step.inside else ""
+        for node in step.nodes:
+            found[*step.path, node] = f"?at={step.checkpoint_id}{shown}"
+    return found
 
 
 def _graph(il: Interlock, name: str) -> tuple[Graph | None, str]:

@@ -1,26 +1,30 @@
 // Keeps parts of a page true. `data-live="block"` is fetched again every `data-every` seconds, or whenever an event comes
-// over `data-events="URL"` (server-sent events). Asks for the page's own address with the header `X-Fragment: block`.
+// over the address in `data-events` inside it (server-sent events). It asks for the page's own address with the header
+// `X-Fragment: block`. Links inside it that lead to the same page with another query change that part alone.
 import { children } from "./morph.js";
 import { tell } from "./times.js";
 
 const SOON = 250;
+const AGAIN = 3000;
+let visit = 0;
 
 export async function refresh(element, address = location.href) {
-  if (element.dataset.asking) return;
-  element.dataset.asking = "yes";
+  const mine = visit;
   try {
     const answer = await fetch(address, { headers: { "X-Fragment": element.dataset.live } });
     if (!answer.ok) throw new Error(String(answer.status));
+    const text = await answer.text();
+    if (mine !== visit) return true; // somebody went on meanwhile
     const made = document.createElement("template");
-    made.innerHTML = await answer.text();
+    made.innerHTML = text;
     children(element, made.content);
     away(false);
     tell();
     element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
+    return true;
   } catch {
     away(true);
-  } finally {
-    delete element.dataset.asking;
+    return false;
   }
 }
 
@@ -32,8 +36,7 @@ function away(is) {
 }
 
 function every(element) {
-  const seconds = Number(element.dataset.every);
-  setInterval(() => document.hidden || refresh(element), seconds * 1000);
+  setInterval(() => document.hidden || refresh(element), Number(element.dataset.every) * 1000);
   document.addEventListener("visibilitychange", () => document.hidden || refresh(element));
 }
 
@@ -41,22 +44,50 @@ function onEvents(element) {
   let timer = 0;
   let source = null;
   const soon = () => {
-    timer ||= setTimeout(async () => { timer = 0; await refresh(element); listen(); }, SOON);
+    timer ||= setTimeout(async () => {
+      await refresh(element);
+      timer = 0;
+      listen();
+    }, SOON);
   };
+  const stop = () => { source?.close(); source = null; };
   const listen = () => {
-    const wanted = element.querySelector("[data-events]")?.dataset.events || element.dataset.events || "";
-    if (source?.wanted === wanted) return;
-    source?.close();
-    source = wanted ? Object.assign(new EventSource(wanted), { wanted }) : null;
-    source?.addEventListener("happened", (event) => {
-      element.dispatchEvent(new CustomEvent("happened", { bubbles: true, detail: JSON.parse(event.data) }));
-      soon();
+    const wanted = element.querySelector("[data-events]")?.dataset.events || "";
+    if (source?.wanted === wanted && source.readyState !== EventSource.CLOSED) return;
+    stop();
+    if (!wanted || document.hidden) return; // a browser has few connections: pages that nobody sees keep none
+    source = Object.assign(new EventSource(wanted), { wanted });
+    const pass = (event) => element.dispatchEvent(new CustomEvent(event.type, { bubbles: true, detail: event.data }));
+    source.addEventListener("open", (event) => { away(false); pass(event); });
+    source.addEventListener("happened", soon);
+    source.addEventListener("said", pass);
+    source.addEventListener("ended", (event) => { stop(); pass(event); soon(); });
+    source.addEventListener("error", () => {
+      away(true);
+      if (source?.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN);
     });
-    source?.addEventListener("ended", () => { source.close(); soon(); });
-    source?.addEventListener("error", () => away(true));
-    source?.addEventListener("open", () => away(false));
   };
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : soon()));
   listen();
+}
+
+async function followed(event) {
+  const link = event.target.closest("[data-live] a[href]");
+  if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  const there = new URL(link.href?.baseVal ?? link.href, location.href);
+  if (there.origin !== location.origin || there.pathname !== location.pathname) return;
+  event.preventDefault();
+  there.hash = "";
+  visit += 1;
+  history.pushState(null, "", there);
+  await arrived(link.closest("[data-live]"));
+}
+
+async function arrived(element) {
+  element.setAttribute("aria-busy", "true");
+  const well = await refresh(element);
+  element.removeAttribute("aria-busy");
+  if (!well) location.reload();
 }
 
 export function live() {
@@ -64,4 +95,10 @@ export function live() {
     if (each.dataset.every) every(each);
     if (each.dataset.events !== undefined) onEvents(each);
   }
+  document.addEventListener("click", followed);
+  addEventListener("popstate", () => {
+    visit += 1;
+    const first = document.querySelector("[data-live]");
+    if (first) arrived(first);
+  });
 }

@@ -1,20 +1,17 @@
 // A thread's page: what its models say while they say it.
-function begin() {
-  const box = document.getElementById("said");
-  if (!box || box.dataset.begun) return;
-  box.dataset.begun = "yes";
-  const lines = box.querySelector("[data-lines]");
-  const source = new EventSource(box.dataset.output);
-  source.addEventListener("said", (event) => {
-    const said = JSON.parse(event.data);
-    if (Array.isArray(said)) message(lines, ...said);
-    else custom(lines, said);
-    box.hidden = false;
-    lines.scrollTop = lines.scrollHeight;
-  });
-  source.addEventListener("ended", () => { source.close(); box.hidden = true; });
-  source.addEventListener("error", () => source.readyState === EventSource.CLOSED && box.remove());
-}
+const box = () => document.getElementById("said");
+
+document.addEventListener("open", () => box()?.querySelector("[data-lines]").replaceChildren());
+document.addEventListener("ended", () => { if (box()) box().hidden = true; });
+document.addEventListener("said", (event) => {
+  if (!box()) return;
+  const said = JSON.parse(event.detail);
+  const lines = box().querySelector("[data-lines]");
+  if (Array.isArray(said)) message(lines, ...said);
+  else custom(lines, said);
+  box().hidden = false;
+  lines.scrollTop = lines.scrollHeight;
+});
 
 function line(lines, key, who) {
   let found = key && lines.querySelector(`[data-of="${CSS.escape(key)}"]`);
@@ -41,5 +38,14 @@ function custom(lines, said) {
   line(lines, "", event || "·").append(text.slice(0, 240));
 }
 
-begin();
-document.addEventListener("refreshed", begin);
+function show() { // the part of the graph where the thread is
+  const picture = document.querySelector(".graph .picture");
+  const mark = picture?.querySelector(".chosen, .at");
+  if (!mark || picture.dataset.shown === mark.outerHTML) return;
+  picture.dataset.shown = mark.outerHTML;
+  const place = mark.getBoundingClientRect(), frame = picture.getBoundingClientRect();
+  picture.scrollTop += place.top - frame.top - frame.height / 2 + place.height / 2;
+}
+
+show();
+document.addEventListener("refreshed", show);
