@@ -12,6 +12,7 @@ from interlock.server.house import House
 from interlock.server.metrics import Measured
 from interlock.server.routes import (
     access,
+    agents,
     assistants,
     audit,
     crons,
@@ -39,6 +40,7 @@ ROUTERS: Sequence[APIRouter] = (
     streams.router,
     runs.router,
     crons.router,
+    agents.router,
     dashboard.router,
     unserved.router,
 )

@@ -39,6 +39,7 @@ TAGS = (
     ("Thread Runs", "Requests on a thread."),
     ("Stateless Runs", "Requests on a thread of their own, which ends with them."),
     ("Crons", "Runs that are submitted again and again."),
+    ("Agent Protocol", "The paths of Agent Protocol: agents are assistants."),
     ("Store", "What graphs remember across threads."),
     ("Access", "Who calls, and what they may do."),
     ("System", "The server itself."),

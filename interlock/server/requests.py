@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from interlock.core.cards import OnCompletion
 from interlock.core.driving import Durability
@@ -100,6 +100,27 @@ class RunCreate(BaseModel):
         if isinstance(self.stream_mode, str):
             return (self.stream_mode,)
         return tuple(dict.fromkeys(self.stream_mode or ()))
+
+
+class StatelessCreate(RunCreate):
+    """A run that has a thread of its own unless it names one; Agent Protocol's words are understood.
+
+    Attributes:
+        as_agent: it was asked of an agent, and is answered so.
+    """
+
+    thread_id: str | None = None
+    as_agent: Annotated[bool, Field(exclude=True)] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand(cls, said: Any) -> Any:  # a body
+        if not isinstance(said, dict) or "agent_id" not in said or "assistant_id" in said:
+            return said
+        meant = {**said, "assistant_id": said["agent_id"], "as_agent": True}
+        if said.get("messages") is not None and isinstance(said.get("input") or {}, dict):
+            meant["input"] = {**(said.get("input") or {}), "messages": said["messages"]}
+        return meant
 
 
 async def accept(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +19,9 @@ from interlock.server.wire import dumps
 
 ALIVE_SECONDS = 5.0
 """How often a client that waits gets a byte: white space, which JSON may begin with."""
+
+Show = Callable[[Any], Awaitable[Any]]
+"""Makes an answer of what came of a run."""
 
 _stopping: set[asyncio.Task[Any]] = set()
 """Runs that are being stopped because their client went away; asyncio alone would forget these tasks."""
@@ -51,7 +54,12 @@ async def result(scope: Scope, run_id: str) -> Any:  # the graph's output schema
 
 
 def waited(
-    scope: Scope, thread_id: str, run_id: str, *, cancels: bool = False, content: str = ""
+    scope: Scope,
+    thread_id: str,
+    run_id: str,
+    *,
+    cancels: bool = False,
+    show: Show | None = None,
 ) -> StreamingResponse:
     """Answer with what a run comes to, once it has.
 
@@ -60,23 +68,25 @@ def waited(
         thread_id: of the run.
         run_id: the run.
         cancels: stop the run when the client goes away before.
-        content: the run's address, unless it is that of its thread.
+        show: makes the answer of the outcome.
     """
     return StreamingResponse(
-        _body(scope, run_id, cancels=cancels),
+        _body(scope, run_id, cancels=cancels, show=show),
         media_type="application/json",
-        headers=headers(thread_id, run_id, content),
+        headers=headers(thread_id, run_id),
     )
 
 
-def headers(thread_id: str, run_id: str, content: str = "") -> dict[str, str]:
+def headers(thread_id: str, run_id: str) -> dict[str, str]:
     """Return where a run is, and where its outcome can be asked for again."""
     at = f"/threads/{thread_id}/runs/{run_id}"
-    return {"Location": f"{at}/join", "Content-Location": content or at}
+    return {"Location": f"{at}/join", "Content-Location": at}
 
 
-async def _body(scope: Scope, run_id: str, *, cancels: bool) -> AsyncIterator[bytes]:
-    waiting = asyncio.create_task(result(scope, run_id))
+async def _body(
+    scope: Scope, run_id: str, *, cancels: bool, show: Show | None
+) -> AsyncIterator[bytes]:
+    waiting = asyncio.create_task(_shown(scope, run_id, show))
     try:
         while not (await asyncio.wait({waiting}, timeout=ALIVE_SECONDS))[0]:
             yield b"\n"
@@ -86,6 +96,11 @@ async def _body(scope: Scope, run_id: str, *, cancels: bool) -> AsyncIterator[by
             waiting.cancel()
             if cancels:
                 _in_background(stop(scope, run_id, "cancel", "its client went away"))
+
+
+async def _shown(scope: Scope, run_id: str, show: Show | None) -> Any:  # JSON
+    came = await result(scope, run_id)
+    return came if show is None else await show(came)
 
 
 def _told(waiting: asyncio.Task[Any]) -> Any:  # the graph's output schema

@@ -14,9 +14,17 @@ from interlock.core.runs import Run
 from interlock.errors import NotFound, UsageError
 from interlock.postgres.run_cards import ClientRun, RunCards, Wanted
 from interlock.server import waiting
+from interlock.server.documents_agents import agent_outcome, agent_run
 from interlock.server.documents_runs import RUN_FIELDS, RunDocument, run_document
 from interlock.server.openapi import problems
-from interlock.server.requests import RunCreate, accept, prepare, see_thread, submit
+from interlock.server.requests import (
+    RunCreate,
+    StatelessCreate,
+    accept,
+    prepare,
+    see_thread,
+    submit,
+)
 from interlock.server.scope import Reading, Running, Scope
 from interlock.server.serializing import serializer_of
 from interlock.server.wire import Wire
@@ -51,12 +59,6 @@ MOST = 1000
 """How many runs one request lists, makes or stops."""
 
 
-class StatelessCreate(RunCreate):
-    """A run of a batch; it has a thread of its own unless it names one."""
-
-    thread_id: str | None = None
-
-
 class RunsCancel(BaseModel):
     """Which runs are stopped: some of a thread, or all that stand so."""
 
@@ -88,6 +90,9 @@ async def create_stateless(
         stream_modes=DEFAULT_MODES,
         idempotency_key=idempotency_key,
     )
+    if request.as_agent:
+        found = await RunCards(scope.reader.pool).run(run.run_id)
+        return Wire(agent_run(found, scope.il.settings))
     return await _accepted(scope, run, stateless=request.thread_id is None)
 
 
@@ -108,7 +113,8 @@ async def wait_stateless(
     """Accept a run on a thread of its own, and answer with its output."""
     run = await accept(scope, request.thread_id, request, idempotency_key=idempotency_key)
     cancels = request.on_disconnect == "cancel"
-    return waiting.waited(scope, run.thread_id, run.run_id, cancels=cancels)
+    show = shown(scope, run.run_id) if request.as_agent else None
+    return waiting.waited(scope, run.thread_id, run.run_id, cancels=cancels, show=show)
 
 
 @router.post(
@@ -138,7 +144,7 @@ async def cancel_many(
     if not found:
         raise NotFound("None of these runs can be stopped.", hint="They have ended, or never were.")
     for run_id in found:
-        await waiting.stop(scope, run_id, _kind(action))
+        await waiting.stop(scope, run_id, kind_of(action))
     return Response(status_code=204)
 
 
@@ -194,7 +200,7 @@ async def cancel(
 ) -> Response:
     """Stop a run; a rollback also undoes what it did to its thread."""
     run = await RunCards(scope.reader.pool).run(run_id, thread_id)
-    return await stopped(scope, run, _kind(action), wait=wait)
+    return await stopped(scope, run, kind_of(action), wait=wait)
 
 
 async def stopped(scope: Scope, run: ClientRun, kind: StopKind, *, wait: bool) -> Response:
@@ -214,6 +220,16 @@ async def remove(scope: Scope, run: ClientRun) -> None:
         await waiting.stop(scope, run.run_id, "cancel")
         await waiting.ended(scope, run.run_id)
     await RunCards(scope.il.pool).remove(run.run_id)
+
+
+def shown(scope: Scope, run_id: str) -> waiting.Show:
+    """Return what makes an outcome one of an agent's."""
+
+    async def show(output: Any) -> Any:  # the graph's output schema -> JSON
+        run = await RunCards(scope.reader.pool).run(run_id)
+        return agent_outcome(run, output, scope.il.settings)
+
+    return show
 
 
 def check_select(select: Sequence[str] | None) -> None:
@@ -245,7 +261,8 @@ async def _to_stop(scope: Scope, request: RunsCancel) -> list[str]:
     return [run_id for run_id, status in found if status in wanted]
 
 
-def _kind(action: str) -> StopKind:
+def kind_of(action: str) -> StopKind:
+    """Return how a run is stopped for an action that a client named."""
     return "rollback" if action == "rollback" else "cancel"
 
 

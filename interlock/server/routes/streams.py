@@ -13,7 +13,7 @@ from interlock.core.runs import Run
 from interlock.core.stream_events import StreamEvent
 from interlock.errors import Forbidden, InterlockError, NotFound, UsageError
 from interlock.server.openapi import problems
-from interlock.server.requests import RunCreate, accept
+from interlock.server.requests import RunCreate, StatelessCreate, accept
 from interlock.server.scope import Reading, Running, Scope
 from interlock.server.sse import HEARTBEAT_SECONDS, MEDIA_TYPE, EventStream, sse
 from interlock.streaming import Page, place_of
@@ -61,9 +61,9 @@ async def stream(scope: Running, thread_id: str, request: RunCreate) -> EventStr
 
 
 @router.post("/runs/stream", responses=BEGUN, response_class=EventStream, tags=["Stateless Runs"])
-async def stream_stateless(scope: Running, request: RunCreate) -> EventStream:
+async def stream_stateless(scope: Running, request: StatelessCreate) -> EventStream:
     """Begin a run on a thread of its own, and send what it tells."""
-    run = await accept(scope, None, request, stream_modes=DEFAULT)
+    run = await accept(scope, request.thread_id, request, stream_modes=DEFAULT)
     return _begun(scope, run, f"/runs/{run.run_id}", cancel=request.on_disconnect == "cancel")
 
 
