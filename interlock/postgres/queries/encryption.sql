@@ -10,5 +10,6 @@ select cipher, sum(many)::bigint as rows from (
     union all select split_part(answer_type, '+', 2), count(*) from interlock.recordings group by 1
     union all select split_part(asked ->> 'encrypted', ':', 1), count(*) from interlock.recordings where asked ? 'encrypted' group by 1
     union all select cipher, count(*) from interlock.blob_pieces group by 1
+    union all select cipher, count(*) from interlock.stream_events group by 1
 ) as found
 where cipher <> '' group by cipher order by cipher;
