@@ -34,6 +34,7 @@ from interlock.rates import PacingNow
 from interlock.remembering import RememberingNow
 from interlock.repair.repairing import RepairingNow
 from interlock.replays import Replay
+from interlock.reporting import ReportingNow
 from interlock.runtime import Runtime
 from interlock.storage import StorageNow
 from interlock.streaming import StreamingNow
@@ -56,6 +57,7 @@ class Interlock(
     LettersNow,
     TimingNow,
     WatchingNow,
+    ReportingNow,
     PacingNow,
     OutcomesNow,
     ThreadingNow,

@@ -9,6 +9,7 @@ from typing import Any
 from interlock.application import Application, Graph
 from interlock.core.context import Ports
 from interlock.core.effects import Effect, Refused
+from interlock.core.policy import Policy
 from interlock.core.runs import (
     AnswerForm,
     OpenQuestion,
@@ -96,6 +97,10 @@ class Looking(ABC):
     async def astep(self, thread_id: str, at: int | str) -> Step:
         """Return one step, by its number, or by its checkpoint's id, also inside a subgraph; raises `NotFound`."""
         return await self._past.step(await self.store.full_thread_id(thread_id), at)
+
+    def policy(self) -> Policy:
+        """Return the policy that holds now; raises `PolicyInvalid` when its file never was valid."""
+        return self._ports.policy.current()
 
     def policy_problem(self) -> str:
         """Return since when and why the policy's file is not in force; empty while it is, or there is none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +41,7 @@ def policy() -> None:
 def check(file: Path | None) -> int:
     """Tell whether a policy file is valid, and what is wrong with it."""
     from interlock.cli.output import print_json
+    from interlock.documents.policies import policy_document
 
     call = this_call()
     path = file or call.settings().policy
@@ -51,7 +51,7 @@ def check(file: Path | None) -> int:
         )
     found = _policy(call, path)
     if call.as_json:
-        print_json(_head(found, path) | {"valid": True})
+        print_json(policy_document(found, path) | {"valid": True})
     else:
         click.echo(f"{path} is valid: {_summary(found)}.")
     return 0
@@ -74,7 +74,7 @@ def show(file: Path | None) -> int:
     """Show the rules in their order, and how trust is earned."""
     from interlock.cli.output import print_json, results
     from interlock.cli.policy_views import print_policy
-    from interlock.documents.policies import rule_document
+    from interlock.documents.policies import policy_document, rule_document
 
     call = this_call()
     path = file or call.settings().policy
@@ -82,7 +82,7 @@ def show(file: Path | None) -> int:
     if call.as_json:
         rules = [rule_document(each) for each in (*found.rules, found.otherwise)]
         trust = asdict(found.trust) if found.trust else None
-        print_json(_head(found, path) | {"rules": rules, "trust": trust})
+        print_json(policy_document(found, path) | {"rules": rules, "trust": trust})
     else:
         print_policy(found, results(), _summary(found))
     return 0
@@ -112,6 +112,7 @@ def explain(action: str, given: tuple[str, ...], file: Path | None) -> int:
     """
     from interlock.cli.output import print_json, results
     from interlock.cli.policy_views import print_explanation
+    from interlock.documents.policies import policy_document
 
     call = this_call()
     path = file or call.settings().policy
@@ -119,7 +120,11 @@ def explain(action: str, given: tuple[str, ...], file: Path | None) -> int:
     facts, sources = _facts(call, action, given)
     explanation = found.explain(facts)
     if call.as_json:
-        document = {"policy": _head(found, path), "facts": asdict(facts), "sources": sources}
+        document = {
+            "policy": policy_document(found, path),
+            "facts": asdict(facts),
+            "sources": sources,
+        }
         print_json(document | explanation.to_json())
     else:
         print_explanation(explanation, facts, sources, results(), _summary(found))
@@ -145,6 +150,7 @@ def test(cases: Path, file: Path | None) -> int:
     from interlock.cli.output import print_json, results
     from interlock.cli.policy_views import print_outcomes
     from interlock.core.policy_cases import load_cases, run_cases
+    from interlock.documents.policies import policy_document
 
     call = this_call()
     path = file or call.settings().policy
@@ -154,17 +160,20 @@ def test(cases: Path, file: Path | None) -> int:
     if call.as_json:
         counts = {"passed": len(outcomes) - failed, "failed": failed}
         told = [each.to_json() for each in outcomes]
-        print_json({"policy": _head(found, path), **counts, "cases": told})
+        print_json({"policy": policy_document(found, path), **counts, "cases": told})
     else:
         print_outcomes(outcomes, results(), _summary(found))
     return 1 if failed else 0
 
 
 def declared_facts(call: Call, action: str) -> dict[str, Any]:  # facts by name
-    """Return what the application's declaration of an action says of it; nothing when it declares no such action."""
+    """Return what the application's declaration of an action says of it; nothing when there is no application."""
     from interlock.application import Application
-    from interlock.core.actions import find
-    from interlock.errors import ActionRefused
+    from interlock.cli.output import remarks
+    from interlock.documents import policies
+
+    def say(error: UsageError) -> None:
+        remarks().print(str(error), style="yellow", markup=False)
 
     config = call.settings().config
     try:
@@ -173,22 +182,7 @@ def declared_facts(call: Call, action: str) -> dict[str, Any]:  # facts by name
         if config is not None:
             raise
         return {}
-    for name in application.targets:
-        _import(application, name)
-    try:
-        found = find(action)
-    except ActionRefused:
-        return {}
-    return {name: getattr(found, name) for name in ("risk", "reversible") if hasattr(found, name)}
-
-
-def _import(application: Any, name: str) -> None:  # an Application
-    from interlock.cli.output import remarks
-
-    try:
-        application.graph(name)
-    except UsageError as error:  # its actions are not known then; the others are
-        remarks().print(str(error), style="yellow", markup=False)
+    return policies.declared_facts(application, action, say)
 
 
 def _policy(call: Call, path: Path | None) -> Policy:
@@ -202,19 +196,13 @@ def _facts(call: Call, action: str, given: tuple[str, ...]) -> tuple[Facts, dict
     """Return the facts, and where each of them comes from."""
     from interlock.core.policy_cases import FactsForm
     from interlock.core.policy_text import checked
+    from interlock.documents.policies import sources_of
 
     written = {"action": action, **dict(_assignment(each) for each in given)}
     form = checked(FactsForm, written, Path("--set"), "")
     declared = declared_facts(call, action)
     facts = form.made(declared)
-    sources = {name: _source(name, written, declared) for name in asdict(facts)}
-    return facts, sources
-
-
-def _source(name: str, written: Mapping[str, Any], declared: Mapping[str, Any]) -> str:  # facts
-    if name in written:
-        return "given"
-    return "declared" if name in declared else "assumed"
+    return facts, sources_of(facts, written, declared)
 
 
 def _assignment(text: str) -> tuple[str, Any]:  # a fact
@@ -234,16 +222,6 @@ def _value(key: str, text: str) -> Any:  # a fact
         except ValueError:
             return text
     return text
-
-
-def _head(found: Policy, path: Path | None) -> dict[str, Any]:  # JSON
-    return {
-        "file": str(path) if path else None,
-        "name": found.name,
-        "digest": found.digest,
-        "rule_count": len(found.rules),
-        "uses_trust": found.uses_trust,
-    }
 
 
 def _summary(found: Policy) -> str:

@@ -13,11 +13,20 @@ from interlock.server.metrics import Measured
 from interlock.server.routes import (
     access,
     agents,
+    approvals,
     assistants,
     audit,
+    budgets,
     crons,
+    effects,
+    events,
+    health,
+    kills,
+    letters,
     meta,
     metrics,
+    outcomes,
+    policies,
     reference,
     runs,
     state,
@@ -41,6 +50,15 @@ ROUTERS: Sequence[APIRouter] = (
     runs.router,
     crons.router,
     agents.router,
+    approvals.router,
+    effects.router,
+    letters.router,
+    budgets.router,
+    kills.router,
+    policies.router,
+    outcomes.router,
+    health.router,
+    events.router,
     dashboard.router,
     unserved.router,
 )
@@ -57,7 +75,7 @@ def application(house: House) -> FastAPI:
     )
     app.state.house = house
     failures.install(app)
-    openapi.install(app)
+    openapi.install(app, mounting.pattern_of(http))
     for router in ROUTERS:
         app.include_router(router, responses=openapi.EVERYWHERE)
     mounting.dress(app, http, own, on_loopback=house.gatekeeper.open_to_loopback)

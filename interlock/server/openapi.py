@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,6 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from interlock import __version__
-from interlock.server.mounting import pattern_of
 
 
 class Problem(BaseModel):
@@ -41,6 +41,15 @@ TAGS = (
     ("Crons", "Runs that are submitted again and again."),
     ("Agent Protocol", "The paths of Agent Protocol: agents are assistants."),
     ("Store", "What graphs remember across threads."),
+    ("Approvals", "What waits for a person."),
+    ("Effects", "What was done to the world."),
+    ("Letters", "Runs that failed for good while nobody waited for them."),
+    ("Budgets", "What may be taken, and what was."),
+    ("Kill switches", "Switches that stop what runs, and refuse what is new."),
+    ("Policies", "The rules that decide on actions."),
+    ("Events", "What happened to runs."),
+    ("Outcomes", "What came of runs in the world."),
+    ("Health", "How the installation stands."),
     ("Access", "Who calls, and what they may do."),
     ("System", "The server itself."),
     ("Unserved", "What LangGraph's protocol has and this server does not."),
@@ -66,18 +75,18 @@ EVERYWHERE = problems(400, 401, 403, 413, 422, 429, 503)
 """What each route may answer."""
 
 
-def install(app: FastAPI) -> None:
-    """Let an application describe itself so."""
+def install(app: FastAPI, withheld: re.Pattern[str] | None = None) -> None:
+    """Let an application describe itself so, without the paths that it withholds."""
 
     def described() -> dict[str, Any]:  # JSON
         if app.openapi_schema is None:
-            app.openapi_schema = document(app)
+            app.openapi_schema = document(app, withheld)
         return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign]  # as FastAPI's own documentation does it
 
 
-def document(app: FastAPI) -> dict[str, Any]:  # JSON
+def document(app: FastAPI, withheld: re.Pattern[str] | None = None) -> dict[str, Any]:  # JSON
     """Return an application's OpenAPI document."""
     made = get_openapi(
         title="Interlock",
@@ -88,16 +97,14 @@ def document(app: FastAPI) -> dict[str, Any]:  # JSON
     )
     made.setdefault("components", {})["securitySchemes"] = dict(SCHEMES)
     made["security"] = [{name: []} for name in SCHEMES] + [{}]
-    made["paths"] = {path: each for path, each in made["paths"].items() if not _withheld(app, path)}
+    made["paths"] = {
+        path: each
+        for path, each in made["paths"].items()
+        if not (withheld and withheld.match(path))
+    }
     for operation in _operations(made):
         _refuse_in_json(operation)
     return made
-
-
-def _withheld(app: FastAPI, path: str) -> bool:
-    """Say whether an application's langgraph.json takes a path away."""
-    pattern = pattern_of(app.state.house.il.application.config.http)
-    return pattern is not None and pattern.match(path) is not None
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:  # JSON

@@ -1,0 +1,141 @@
+"""`/approvals`: what waits for a person, and the answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
+from interlock.documents.runs import event_document, question_document, run_document
+from interlock.errors import InterlockError, UsageError
+from interlock.server.openapi import problems
+from interlock.server.scope import Answering, Reading, Scope
+from interlock.server.wire import Wire
+
+router = APIRouter(prefix="/approvals", tags=["Approvals"])
+
+MOST_AT_ONCE = 100
+Word = Annotated[str, Field(max_length=10_000)]
+Digest = Annotated[str, Field(max_length=64, pattern=r"^[0-9a-f]*$")]
+
+
+class Answer(BaseModel):
+    """What a person says: each kind of answer takes the fields that it needs.
+
+    `digest` is the question's as it was read: an answer to anything else is refused.
+    """
+
+    type: Literal["approve", "edit", "reject", "respond", "resume"]
+    message: Word = ""
+    arguments: dict[str, Any] | None = None  # JSON
+    value: Any = None  # JSON
+    digest: Digest = ""
+
+
+class NamedAnswer(Answer):
+    """An answer with the question that it answers."""
+
+    question_id: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Answers(BaseModel):
+    """Answers to several questions: those of one thread are taken together or not at all."""
+
+    answers: Annotated[list[NamedAnswer], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class Taken(BaseModel):
+    """What became of the answers to one thread's questions."""
+
+    thread_id: str
+    question_ids: list[str]
+    taken: bool
+    detail: str = ""
+
+
+@router.get("")
+async def search(
+    scope: Reading,
+    thread_id: Annotated[str | None, Query(max_length=255)] = None,
+    graph: Annotated[str | None, Query(max_length=255)] = None,
+    action: Annotated[str | None, Query(max_length=255)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> Wire:
+    """List what waits for a person, the oldest first."""
+    found = [
+        each
+        for each in await scope.reader.approvals.open_questions(thread_id)
+        if graph in (None, each.graph) and action in (None, each.action)
+    ]
+    shown = [question_document(each) for each in found[offset : offset + limit]]
+    return Wire(shown, headers={"X-Pagination-Total": str(len(found))})
+
+
+@router.post("/answers", responses={200: {"model": list[Taken]}, **problems(404)})
+async def answer_several(scope: Answering, request: Answers) -> Wire:
+    """Answer several questions; what is refused on one thread hinders no other."""
+    found = [
+        (each, (await scope.reader.aquestion(each.question_id))[0]) for each in request.answers
+    ]
+    threads: dict[str, list[tuple[NamedAnswer, OpenQuestion]]] = defaultdict(list)
+    for answer, question in found:
+        threads[question.thread_id].append((answer, question))
+    return Wire([await _taken(scope, each) for each in threads.values()])
+
+
+@router.get("/{question_id}", responses=problems(404))
+async def get(scope: Reading, question_id: str) -> Wire:
+    """Return a question, open or not, with everything that happened to it."""
+    question, events = await scope.reader.aquestion(question_id)
+    history = [event_document(each) for each in events]
+    return Wire(question_document(question) | {"history": history})
+
+
+@router.post("/{question_id}/answer", responses=problems(404, 409))
+async def answer(scope: Answering, question_id: str, request: Answer) -> Wire:
+    """Answer a question; workers go on with its thread, unless more people must agree."""
+    question, _ = await scope.reader.aquestion(question_id)
+    await _submit(scope, [(request, question)])
+    return Wire(run_document(await scope.reader.arun(question.thread_id)))
+
+
+async def _taken(scope: Scope, answers: list[tuple[NamedAnswer, OpenQuestion]]) -> Taken:
+    thread, names = answers[0][1].thread_id, [question.id for _, question in answers]
+    try:
+        await _submit(scope, answers)
+    except InterlockError as error:
+        return Taken(thread_id=thread, question_ids=names, taken=False, detail=str(error))
+    return Taken(thread_id=thread, question_ids=names, taken=True)
+
+
+async def _submit(scope: Scope, answers: list[tuple[Any, OpenQuestion]]) -> None:  # of `Answer`s
+    by = scope.caller.identity
+    thread = answers[0][1].thread_id
+    given = [_form(answer, question, by) for answer, question in answers]
+    await scope.il.asubmit_answers(thread, given)
+    for answer, question in answers:
+        detail = {"type": answer.type, "thread_id": thread, "action": question.action}
+        await scope.house.audit.note(scope.caller, "answer", question.id, detail)
+
+
+def _form(answer: Answer, question: OpenQuestion, by: str) -> AnswerForm:
+    """Return an answer as the runtime takes it; raises `UsageError` for one that lacks what its kind needs."""
+    match answer.type:
+        case "approve":
+            return Approve(question.id, by, answer.message, answer.digest)
+        case "edit":
+            if answer.arguments is None:
+                raise UsageError(
+                    "An edit names no arguments.", hint="Send `arguments`, or approve."
+                )
+            return Edit(question.id, answer.arguments, by, answer.message, answer.digest)
+        case "reject":
+            return Reject(question.id, answer.message, by, answer.digest)
+        case "respond":
+            return Respond(question.id, answer.message, by, answer.digest)
+        case "resume":
+            return Resume(question.id, answer.value, by)
