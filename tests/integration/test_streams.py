@@ -17,8 +17,9 @@ import interlock
 from interlock import Interlock, Run
 from interlock.core.driving import Driving
 from interlock.core.stream_events import StreamEvent
-from interlock.errors import LeaseLost, NotFound, StreamCut, UsageError
+from interlock.errors import DatabaseUnavailable, LeaseLost, NotFound, StreamCut, UsageError
 from interlock.postgres import streams
+from interlock.postgres.pool import fetch
 from interlock.postgres.streams import PAGE, Recorder, StreamStore
 from interlock.settings import Settings
 from tests.working import rows, until, worker_at
@@ -269,7 +270,6 @@ async def test_an_answer_that_was_lost(
     il: Interlock, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the connection broke as events were written, they are written again, and stand there once."""
-    fetch = streams.fetch
     broke: list[str] = []
 
     async def breaks(connection: Any, statement: Any, values: Any) -> Any:
@@ -277,10 +277,10 @@ async def test_an_answer_that_was_lost(
         if not broke:
             broke.append("once")
             await connection.close()
-            raise streams.DatabaseUnavailable("The connection broke.")
+            raise DatabaseUnavailable("The connection broke.")
         return found
 
-    monkeypatch.setattr(streams, "fetch", breaks)
+    monkeypatch.setattr("interlock.postgres.streams.fetch", breaks)
     for number in range(5):
         await recorder.note("custom", str(number).encode())
     await recorder.flush()
@@ -372,4 +372,4 @@ async def _noted(recorder: Recorder, times: int, data: bytes) -> None:
 async def _another_run(il: Interlock) -> str:
     options = interlock.Options(multitask_strategy="enqueue")
     run = await il.asubmit("echo", {"said": "abc"}, thread_id="t", driving=TOLD, options=options)
-    return run.run_id
+    return str(run.run_id)
