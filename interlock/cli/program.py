@@ -12,6 +12,7 @@ import click
 
 from interlock import __version__
 from interlock.cli.approvals import approvals
+from interlock.cli.audit import audit
 from interlock.cli.budget import budget
 from interlock.cli.call import Call, Group
 from interlock.cli.cancel import cancel
@@ -22,6 +23,7 @@ from interlock.cli.demo import demo
 from interlock.cli.effects import effects
 from interlock.cli.failures import failure_of, report
 from interlock.cli.graphs import graph
+from interlock.cli.keys import keys
 from interlock.cli.kill import kill
 from interlock.cli.letters import letters
 from interlock.cli.limits import limits
@@ -33,6 +35,7 @@ from interlock.cli.status import status
 from interlock.cli.steps import diff, fork, history, show
 from interlock.cli.storage import storage
 from interlock.cli.submit import submit
+from interlock.cli.tenants import tenants
 from interlock.cli.timers import timers
 from interlock.cli.trust import trust
 from interlock.cli.wait import wait
@@ -146,6 +149,9 @@ for _command in (
     trust,
     check,
     storage,
+    keys,
+    tenants,
+    audit,
     db,
     demo,
 ):

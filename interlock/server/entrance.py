@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.types import ASGIApp
 
 from interlock.errors import UsageError
 from interlock.facade import Interlock
+from interlock.langgraph_json import Cors
 from interlock.postgres.keys import KeyStore
 from interlock.server.gatekeeping import Gatekeeper, Known
 from interlock.server.handlers import Handlers
 from interlock.server.headers import Doors, SecureAnswers, hosts_of
 from interlock.server.house import House
 from interlock.server.limits import Bodies, Streams
+from interlock.server.mounting import NEIGHBOURS
 from interlock.server.tokens import Tokens
 from interlock.server.witness import Witness
 from interlock.settings import Settings
@@ -49,8 +53,12 @@ def guarded(app: ASGIApp, house: House, *, loopback: bool) -> ASGIApp:
     settings = house.il.settings
     app = Bodies(app=app, size=settings.server_body, depth=settings.server_depth)
     app = Streams(app=app, each=settings.server_streams, all=settings.server_all_streams)
-    hosts = hosts_of(loopback, settings.server_hosts)
-    app = Doors(app=app, hosts=hosts, origins=origins_of(settings, house.il))
+    app = Doors(
+        app=app,
+        hosts=hosts_of(loopback, settings.server_hosts),
+        origins=origins_of(settings, house.il),
+        alike=alike_of(house.il.application.config.http.cors, loopback=loopback),
+    )
     app = Witness(app=app, audit=house.audit)
     return SecureAnswers(app)
 
@@ -60,3 +68,10 @@ def origins_of(settings: Settings, il: Interlock) -> frozenset[str]:
     cors = il.application.config.http.cors
     named = cors.allow_origins if cors is not None else ()
     return frozenset({*settings.server_origins, *(each.lower().rstrip("/") for each in named)})
+
+
+def alike_of(cors: Cors | None, *, loopback: bool) -> re.Pattern[str] | None:
+    """Return what else the names of such sites look like: as langgraph.json says; else, on loopback, its neighbours."""
+    if cors is not None:
+        return re.compile(cors.allow_origin_regex) if cors.allow_origin_regex else None
+    return re.compile(NEIGHBOURS) if loopback else None

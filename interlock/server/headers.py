@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -72,11 +73,13 @@ class Doors:
     Attributes:
         hosts: the names under which it may be called; empty for any.
         origins: sites whose pages may send requests, beside the server's own; `*` for any.
+        alike: what else the names of such sites look like.
     """
 
     app: ASGIApp
     hosts: Collection[str]
     origins: Collection[str] = ()
+    alike: re.Pattern[str] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve."""
@@ -102,7 +105,9 @@ class Doors:
         return f"Pages of {origin} may send nothing here. Name it in INTERLOCK_SERVER_ORIGINS if they may."
 
     def _allows(self, origin: str) -> bool:
-        return "*" in self.origins or origin in self.origins
+        if "*" in self.origins or origin in self.origins:
+            return True
+        return self.alike is not None and bool(self.alike.fullmatch(origin))
 
 
 def hosts_of(loopback: bool, named: Iterable[str]) -> frozenset[str]:
