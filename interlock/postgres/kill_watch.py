@@ -38,6 +38,9 @@ PATIENCE = 2.0
 REMEMBERED = 10_000
 """How many runs that were stopped here are kept in mind; none of them ever goes on."""
 
+LINGER_SECONDS = 5.0
+"""How long it keeps its rhythm when nothing runs here any more: the next run need not wake it."""
+
 MOMENT = 0.02
 """Seconds from one look to the next, at least."""
 
@@ -67,6 +70,8 @@ class KillWatch:
         self._thread: threading.Thread | None = None
         self._wake = _Wake()
         self._closing = False
+        self._listens = False  # to the news, and looks every now and then
+        self._left_at = float("-inf")
 
     @contextmanager
     def watching(
@@ -80,12 +85,15 @@ class KillWatch:
         with self._changed:
             self._watched.append(watched)
             self._start()
-        self._wake.set()
+            listens = self._listens
+        if not listens:  # else it is told at once, and what was thrown just before it sees when it looks
+            self._wake.set()
         try:
             yield
         finally:
             with self._changed:
                 self._watched.remove(watched)
+                self._left_at = time.monotonic()
 
     def over(self, subject: Subject) -> Kill | None:
         """Return a switch that stands over a run.
@@ -137,6 +145,7 @@ class KillWatch:
                         self._look(connection)
                         self._wait(connection)
             except psycopg.Error:
+                self._listens = False
                 # What it knows grows old meanwhile, and then nothing is permitted.
                 self._wake.wait(RETRY_SECONDS if self._watched else None)
 
@@ -161,9 +170,17 @@ class KillWatch:
             self._stopped.popitem(last=False)
 
     def _wait(self, connection: psycopg.Connection[DictRow]) -> None:
-        self._wake.wait(POLL_SECONDS if self._watched else None, connection.fileno())
+        while not self._wake.wait(self._pause(), connection.fileno()) and not self._watched:
+            pass  # it lingers
         # Hundreds of runs may begin in a second: one look serves all of a moment.
         time.sleep(max(0.0, MOMENT - (time.monotonic() - self._view.at)))
+
+    def _pause(self) -> float | None:
+        """Return after how many seconds to look, whether there is news or not; None: only when it is woken."""
+        with self._changed:
+            lingers = time.monotonic() - self._left_at < LINGER_SECONDS
+            self._listens = bool(self._watched) or lingers
+            return POLL_SECONDS if self._listens else None
 
 
 class _Wake:
@@ -176,13 +193,15 @@ class _Wake:
         with suppress(BlockingIOError):  # it is full: the thread will wake
             os.write(self._write, b"\0")
 
-    def wait(self, seconds: float | None, *files: int) -> None:
+    def wait(self, seconds: float | None, *files: int) -> bool:
+        """Return whether it was woken, or something has arrived."""
         waiting = select.poll()
         for file in (self._read, *files):
             waiting.register(file, select.POLLIN)
-        waiting.poll(None if seconds is None else seconds * 1000)
+        woken = bool(waiting.poll(None if seconds is None else seconds * 1000))
         with suppress(BlockingIOError):
             os.read(self._read, 4096)
+        return woken
 
     def close(self) -> None:
         os.close(self._read)
