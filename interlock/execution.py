@@ -7,7 +7,7 @@ import hashlib
 import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -43,7 +43,7 @@ from interlock.core.runs import OpenQuestion, Run
 from interlock.core.stepping import LOOKED_AT, circle_of, reached, steps_of
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
-from interlock.core.walltime import at_work
+from interlock.core.walltime import Charge, at_work, charge
 from interlock.errors import (
     AnswerRefused,
     BudgetSpent,
@@ -112,7 +112,7 @@ class Execution:
     modes: Sequence[str] = ("updates", "custom")
     control: RunControl = field(default_factory=RunControl)
     attended: bool = True
-    finish: Callable[[str, int], Awaitable[bool]] | None = None
+    finish: Callable[[str, int, Charge | None], Awaitable[bool]] | None = None
     told: Callable[[], Awaitable[None]] | None = None
     subgraphs: bool = True
     settled: bool = False
@@ -121,6 +121,8 @@ class Execution:
     _fresh: list[str] = field(init=False)  # emptied by the first look at the thread's checkpoints
     _stream: Stoppable[Any] | None = None  # LangGraph's parts
     _reason: Exception | None = None
+    _due: Charge | None = None  # what it took last
+    _values: Any = None  # the graph's state, as the stream told it last; None for nothing yet
 
     def __post_init__(self) -> None:
         self._fresh = ["no checkpoint yet"] if self.stored.fresh else []
@@ -155,7 +157,9 @@ class Execution:
             return
         async with self.locks.hold(self.run.thread_id):
             with watching:
-                await self.runs.start(self.run, process_name(), self.stored_context)
+                begun = await self.runs.start(self.run, process_name(), self.stored_context)
+                self.stored = replace(self.stored, fresh=begun.fresh, limited=begun.limited)
+                self.__post_init__()
                 yield
 
     def stop(self, reason: Exception) -> None:
@@ -257,15 +261,27 @@ class Execution:
             self._stream.stop(self._reason)
         try:
             with translated():
-                async with aclosing(self._stream) as parts, at_work(self.allowance, self.stop):
+                async with aclosing(self._stream) as parts, self._at_work():
                     async for part in parts:
-                        if part["type"] == "updates" and INTERRUPT in part["data"]:
-                            self._interrupts.append("")  # one without a question: a breakpoint
+                        self._note(part)
                         if part["type"] in self.modes:
                             yield _part(part)
         finally:
             await self._close_meter()
         self.around.check_replay()  # the application may have caught what stopped it, and gone on
+
+    def _at_work(self) -> AbstractAsyncContextManager[None]:
+        def take_over(due: Charge) -> None:
+            self._due = due
+
+        known = not self.stored.limited
+        return at_work(self.allowance, self.stop, take_over=take_over, unlimited=known)
+
+    def _note(self, part: Mapping[str, Any]) -> None:  # a part of LangGraph's stream
+        if part["type"] == "updates" and INTERRUPT in part["data"]:
+            self._interrupts.append("")  # one without a question: a breakpoint
+        if part["type"] == "values" and not part["ns"]:
+            self._values = part["data"]
 
     def _streamed(self, start: Start, config: RunnableConfig) -> AsyncIterator[Any]:  # its parts
         driving = self.stored.driving
@@ -276,14 +292,18 @@ class Execution:
             start.given,
             start.config(config),
             context=self.context,
-            # Only `updates` tell of a breakpoint.
-            stream_mode=cast("list[StreamMode]", sorted({*self.modes, "updates"})),
+            stream_mode=cast("list[StreamMode]", sorted({*self.modes, *self._watched})),
             interrupt_before=_nodes(driving.interrupt_before),
             interrupt_after=_nodes(driving.interrupt_after),
             durability=driving.durability,
             control=self.control,
             subgraphs=self.subgraphs,
         )
+
+    @property
+    def _watched(self) -> set[str]:
+        """What it has to see itself: `updates` tell of a breakpoint, `values` give whoever waits the output."""
+        return {"updates", "values"} if self.attended else {"updates"}
 
     async def _close_meter(self) -> None:
         """Charge the calls that were cut off; what cannot be charged now is given back with this process."""
@@ -332,8 +352,10 @@ class Execution:
 
     async def _ending(self) -> Ending:
         """Say how the thread stands now; the stream's own last word leaves out branches that still wait."""
-        if self._has_just_run_through:
+        if self._has_just_run_through and not self.attended:
             return Ending(status="succeeded")
+        if self._has_just_run_through and self._values is not None:
+            return Ending(status="succeeded", output=output_of(self.graph, self._values))
         with translated():
             snapshot = await self.graph.aget_state(self._config())
         questions, wakes_at = tuple(questions_of(snapshot, self.run)), wakes_of(snapshot)
@@ -356,9 +378,12 @@ class Execution:
 
     @property
     def _has_just_run_through(self) -> bool:
-        """Whether it began in this very attempt and nothing interrupted it; its output is for somebody who waits."""
-        fresh = self.run.kind == "invoke" and self.run.attempts == 0
-        return fresh and not self.attended and not self._interrupts
+        """Whether it began in this very attempt and nothing interrupted it."""
+        return self._is_first and not self._interrupts
+
+    @property
+    def _is_first(self) -> bool:
+        return self.run.kind == "invoke" and self.run.attempts == 0
 
     async def _end(self, ending: Ending) -> Run:
         told = (
@@ -386,12 +411,25 @@ class Execution:
             await self.told()
         plain = self.finish is not None and ending.status == "succeeded"
         if not (plain and await self._finished()):
+            await self._charge()
             ending = await self.runs.end(self.run, ending, process_name())
         self.settled = True
         return ending
 
     async def _finished(self) -> bool:
-        return self.finish is not None and await self.finish(self.run.run_id, self.run.attempts + 1)
+        due, self._due = self._due, None
+        if due is not None and not self._is_first:  # an earlier attempt may have made its steps
+            due = replace(due, again=True)
+        return self.finish is not None and await self.finish(
+            self.run.run_id, self.run.attempts + 1, due
+        )
+
+    async def _charge(self) -> None:
+        """Charge what it took last, unless that is seen to; what cannot be charged now ends no run."""
+        due, self._due = self._due, None
+        if due is not None:
+            with suppress(InterlockError):
+                await charge(self.allowance.budgets, due)
 
     def _killed(self, error: Exception) -> Ending | None:
         """Return how the run ends when what was raised is a stop from outside, or a consequence of it."""
@@ -406,6 +444,7 @@ class Execution:
 
     async def _hand_back(self) -> None:
         if not self.attended:
+            await self._charge()
             return  # its worker does it
         # What cannot be written now stands as a run whose process was lost, and can be resumed all the same.
         with suppress(InterlockError):

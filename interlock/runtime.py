@@ -63,6 +63,7 @@ from interlock.postgres.forks import ForkStore
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
 from interlock.postgres.pool import Pool, sever_all
+from interlock.postgres.queue import Finisher
 from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
 from interlock.postgres.stops import StopStore
@@ -117,6 +118,7 @@ class Runtime(
         self._pool = pool
         self._locks = thread_locks
         self._core = core
+        self._finisher = Finisher(pool)
         self._ports_for = ports
         self._ports = ports(Lineage())
         self.effects_store = EffectStore(pool)
@@ -454,6 +456,7 @@ class Runtime(
             allowance=allowance,
             meter=meter,
             modes=modes,
+            finish=self._finisher.finish,
         )
 
     async def _told(self, part: Part) -> Part:

@@ -29,16 +29,25 @@ SLACK = 0.05
 """Seconds by which what was charged may lag behind the clock that says that the time is up."""
 
 Stop = Callable[[Exception], None]
+TakeOver = Callable[["Charge"], None]
 Now = Callable[[], float]
 
 
 @asynccontextmanager
-async def at_work(allowance: Allowance, stop: Stop | None = None) -> AsyncIterator[None]:
+async def at_work(
+    allowance: Allowance,
+    stop: Stop | None = None,
+    *,
+    take_over: TakeOver | None = None,
+    unlimited: bool = False,
+) -> AsyncIterator[None]:
     """Let the time of a graph's invocation run for the length of a block; a replay takes none.
 
     Args:
         allowance: whose time it is.
         stop: what ends the invocation when all of its time is used up, what was kept for its landing too.
+        take_over: sees to it that what was taken last is charged, where the block ends without an error.
+        unlimited: it is known that nobody has stored a limit for this time; what is stored meanwhile is seen later.
     """
     if not allowance.scopes:
         yield
@@ -48,9 +57,11 @@ async def at_work(allowance: Allowance, stop: Stop | None = None) -> AsyncIterat
         scopes=allowance.scopes,
         lands=bool(allowance.land),
         course=allowance.course,
+        unlimited=unlimited and not any(map(_limits_time, allowance.scopes)),
     )
     clock = _CLOCKS.setdefault(allowance.run, fresh)
     clock.stop = clock.stop or stop
+    clock.take_over = clock.take_over or take_over
     try:
         async with clock.running():
             yield
@@ -90,6 +101,33 @@ def _is_limited(allowance: Allowance) -> bool:
     return any(each.seconds is not None for each in limits)
 
 
+def _limits_time(scope: Scope) -> bool:
+    limits = (scope.default, scope.ceiling)
+    return any(each.seconds is not None or each.steps is not None for each in limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a run took and is not charged with yet.
+
+    Attributes:
+        scopes: whose budgets, its own run's first.
+        seconds: at work.
+        steps: numbers of supersteps.
+        again: whether one of them may have been charged before, in another attempt or another charge.
+    """
+
+    scopes: Sequence[Scope]
+    seconds: float
+    steps: Sequence[int] = ()
+    again: bool = True
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys under which its supersteps are charged, each once."""
+        return [step_key(self.scopes[0].name, number) for number in self.steps]
+
+
 @dataclass(slots=True, kw_only=True)
 class WorkClock:
     """The time that a run is at work, and who is told when it is used up.
@@ -100,6 +138,8 @@ class WorkClock:
         lands: whether the graph has a node to land at.
         course: where supersteps are noted that nobody limits, to be charged with the time.
         stop: what ends the run when all of its time is used up, what was kept too.
+        take_over: sees to it that what was taken last is charged.
+        unlimited: whether it is known at the beginning that nobody limits the time.
     """
 
     budgets: Budgets
@@ -107,6 +147,8 @@ class WorkClock:
     lands: bool = False
     course: Course = field(default_factory=Course)
     stop: Stop | None = None
+    take_over: TakeOver | None = None
+    unlimited: bool = False
     now: Now = time.monotonic
     _since: float = 0.0
     _soft: float = math.inf  # when the part that is not kept back ends
@@ -120,6 +162,7 @@ class WorkClock:
     _ticking: asyncio.Task[None] | None = None
     _known: BudgetSpent | None = None
     _steps: set[int] = field(default_factory=set)  # that are not charged yet
+    _charged: bool = False  # whether supersteps were charged before
 
     @property
     def is_idle(self) -> bool:
@@ -130,14 +173,16 @@ class WorkClock:
     async def running(self) -> AsyncIterator[None]:
         """Let the time run for the length of a block; blocks that lie within each other, or side by side, are one."""
         self._users += 1
+        take_over: TakeOver | None = None
         try:
             if self._users == 1:
                 await self._begin()
             yield
+            take_over = self.take_over
         finally:
             self._users -= 1
             if self._users == 0:
-                await self._halt()
+                await self._halt(take_over)
 
     @contextmanager
     def node(self, interrupt: Stop, *, landing: bool = False) -> Iterator[None]:
@@ -177,13 +222,19 @@ class WorkClock:
 
     async def _begin(self) -> None:
         self._since = self._at()
-        await self._look()
+        if self.unlimited:
+            self._count_steps(limited=False)
+        else:
+            await self._look()
         self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
-    async def _halt(self) -> None:
+    async def _halt(self, take_over: TakeOver | None) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.wait([self._ticking])
+        if take_over is not None:
+            take_over(self._due())
+            return
         charging = asyncio.ensure_future(self._charge())
         charging.add_done_callback(_seen)  # who is cancelled meanwhile does not look at it
         with suppress(InterlockError):  # what cannot be charged now ends no run
@@ -218,13 +269,17 @@ class WorkClock:
         return self._hard if landing or not self.lands else self._soft
 
     async def _charge(self) -> None:
-        taken, scopes = self._at() - self._since, self.scopes
-        amounts, steps = Amounts(seconds=taken), self._steps | (self.course.uncounted or set())
-        keys = [step_key(scopes[0].name, number) for number in sorted(steps)]
-        await self.budgets.run(lambda budgets: budgets.charge(scopes, amounts, steps=keys))
-        self._since += taken  # it may have stood still meanwhile
-        self._steps -= steps
-        (self.course.uncounted or set()).difference_update(steps)
+        due = self._due()
+        await charge(self.budgets, due)
+        self._since += due.seconds  # it may have stood still meanwhile
+        self._steps.difference_update(due.steps)
+        (self.course.uncounted or set()).difference_update(due.steps)
+        self._charged = self._charged or bool(due.steps)
+
+    def _due(self) -> Charge:
+        steps = sorted(self._steps | (self.course.uncounted or set()))
+        taken = self._at() - self._since
+        return Charge(scopes=self.scopes, seconds=taken, steps=steps, again=self._charged)
 
     async def _look(self) -> None:
         """Find out until when the time suffices; others may use up what a thread, a graph or a tenant has."""
@@ -267,6 +322,12 @@ class WorkClock:
 
     def _error(self) -> BudgetSpent:
         return self._known or _spent(self.scopes[0], None, None)
+
+
+async def charge(budgets: Budgets, due: Charge) -> None:
+    """Charge a run with what it took."""
+    amounts = Amounts(seconds=due.seconds)
+    await budgets.run(lambda each: each.charge(due.scopes, amounts, steps=due.keys))
 
 
 _CLOCKS: dict[str, WorkClock] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -26,12 +27,15 @@ from interlock.core.budget import (
     spent,
 )
 from interlock.core.budget_memory import left_of
+from interlock.core.walltime import Charge
 from interlock.errors import BudgetSpent
 from interlock.postgres.aside import Aside
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import clean
-from interlock.postgres.pool import Pool, connected, fetch
+from interlock.postgres.pool import Connection, Pool, connected, fetch
 from interlock.postgres.queries import load
+
+ONE = Amounts(steps=1)
 
 T = TypeVar("T")
 SQL = load("budgets")
@@ -95,8 +99,8 @@ class PostgresBudgets:
             return
         values = _named(scopes) | {"taken": amounts.values()}
         if steps:
-            step = Amounts(steps=1).values()
-            await self._fetch("charge_steps", values | {"keys": list(steps), "step": step})
+            keyed = {"keys": list(steps), "step": ONE.values()}
+            await self._fetch("charge_steps", values | keyed)
         else:
             await self._fetch("charge", values)
 
@@ -163,6 +167,29 @@ class PostgresBudgets:
     ) -> list[DictRow]:  # SQL values
         async with connected(self._pool) as connection:
             return await fetch(connection, SQL[statement], values)
+
+
+async def charge_together(connection: Connection, charges: Sequence[Charge]) -> None:
+    """Charge what several runs took last, each budget once; supersteps under keys that are new."""
+    totals: defaultdict[tuple[ScopeKind, str], Counter[str]] = defaultdict(Counter)
+    for charge in charges:
+        for scope in charge.scopes:
+            total = totals[scope.kind, clean(scope.name)]
+            total.update(
+                {"seconds": charge.seconds, "steps": 0 if charge.again else len(charge.steps)}
+            )
+    for charge in charges:
+        if charge.again and charge.steps:
+            values = {"taken": Amounts().values(), "keys": charge.keys, "step": ONE.values()}
+            await fetch(connection, SQL["charge_steps"], _named(charge.scopes) | values)
+    if totals:
+        values = {
+            "kinds": [kind for kind, _ in totals],
+            "names": [name for _, name in totals],
+            "steps": [each["steps"] for each in totals.values()],
+            "seconds": [each["seconds"] for each in totals.values()],
+        }
+        await fetch(connection, SQL["charge_time"], values)
 
 
 def _named(scopes: Sequence[Scope]) -> dict[str, Any]:  # SQL values

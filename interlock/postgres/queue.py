@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.rows import DictRow
 
-from interlock.errors import LeaseLost
+from interlock.core.walltime import Charge
+from interlock.errors import InterlockError, LeaseLost
+from interlock.postgres.budgets import charge_together
 from interlock.postgres.locks import OWNER_SEED, ThreadLocks, seed_of
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
@@ -163,18 +166,28 @@ class Claims:
         await execute(connection, SQL["release_others"], values)
 
 
+class _Ending(NamedTuple):
+    run: str
+    attempt: int
+    charge: Charge | None
+    answer: asyncio.Future[bool]
+
+
 class Finisher:
     """Ends runs that have succeeded, all that come at about the same time in one commit."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._waiting: list[tuple[str, int, asyncio.Future[bool]]] = []
+        self._waiting: list[_Ending] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def finish(self, run_id: str, attempt: int) -> bool:
-        """End a run; False when it cannot be ended in this way, or not by this attempt."""
+    async def finish(self, run_id: str, attempt: int, charge: Charge | None = None) -> bool:
+        """End a run; False when it cannot be ended in this way, or not by this attempt.
+
+        `charge` is what it took last. It is charged before, so that who is told of the end finds it.
+        """
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((run_id, attempt, answer))
+        self._waiting.append(_Ending(run_id, attempt, charge, answer))
         if self._task is None:
             self._task = asyncio.create_task(self._work(), name="interlock-finish")
         return await asyncio.shield(answer)
@@ -187,23 +200,26 @@ class Finisher:
         finally:
             self._task = None
 
-    async def _end(self, batch: Sequence[tuple[str, int, asyncio.Future[bool]]]) -> None:
-        values = {"runs": [run for run, _, _ in batch], "attempts": [n for _, n, _ in batch]}
+    async def _end(self, batch: Sequence[_Ending]) -> None:
+        values = {"runs": [each.run for each in batch], "attempts": [n.attempt for n in batch]}
+        charges = [each.charge for each in batch if each.charge is not None]
         try:
             async with connected(self._pool) as connection:
+                with suppress(InterlockError):  # what cannot be charged now ends no run
+                    await charge_together(connection, charges)
                 rows = await fetch(connection, SQL["finish"], values)
         except BaseException as error:
-            for _, _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
-                    answer.exception()  # a caller that is gone has nobody to look at it
+            for each in batch:
+                if not each.answer.done():
+                    each.answer.set_exception(error)
+                    each.answer.exception()  # a caller that is gone has nobody to look at it
             if not isinstance(error, Exception):
                 raise
         else:
             ended = {row["run_id"] for row in rows}
-            for run, _, answer in batch:
-                if not answer.done():
-                    answer.set_result(run in ended)
+            for each in batch:
+                if not each.answer.done():
+                    each.answer.set_result(each.run in ended)
 
 
 async def hand_back(pool: Pool, worker: str, run_ids: Sequence[str], error: str, kind: str) -> None:
@@ -223,7 +239,7 @@ def _claimed(row: DictRow) -> Claimed:
     stored = stored_run(row)
     # As it was before this attempt, which the claim has begun.
     run = replace(stored.run, status="queued", attempts=stored.run.attempts - 1)
-    stored = replace(stored, run=run, fresh=row["fresh"])
+    stored = replace(stored, run=run, fresh=row["fresh"], limited=row["limited"])
     return Claimed(stored=stored, crashes=row["crashes"], kill=row["kill"])
 
 

@@ -89,6 +89,7 @@ class StoredRun:
         chain: the runs that it goes on with because a question of theirs was answered, and the run.
         schema_version: of the graph's schema, which the input fits.
         fresh: its thread is known to have no checkpoint.
+        limited: a limit may be stored for its time at work, or for its supersteps.
     """
 
     run: Run
@@ -99,6 +100,7 @@ class StoredRun:
     chain: tuple[str, ...] = ()
     schema_version: int = 1
     fresh: bool = False
+    limited: bool = True
 
     @property
     def subject(self) -> Subject:
@@ -123,6 +125,14 @@ class StoredRun:
         """Return the run with another model."""
         context = {**self.context, "model": model}
         return replace(self, context=context, run=replace(self.run, model=model))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What is known where an attempt begins, as `StoredRun` says it."""
+
+    fresh: bool
+    limited: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,19 +212,28 @@ class RunStore:
             await submitting.hand_over(connection, new.run_id, new.thread_id, options)
         return new.run_id
 
-    async def start(self, run: Run, process: str, context: Mapping[str, Any]) -> None:
+    async def start(self, run: Run, process: str, context: Mapping[str, Any]) -> Beginning:
         """Note that a process begins an attempt at a run; it must hold the thread.
 
         Raises:
             ThreadBusy: the run went on since it was read; the number of its attempts is the fence.
             Killed: a switch stands over it.
         """
-        values = {"run_id": run.run_id, "attempts": run.attempts, "process": process}
+        values = {
+            "run_id": run.run_id,
+            "attempts": run.attempts,
+            "process": process,
+            "thread_id": run.thread_id,
+            "graph": run.graph,
+            "kind": run.kind,
+            "tenant": str(context.get("tenant", "")),
+        }
         async with connected(self._pool) as connection:
             row = (await fetch(connection, SQL["start"], values | {"context": jsonb(context)}))[0]
             if not row["started"]:
                 await _refuse_killed(connection, run.run_id, f"Thread {run.thread_id} may not run")
                 raise _taken_over(run)
+        return Beginning(fresh=row["fresh"], limited=row["limited"])
 
     async def end(self, run: Run, ending: Ending, process: str = "") -> Ending:
         """End an attempt: status, queue, questions, the thread's time and what was killed, in one transaction.

@@ -18,6 +18,9 @@ select interlock.budget_charge(%(kinds)s::text[], %(names)s::text[], %(taken)s::
 -- charge_steps: charge what was taken already, with the supersteps among it that were not charged before
 select interlock.budget_charge_steps(%(kinds)s::text[], %(names)s::text[], %(taken)s::numeric[], %(keys)s::text[], %(step)s::numeric[]);
 
+-- charge_time: charge supersteps and seconds of many runs that have ended
+select interlock.budget_charge_time(%(kinds)s::text[], %(names)s::text[], %(steps)s::numeric[], %(seconds)s::numeric[]);
+
 -- accounts: some budgets
 select b.* from interlock.budgets b
 where (b.kind, b.name) in (select k, n from unnest(%(kinds)s::text[], %(names)s::text[]) as s (k, n));

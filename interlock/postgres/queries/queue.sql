@@ -75,6 +75,7 @@ select look.*, b.*, h.lineage,
     case when b.kind = 'resume' then interlock.chain(b.run_id) else array[b.run_id] end as chain,
     coalesce((select v.schema_version from interlock.input_versions v where v.run_id = b.run_id), 1) as schema_version,
     not exists (select from checkpoints c where c.thread_id = b.thread_id) as fresh,
+    b.kind = 'resume' or interlock.is_limited(b.run_id, b.thread_id, b.graph, b.context ->> 'tenant') as limited,
     case when exists (select from interlock.kills where lifted_at is null) then (select min(k) from interlock.kills_over(b.run_id) as k) end as kill
 from (
     select count(*) as lanes, bool_or(l.wrapped) as wrapped, (array_agg(l.tenant order by l.place desc))[1] as last_seen,

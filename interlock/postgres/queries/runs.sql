@@ -43,7 +43,9 @@ values (%(run_id)s, %(thread_id)s, %(graph)s, %(kind)s, 'queued', %(context)s, %
 insert into interlock.input_versions (run_id, schema_version) values (%(run_id)s, %(schema_version)s);
 
 -- start: a process begins an attempt; false means that the run went on since it was read, or that it is killed
-select interlock.start_run(%(run_id)s, %(attempts)s, %(process)s, %(context)s) as started;
+select interlock.start_run(%(run_id)s, %(attempts)s, %(process)s, %(context)s) as started,
+    not exists (select from checkpoints where thread_id = %(thread_id)s) as fresh,
+    %(kind)s = 'resume' or interlock.is_limited(%(run_id)s, %(thread_id)s, %(graph)s, %(tenant)s) as limited;
 
 -- end: a run ends, waits, or is handed back; null means that another process has taken it on
 select interlock.end_run(%(run_id)s, %(attempts)s, %(status)s, %(error)s, %(error_kind)s, %(requeue)s, %(detail)s) as status;
