@@ -13,10 +13,15 @@ from interlock.application import Graph
 from interlock.core.sync import run_sync
 from interlock.errors import InterlockError, NotFound, StateRefused, ThreadBusy
 from interlock.past import Past
+from interlock.postgres.checkpointer import Core
+from interlock.postgres.checkpoints import strict_serializer
+from interlock.postgres.encryption import KeyRing
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import Pool, translated
 from interlock.postgres.stops import StopStore
 from interlock.postgres.thread_cards import ThreadCard, ThreadCards, Wanted
+from interlock.postgres.versioned import Schemas
+from interlock.postgres.withheld import Withholding
 from interlock.settings import Settings
 
 RESUMABLE = ("queued", "failed", "dead", "killed")
@@ -34,6 +39,8 @@ class Stating(ABC):
     _pool: Pool
     _locks: ThreadLocks
     _past: Past
+    _ring: KeyRing | None
+    _core: Core
 
     @abstractmethod
     def graph(self, name: str) -> Graph:
@@ -156,7 +163,7 @@ class Stating(ABC):
     ) -> Mapping[str, Any]:
         """Write the states of several supersteps, one after the other; see `aupdate_state`."""
         card = await self.athread(thread_id)
-        graph = self._written_graph(card)
+        graph, saver = self._written_graph(card)
         cards = ThreadCards(self._pool)
         async with self._locks.hold(thread_id):
             if at_work := await cards.at_work(thread_id):
@@ -169,6 +176,7 @@ class Stating(ABC):
             config = _config(thread_id, checkpoint) | _metadata(card)
             async with _refusing():
                 written = await graph.abulk_update_state(config, supersteps)
+                await saver.release()
                 latest = await graph.aget_state(_config(thread_id))
             if card.run[1] == "waiting":
                 await self.stops.stop(
@@ -177,13 +185,23 @@ class Stating(ABC):
             await cards.note_state(thread_id, goes_on=bool(latest.next))
         return place_of(written)
 
-    def _written_graph(self, card: ThreadCard) -> Graph:
+    def _written_graph(self, card: ThreadCard) -> tuple[Graph, Withholding]:
+        """Return the graph of a thread for one write, and the checkpointer that it has for that."""
         if not card.graph:
             raise StateRefused(
                 f"Thread {card.thread_id} has no graph yet.",
                 hint="Start a run on it, or set `graph_id` in its metadata.",
             )
-        return self._durable(card.graph)
+        durable = self._durable(card.graph)
+        saver = Withholding(
+            self._pool,
+            strict_serializer(durable, self._ring),
+            self._locks.check,
+            Schemas(durable),
+            self._core,
+            self._locks.fence,
+        )
+        return durable.copy({"checkpointer": saver}), saver
 
 
 class StatingNow(Stating):

@@ -16,8 +16,7 @@ from langgraph_sdk.errors import BadRequestError, UnprocessableEntityError
 import interlock
 from interlock.settings import Settings
 from interlock.worker.expiring import EXPIRE_SECONDS
-
-from .conftest import serving
+from tests.server.conftest import serving
 
 REMEMBERING = Path(__file__).parent / "remembering" / "langgraph.json"
 
@@ -154,7 +153,7 @@ async def test_items_expire(client: LangGraphClient, server_database: str) -> No
 
     found = await client.store.search_items(["ttl"], refresh_ttl=False)
     async with asyncio.timeout(4 * EXPIRE_SECONDS):
-        while await _stored(server_database, "ttl") != ["read"]:
+        while await _stored(server_database, "ttl") != ["read"]:  # noqa: ASYNC110  # nobody tells of it
             await asyncio.sleep(0.2)
 
     assert [each["key"] for each in found["items"]] == ["read"]
