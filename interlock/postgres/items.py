@@ -21,7 +21,6 @@ from langgraph.store.base import (
     Op,
     PutOp,
     Result,
-    SearchItem,
     SearchOp,
     TTLConfig,
     validate_op_namespace,
@@ -182,7 +181,6 @@ class TenantItems(BaseStore):
                 return op._replace(namespace_prefix=prefix, refresh_ttl=refresh)
             case ListNamespacesOp():
                 return self._listed(op)
-        return op
 
     def _put(self, op: PutOp) -> PutOp:
         value = None if op.value is None else stored(dict(op.value)).obj
@@ -210,16 +208,14 @@ def _keys(namespace: tuple[str, ...], items: Sequence[tuple[int, str]]) -> dict[
     return {"prefix": ".".join(namespace), "keys": [key for _, key in items]}
 
 
-def _theirs(result: Result) -> Result:
-    """Return a result without the label of its tenant."""
-    match result:
-        case Item():
-            result.namespace = result.namespace[1:]
-        case [SearchItem(), *_]:
-            for each in cast("list[SearchItem]", result):
-                each.namespace = each.namespace[1:]
-        case [tuple(), *_]:
-            return [each[1:] for each in cast("list[tuple[str, ...]]", result)]
+def _theirs(result: Any) -> Any:  # LangGraph's `Result`
+    """Return a result without the label of its tenant: an item, items, or namespaces."""
+    if isinstance(result, list):
+        return [_theirs(each) for each in result]
+    if isinstance(result, tuple):
+        return result[1:]
+    if isinstance(result, Item):
+        result.namespace = result.namespace[1:]
     return result
 
 

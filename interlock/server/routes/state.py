@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from langgraph.types import StateSnapshot
@@ -27,9 +27,11 @@ from interlock.server.wire import Wire
 
 router = APIRouter(prefix="/threads/{thread_id}", tags=["Threads"], responses=problems(404))
 
-STATE = {200: {"model": StateDocument}}
-STATES = {200: {"model": list[StateDocument]}}
-WRITTEN = {200: {"model": WrittenDocument}, **problems(409)}
+Responses = dict[int | str, dict[str, Any]]  # as FastAPI takes them
+
+STATE: Responses = {200: {"model": StateDocument}}
+STATES: Responses = {200: {"model": list[StateDocument]}}
+WRITTEN: Responses = {200: {"model": WrittenDocument}, **problems(409)}
 
 
 @router.get("/state", responses=STATE)
