@@ -19,6 +19,10 @@ KEPT = 60
 """Characters of what is the same that are shown before and behind a change."""
 ITEMS_KEPT = 1
 """Items of a list that are the same and are shown before and behind a change."""
+ALIKE = 0.5
+"""Of two texts that have less in common each is shown whole."""
+WORD = 4
+"""Characters; what is the same and shorter, between two changes, is not worth telling apart."""
 LONGEST = 20_000
 """Characters or items beyond which two values are shown one after the other."""
 
@@ -69,8 +73,8 @@ def shown(value: Any) -> str:  # JSON
 
 def _change(key: str, old: Any, new: Any) -> Change:  # JSON
     match old, new:
-        case str(), str() if old and len(old) + len(new) < LONGEST:
-            return Change(key=key, kind="text", pieces=tuple(_words(old, new)))
+        case str(), str() if len(old) + len(new) < LONGEST and (pieces := _words(old, new)):
+            return Change(key=key, kind="text", pieces=pieces)
         case dict(), dict() if old:
             names = [each for each in {**old, **new} if old.get(each) != new.get(each)]
             inner = tuple(_change(str(each), old.get(each), new.get(each)) for each in names)
@@ -81,21 +85,39 @@ def _change(key: str, old: Any, new: Any) -> Change:  # JSON
             return Change(key=key, kind="value", old=_or_nothing(old), new=_or_nothing(new))
 
 
-def _words(old: str, new: str) -> Iterator[Piece]:
+def _words(old: str, new: str) -> list[Piece]:
+    """Return the pieces of two texts; none where they have too little in common to be read as one."""
     a, b = _WORDS.findall(old), _WORDS.findall(new)
-    found = list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
-    for number, (tag, a0, a1, b0, b1) in enumerate(found):
-        if tag == "equal":
-            yield from _around("".join(a[a0:a1]), number == 0, number == len(found) - 1)
+    matcher = SequenceMatcher(None, a, b, autojunk=False)
+    if matcher.ratio() < ALIKE:
+        return []
+    return list(_told(_joined(a, b, matcher.get_opcodes())))
+
+
+def _joined(
+    a: Sequence[str], b: Sequence[str], codes: Sequence[tuple[str, int, int, int, int]]
+) -> list[tuple[str, str]]:
+    """Return what each text has, part by part; a space or a stop between two changes is of the change."""
+    parts: list[tuple[str, str]] = []
+    for number, (tag, a0, a1, b0, b1) in enumerate(codes):
+        old, new = "".join(a[a0:a1]), "".join(b[b0:b1])
+        between = tag == "equal" and 0 < number < len(codes) - 1 and len(old) < WORD
+        if parts and (between or tag != "equal") and parts[-1][0] != parts[-1][1]:
+            parts[-1] = (parts[-1][0] + old, parts[-1][1] + new)
         else:
-            yield from _replaced("".join(a[a0:a1]), "".join(b[b0:b1]))
+            parts.append((old, new))
+    return parts
 
 
-def _replaced(dropped: str, added: str) -> Iterator[Piece]:
-    if dropped:
-        yield Piece(op="drop", text=dropped)
-    if added:
-        yield Piece(op="add", text=added)
+def _told(parts: Sequence[tuple[str, str]]) -> Iterator[Piece]:
+    for number, (old, new) in enumerate(parts):
+        if old == new:
+            yield from _around(old, number == 0, number == len(parts) - 1)
+            continue
+        if old:
+            yield Piece(op="drop", text=old)
+        if new:
+            yield Piece(op="add", text=new)
 
 
 def _around(text: str, first: bool, last: bool) -> Iterator[Piece]:

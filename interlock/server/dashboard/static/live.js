@@ -43,12 +43,20 @@ function every(element) {
 function onEvents(element) {
   let timer = 0;
   let source = null;
+  let asking = false;
+  let more = false;
   const soon = () => {
-    timer ||= setTimeout(async () => {
-      await refresh(element);
-      timer = 0;
-      listen();
-    }, SOON);
+    if (asking) more = true; // what happens while it asks may not be in the answer
+    else timer ||= setTimeout(ask, SOON);
+  };
+  const ask = async () => {
+    timer = 0;
+    asking = true;
+    await refresh(element);
+    asking = false;
+    listen();
+    if (more) soon();
+    more = false;
   };
   const stop = () => { source?.close(); source = null; };
   const listen = () => {

@@ -6,6 +6,18 @@ export function widgets() {
   document.addEventListener("input", searched);
   document.addEventListener("change", (event) => event.target.closest("[data-sends]")?.form.requestSubmit());
   document.addEventListener("input", checked);
+  for (const each of ["refreshed", "toggle"]) document.addEventListener(each, reachable, true);
+  addEventListener("resize", reachable);
+  reachable();
+}
+
+// What scrolls can be scrolled with keys: it takes the focus, but only while there is something to scroll.
+function reachable() {
+  for (const each of document.querySelectorAll(".value, .scroll, .picture, .step, .tabs, [data-lines]")) {
+    const scrolls = each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1;
+    if (scrolls && each.tabIndex < 0) each.tabIndex = 0;
+    else if (!scrolls && each.getAttribute("tabindex") === "0") each.removeAttribute("tabindex");
+  }
 }
 
 async function copied(event) {

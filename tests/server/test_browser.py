@@ -1,0 +1,159 @@
+"""The dashboard in a browser: a research run from its start to two branches side by side, in both themes, on a phone.
+
+It takes Debian's chromium. Where there is none, `INTERLOCK_NO_BROWSER=1` says so; else these tests fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has none
+from playwright.sync_api import (
+    Browser,
+    Page,
+    Playwright,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
+
+from interlock.demo import write_documents
+from tests.server.conftest import serving
+
+pytestmark = pytest.mark.skipif(
+    bool(os.environ.get("INTERLOCK_NO_BROWSER")), reason="INTERLOCK_NO_BROWSER says there is none"
+)
+
+CHROMIUM = os.environ.get("INTERLOCK_CHROMIUM", "/usr/bin/chromium")
+SHOTS = Path(__file__).parents[2] / ".artifacts" / "screenshots"
+GRAPHS = Path(__file__).parent / "sample" / "graphs.py"
+DESKTOP: ViewportSize = {"width": 1360, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+Theme = Literal["light", "dark"]
+LOOKS: Mapping[str, tuple[Theme, ViewportSize]] = {
+    "desk": ("light", DESKTOP),
+    "desk-dark": ("dark", DESKTOP),
+    "phone": ("light", PHONE),
+    "phone-dark": ("dark", PHONE),
+}
+PATIENCE = 60_000
+"""Milliseconds that a run may take on a busy machine."""
+
+QUESTION = "How does Python resolve a name, and what does the nonlocal statement do?"
+CHANGED = "What is a generator function?"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser without a window."""
+    with sync_playwright() as playwright:
+        yield _launched(playwright)
+
+
+def _launched(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an application, and documents to research."""
+    folder = tmp_path_factory.mktemp("browser")
+    names = ("echo", "talker", "asks", "steps", "fails")
+    graphs = {name: f"{GRAPHS}:{name}" for name in names} | {"research": "graphs.research:graph"}
+    (folder / "langgraph.json").write_text(json.dumps({"dependencies": ["."], "graphs": graphs}))
+    write_documents(folder / "documents")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(server_database: str, place: Path) -> Iterator[str]:
+    """A server with workers inside, and a browser's way to it."""
+    with serving(server_database, config=place / "langgraph.json", workers=4) as address:
+        yield address
+
+
+@pytest.fixture
+def page(chromium: Browser, address: str) -> Iterator[Page]:
+    """A page at a desk, which may neither log an error nor be refused anything."""
+    context = chromium.new_context(base_url=address, viewport=DESKTOP, color_scheme="light")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    yield page
+    context.close()
+    assert [each for each in faults if "status of 4" not in each] == []
+
+
+def test_a_research_run_from_start_to_compared_branches(page: Page, place: Path) -> None:
+    """A run is started, watched, approved, forked from step 3 with a changed question, and compared with its fork."""
+    _started(page, place, QUESTION)
+    approve = page.get_by_role("button", name="Approve", exact=True)
+    expect(approve).to_be_visible(timeout=PATIENCE)  # the page told by itself
+    expect(page.locator("#top .status")).to_have_text("waiting")
+    _seen(page, "approval")
+    approve.click()
+    expect(page.locator("#top .status")).to_have_text("succeeded", timeout=PATIENCE)
+    parent = page.url
+
+    page.locator(
+        "[data-item]", has=page.locator(".step-number", has_text=re.compile("^3$"))
+    ).get_by_role("link").click()
+    expect(page.get_by_role("heading", name=re.compile("^Step 3"))).to_be_visible()
+    _seen(page, "step")
+    page.get_by_role("link", name="Fork from here").click()
+    expect(page.get_by_label("question")).to_have_value(QUESTION)
+    _seen(page, "fork")
+    page.get_by_label("question").fill(CHANGED)
+    page.get_by_role("button", name="Fork").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(CHANGED)
+    assert page.url != parent
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=PATIENCE)
+
+    page.get_by_role("link", name="Compare with parent").click()
+    expect(page.get_by_role("heading", name="Compare two threads")).to_be_visible()
+    changed = page.locator(".change", has=page.locator("h3", has_text=re.compile("^question$")))
+    expect(changed.locator(".side-a")).to_have_text(QUESTION)
+    expect(changed.locator(".side-b")).to_have_text(CHANGED)
+    expect(page.get_by_text("steps in common")).to_be_visible()
+    _seen(page, "compare")
+
+
+def _started(page: Page, place: Path, question: str) -> None:
+    page.goto("/ui/start/research")
+    page.get_by_label("question").fill(question)
+    page.get_by_label("sources").fill(str(place / "documents"))
+    page.get_by_label("output").fill(str(place / "reports"))
+    _seen(page, "start")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(question)
+
+
+def _seen(page: Page, name: str) -> None:
+    """Look at a page in both themes and on a phone: nothing sticks out, nothing is hard to reach, and keep pictures."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for kind, (theme, size) in LOOKS.items():
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.set_viewport_size(size)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], (name, kind)
+        assert _serious(page) == [], (name, kind)
+        page.screenshot(path=SHOTS / f"{name}-{kind}.png", full_page=kind.startswith("phone"))
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(DESKTOP)
+
+
+def _serious(page: Page) -> list[Any]:
+    """Return what axe finds that keeps people out."""
+    found = Axe().run(page).response["violations"]
+    return [
+        (each["id"], [node["html"][:200] for node in each["nodes"]])
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
