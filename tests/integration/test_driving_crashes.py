@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -16,10 +15,11 @@ import interlock
 from interlock import Interlock, Run
 from interlock.core.driving import Driving
 from tests.questions import sql
-from tests.submitting import PATIENCE, events, working
+from tests.submitting import PATIENCE, events, until, working
 
 CONFIG = Path(__file__).parents[1] / "sample" / "driven" / "langgraph.json"
 GOES_ON = Driving(goes_on=True)
+WROTE = "select idx from checkpoint_writes where channel = '__no_writes__'"
 
 
 @pytest.fixture
@@ -28,23 +28,25 @@ async def il(database_url: str) -> AsyncIterator[Interlock]:
         yield opened
 
 
-async def dies_in_a_worker(url: str) -> None:
-    """Start a worker, and return when the run that it took on has killed it."""
+async def dies_in_a_worker(url: str, folder: Path, commands: int) -> None:
+    """Start a worker, and kill it inside the node that waits for that; what a command wrote is saved by then."""
+
+    async def is_there() -> bool:
+        assert process.returncode is None, "the worker ended"
+        return (folder / "died").exists() and len(await sql(url, WROTE)) >= commands
+
     command = [sys.executable, "-m", "interlock", "worker", "--url", url, "--config", str(CONFIG)]
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*command)
     try:
-        async with asyncio.timeout(PATIENCE):
-            _, said = await process.communicate()
-        assert process.returncode == -signal.SIGKILL, said.decode()
+        await until(is_there)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        process.kill()
+        await process.wait()
 
 
-async def gone_on(il: Interlock, run: Run) -> Run:
+async def gone_on(il: Interlock, run: Run, folder: Path, *, commands: int = 0) -> Run:
     """Let a worker die in a run, another one go on, and return how it ended."""
-    await dies_in_a_worker(il.url)
+    await dies_in_a_worker(il.url, folder, commands)
     async with working(il):
         ended = await il.await_run(run.run_id, PATIENCE)
     assert (await il.store.stored(run.run_id)).run.attempts > 1
@@ -75,7 +77,7 @@ async def test_a_run_from_an_older_checkpoint_goes_on_from_its_own_last(
     await il.ainvoke("line", {"folder": str(tmp_path)}, thread_id="t")
     driving = Driving(checkpoint=await before(il, 1))
     run = await il.asubmit("line", given(tmp_path, "b"), thread_id="t", driving=driving)
-    ended = await gone_on(il, run)
+    ended = await gone_on(il, run, tmp_path)
 
     assert ended.output["said"] == ["a", "a", "b", "c"]
     assert ran(tmp_path) == ["a", "b", "c", "a", "b", "b", "c"]
@@ -106,7 +108,7 @@ async def test_a_run_that_goes_on_does_so_again(il: Interlock, tmp_path: Path) -
     async with working(il):
         await il.await_run("t", PATIENCE)
     run = await il.asubmit("line", None, thread_id="t", driving=GOES_ON)
-    ended = await gone_on(il, run)
+    ended = await gone_on(il, run, tmp_path)
 
     assert ended.output["said"] == ["a", "b", "c"]
     assert ran(tmp_path) == ["a", "b", "c", "c"]
@@ -116,7 +118,7 @@ async def test_a_breakpoint_holds_for_who_takes_over(il: Interlock, tmp_path: Pa
     """The run dies on its way to it."""
     stops = Driving(interrupt_before=("c",))
     run = await il.asubmit("line", given(tmp_path, "b"), thread_id="t", driving=stops)
-    stopped = await gone_on(il, run)
+    stopped = await gone_on(il, run, tmp_path)
 
     assert (stopped.status, stopped.error_kind) == ("waiting", "breakpoint")
     assert ran(tmp_path) == ["a", "b", "b"]
@@ -124,12 +126,12 @@ async def test_a_breakpoint_holds_for_who_takes_over(il: Interlock, tmp_path: Pa
 
 @pytest.mark.parametrize("node", ["b", "c"])
 async def test_a_command_is_done_once(il: Interlock, tmp_path: Path, node: str) -> None:
-    """Whether its first step was saved before its process died, or not."""
+    """Whether its first step was saved before its process was killed, or not."""
     await il.ainvoke("line", {"folder": str(tmp_path)}, thread_id="t")
     update = {"said": ["u"], "dies": node}
     driving = Driving(command={"update": update, "goto": "b"})
     run = await il.asubmit("line", None, thread_id="t", driving=driving)
-    ended = await gone_on(il, run)
+    ended = await gone_on(il, run, tmp_path, commands=1)
 
     assert ended.output["said"] == ["a", "b", "c", "u", "b", "c"]
 
@@ -143,7 +145,8 @@ async def test_an_equal_command_before_it_is_another_one(il: Interlock, tmp_path
     await il.asubmit("line", None, thread_id="t", driving=ends, attended=True)
     await il.aresume("t")
     driving = Driving(command={"update": {"said": ["u"]}, "goto": "b"})
-    ended = await gone_on(il, await il.asubmit("line", None, thread_id="t", driving=driving))
+    run = await il.asubmit("line", None, thread_id="t", driving=driving)
+    ended = await gone_on(il, run, tmp_path, commands=2)
 
     assert ended.output["said"] == ["a", "b", "c", "u", "u", "b", "c"]
 
@@ -156,7 +159,7 @@ async def test_an_update_that_came_with_an_answer_is_done_once(
     await il.ainvoke("asks_then", given(tmp_path, node), thread_id="t")
     driving = Driving(command={"update": {"said": ["u"]}})
     run = await il.asubmit_resume("t", "red", driving=driving)
-    ended = await gone_on(il, run)
+    ended = await gone_on(il, run, tmp_path, commands=1)
 
     assert ended.output["said"] == ["u", "first red", "b"]
     assert ran(tmp_path) == sorted(["ask", "b", node])
@@ -166,7 +169,7 @@ async def test_what_is_saved_at_the_end_alone_begins_anew(il: Interlock, tmp_pat
     """Its nodes run again from the input; so it is documented."""
     driving = Driving(durability="exit")
     run = await il.asubmit("line", given(tmp_path, "c"), thread_id="t", driving=driving)
-    ended = await gone_on(il, run)
+    ended = await gone_on(il, run, tmp_path)
 
     assert ended.output["said"] == ["a", "b", "c"]
     assert ran(tmp_path) == ["a", "b", "c", "a", "b", "c"]

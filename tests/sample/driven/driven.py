@@ -1,13 +1,12 @@
 """Graphs that are driven in every way: a line of three, a loop, and two that ask, one after the other and at once.
 
-Each node notes in a file that it ran; in one of them the process can be made to die, once.
+Each node notes in a file that it ran; in one of them the process stays, once, until somebody kills it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import operator
-import os
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +17,7 @@ from typing_extensions import TypedDict
 
 
 class State(TypedDict, total=False):
-    """Where it is noted, in which node the process dies, how often a loop goes round, and what was said."""
+    """Where it is noted, in which node the process is killed, how often a loop goes round, and what was said."""
 
     folder: str
     dies: str
@@ -27,14 +26,14 @@ class State(TypedDict, total=False):
     told: dict[str, Any]
 
 
-def _ran(state: State, node: str) -> State:
+async def _ran(state: State, node: str) -> State:
     if folder := state.get("folder"):
         with (Path(folder) / "log").open("a") as log:
             log.write(f"{node}\n")
         died = Path(folder) / "died"
         if state.get("dies") == node and not died.exists():
             died.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+            await asyncio.Event().wait()
     return {"said": [node]}
 
 
@@ -42,15 +41,15 @@ async def _a(state: State, config: RunnableConfig) -> State:
     configurable = config.get("configurable", {})
     told = {key: configurable[key] for key in configurable if not key.startswith(("_", "checkp"))}
     told["tags"] = [each for each in config.get("tags") or [] if ":" not in each]
-    return {**_ran(state, "a"), "told": told}
+    return {**await _ran(state, "a"), "told": told}
 
 
 async def _b(state: State) -> State:
-    return _ran(state, "b")
+    return await _ran(state, "b")
 
 
 async def _c(state: State) -> State:
-    return _ran(state, "c")
+    return await _ran(state, "c")
 
 
 def _again(state: State) -> str:
@@ -59,7 +58,7 @@ def _again(state: State) -> str:
 
 async def _ask(state: State) -> State:
     answer = interrupt("What first?")
-    _ran(state, "ask")
+    await _ran(state, "ask")
     return {"said": [f"first {answer}"]}
 
 
