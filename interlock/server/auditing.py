@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from interlock.postgres.audit import AuditStore, Entry
 from interlock.server.callers import Caller
+
+THIS_REQUEST: ContextVar[list[str]] = ContextVar("interlock_noted")
+"""What was noted of the request that is being served, where something collects it."""
 
 REFUSED_SECONDS = 60.0
 """How often one caller's refused requests are written down: with their number since the last time."""
@@ -49,6 +53,7 @@ class Audit:
                 detail=detail or {},
             )
         )
+        THIS_REQUEST.get([]).append(act)
 
     async def refused(self, caller: Caller | None, host: str, status: int, what: str) -> None:
         """Count a request that was refused, and write the count down now and then: a flood of them fills nothing."""

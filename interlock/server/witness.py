@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.errors import DatabaseUnavailable
-from interlock.server.auditing import Audit
+from interlock.server.auditing import THIS_REQUEST, Audit
 from interlock.server.callers import Caller
 from interlock.server.sessions import SAFE
 
@@ -35,14 +35,17 @@ class Witness:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
+        noted: list[str] = []
+        THIS_REQUEST.set(noted)
+
         async def witnessed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                await self._note(scope, message["status"])
+                await self._note(scope, message["status"], noted)
             await send(message)
 
         return await self.app(scope, receive, witnessed)
 
-    async def _note(self, scope: Scope, status: int) -> None:
+    async def _note(self, scope: Scope, status: int, noted: list[str]) -> None:
         caller: Caller | None = scope.get("state", {}).get("caller")
         path = str(getattr(scope.get("route"), "path", scope["path"]))
         act = f"{scope['method']} {path}"
@@ -50,7 +53,9 @@ class Witness:
             host = str((scope.get("client") or ("",))[0])
             with suppress(DatabaseUnavailable):  # it is refused all the same
                 await self.audit.refused(caller, host, status, act)
-        elif caller is not None and status < 400 and _changes(scope["method"], path):
+        elif noted or caller is None or status >= 400:  # a route may have said it in better words
+            return
+        elif _changes(scope["method"], path):
             named = "/".join(str(each) for each in scope.get("path_params", {}).values())
             await self.audit.note(caller, act, named)
 
