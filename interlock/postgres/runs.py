@@ -406,8 +406,7 @@ async def add_run(
         "purpose": new.purpose,
     }
     await execute(connection, SQL["open_thread"], thread | lineage)
-    await execute(connection, SQL["take_graph"], thread)
-    await _refuse_other_graph(connection, new)
+    await _settle_graph(connection, new, thread)
     await blobs.note(connection, new.thread_id, named_in([new.input, new.answers]))
     await submitting.make_way(connection, new.thread_id, options, resumes=new.kind == "resume")
     await execute(connection, SQL["add_run"], run | given | {"context": jsonb(new.context)})
@@ -442,12 +441,17 @@ def stored_run(row: DictRow) -> StoredRun:
     )
 
 
-async def _refuse_other_graph(connection: Connection, new: NewRun) -> None:
+async def _settle_graph(
+    connection: Connection, new: NewRun, thread: Mapping[str, Any]
+) -> None:  # SQL values
+    """Give a thread that was made without a graph that of its first run; refuse a run of another graph."""
     found = (await fetch(connection, SQL["thread"], {"thread_id": new.thread_id}))[0]["graph"]
+    if not found:
+        found = (await fetch(connection, SQL["take_graph"], thread))[0]["graph"]
     if found != new.graph:
         raise UsageError(
             f"Thread {new.thread_id} belongs to the graph {found!r}, not to {new.graph!r}.",
-            hint="Use another thread.",
+            hint="Use another thread: a graph would not see, and lose, the state of another one.",
         )
 
 

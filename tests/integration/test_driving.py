@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -411,6 +412,19 @@ async def test_a_run_that_waited_its_turn_takes_the_place_too(worked: Interlock)
     assert question.run_id == last.run_id
     stood = [(await worked.store.stored(each.run_id)).run.status for each in runs]
     assert stood == ["cancelled", "cancelled", "cancelled", "waiting"]
+
+
+async def test_a_run_whose_time_comes_takes_the_place_too(worked: Interlock) -> None:
+    """It was submitted before there was a question."""
+    later = replace(IN_PLACE, start_at=datetime(2100, 1, 1, tzinfo=UTC))
+    run = await worked.asubmit("asks", {}, thread_id="t", options=later)
+    await done(worked, "asks", {}, options=IN_PLACE)
+    await sql(worked.url, "update interlock.timers set due_at = now() where state = 'set'")
+    await worked.afire_timers()
+    last = await worked.await_run(run.run_id, PATIENCE)
+
+    assert (last.run_id, last.status) == (run.run_id, "waiting")
+    assert [each.run_id for each in await worked.aquestions("t")] == [run.run_id]
 
 
 async def test_many_that_go_on_at_once_go_on_once(worked: Interlock) -> None:

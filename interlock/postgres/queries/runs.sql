@@ -3,10 +3,13 @@ insert into interlock.threads (thread_id, graph, title, context, parent_thread_i
 values (%(thread_id)s, %(graph)s, %(title)s, %(context)s, %(parent_thread_id)s, %(parent_checkpoint_id)s, %(lineage)s, %(purpose)s)
 on conflict (thread_id) do nothing;
 
--- take_graph: give a thread that has no graph that of its first run
-update interlock.threads set graph = %(graph)s, context = %(context)s::jsonb || context,
+-- take_graph: give a thread that has no graph that of its first run; of two at once the first one's
+update interlock.threads set
+    graph = case when graph = '' then %(graph)s else graph end,
+    context = case when graph = '' then %(context)s::jsonb || context else context end,
     title = case when title = '' then %(title)s else title end
-where thread_id = %(thread_id)s and graph = '';
+where thread_id = %(thread_id)s
+returning graph;
 
 -- waits: the run that a thread waits with, unless it goes on already; nothing begins or ends on it until the end of the transaction
 with held as materialized (
