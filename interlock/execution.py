@@ -39,7 +39,7 @@ from interlock.core.metering import Meter
 from interlock.core.queueing import StopOrder
 from interlock.core.replaying import RecordingGuard
 from interlock.core.run_states import RunStatus
-from interlock.core.runs import OpenQuestion, Run
+from interlock.core.runs import BREAKPOINT, OpenQuestion, Run
 from interlock.core.stepping import LOOKED_AT, circle_of, reached, steps_of
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
@@ -61,7 +61,7 @@ from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import Ending, RunStore, StoredRun
-from interlock.starting import BREAKPOINT, Start, start_of
+from interlock.starting import Start, start_of
 
 DRAINED = "drained"
 LOST = "cancelled"

@@ -25,6 +25,7 @@ from interlock.core.lineage import Lineage
 from interlock.core.queueing import Options
 from interlock.core.renaming import with_old_names
 from interlock.core.runs import (
+    BREAKPOINT,
     AnswerForm,
     Answers,
     OpenQuestion,
@@ -73,7 +74,6 @@ from interlock.postgres.timers import TimerStore
 from interlock.remembering import Named, Remembering, items_of
 from interlock.replays import Replay
 from interlock.settings import Settings
-from interlock.starting import BREAKPOINT
 from interlock.steering import kept_of
 from interlock.storage import Storage
 from interlock.submitting import Submitting, check_options, request_of

@@ -17,14 +17,11 @@ from langgraph.types import Command, Send, StateSnapshot
 
 from interlock.application import Graph
 from interlock.core.driving import ALL, Driving
-from interlock.core.runs import Run
+from interlock.core.runs import BREAKPOINT, Run
 from interlock.errors import ResumeRefused
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import StoredRun
 from interlock.postgres.versioned import input_of
-
-BREAKPOINT = "breakpoint"
-"""The kind of a stop before or after a node that was named for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

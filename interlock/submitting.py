@@ -17,7 +17,7 @@ from interlock.application import Graph
 from interlock.core.budget import Limits
 from interlock.core.driving import Driving
 from interlock.core.queueing import LEASE_SECONDS, MultitaskStrategy, Options
-from interlock.core.runs import Answers, Run
+from interlock.core.runs import BREAKPOINT, Answers, Run
 from interlock.core.sleeping import EARLIEST, LATEST
 from interlock.core.sync import run_sync
 from interlock.errors import AnswerRefused, NotFound, StillRunning, UsageError
@@ -29,7 +29,6 @@ from interlock.postgres.pool import translated
 from interlock.postgres.runs import RunStore, StoredRun
 from interlock.postgres.stops import StopStore
 from interlock.settings import Settings
-from interlock.starting import BREAKPOINT
 from interlock.steering import check_driving
 
 MOST_URGENT = 1000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from interlock.cli.asking import print_question
 from interlock.cli.output import is_conversation, print_json, remarks, results
 from interlock.cli.texts import lines_of, short
-from interlock.core.runs import Run
+from interlock.core.runs import BREAKPOINT, Run
 from interlock.documents.runs import notice_of, run_document
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def _print_output(run: Run) -> None:
 
 
 def _print_questions(run: Run) -> None:
+    if run.error_kind == BREAKPOINT:
+        remarks().print(f"[cyan]interlock resume {short(run.thread_id)}[/] goes on from there.")
     if not run.interrupts:
         return
     if is_conversation():  # it was asked a moment ago, and the answer was: later

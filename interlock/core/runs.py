@@ -12,6 +12,9 @@ from interlock.core.run_states import RunStatus
 
 RunKind = Literal["invoke", "resume", "fork"]
 
+BREAKPOINT = "breakpoint"
+"""The kind of a stop before or after a node that was named for it."""
+
 QuestionStatus = Literal["open", "answered", "withdrawn"]
 
 
