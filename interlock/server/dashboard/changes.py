@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from interlock.server.dashboard.words import clipped, plain
+from interlock.server.dashboard.words import clipped, outline, plain
 
 Op = Literal["same", "add", "drop", "gap"]
 """`gap`: something that both have, left out; the piece says how much."""
@@ -68,7 +68,7 @@ def change_of(key: str, old: Any, new: Any) -> Change:  # values of any state
 
 def shown(value: Any) -> str:  # JSON
     """Return a value as text."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    return value if isinstance(value, str) else outline(value)
 
 
 def _change(key: str, old: Any, new: Any) -> Change:  # JSON

@@ -12,6 +12,8 @@ from interlock.drawing.geometry import Box, Point, Size, Way
 from interlock.drawing.shape import Node
 
 MARGIN = 14.0
+NARROWEST = 340.0
+"""So that a small graph is not drawn larger than a large one."""
 LETTER, SMALL_LETTER = 7.7, 6.4
 """How wide a letter of a node's name and of an edge's label is, on average, in the fonts of screens."""
 
@@ -47,14 +49,17 @@ class _ScreenMeasure:
 def draw(shape: Shape, marked: Marked, *, about: str) -> Markup:
     """Return a graph as an SVG picture."""
     layout = lay_out(_connected(shape, marked), _ScreenMeasure())
-    width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
+    width, height = max(layout.width + 2 * MARGIN, NARROWEST), layout.height + 2 * MARGIN
     return Markup(
         '<svg class="drawn" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}"'
         ' role="group" aria-label="{about}"><defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5"'
         ' markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="tip" d="M0 1 10 5 0 9z"/></marker></defs>{inner}</svg>'
     ).format(
-        w=width, h=height, about=about, inner=_layout(layout.moved(MARGIN, MARGIN), marked, ())
+        w=width,
+        h=height,
+        about=about,
+        inner=_layout(layout.moved((width - layout.width) / 2, MARGIN), marked, ()),
     )
 
 

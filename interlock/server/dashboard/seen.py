@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from interlock.application import Graph
@@ -93,8 +94,12 @@ class Seen:
 
     @property
     def seconds(self) -> float:
-        """How long its steps took together, without the waiting between runs."""
-        return sum(each.seconds for each in self.steps if each.source != "input")
+        """How long its runs were at work; the time that they waited is not counted."""
+        now = datetime.now(UTC)
+        begun = [each for each in self.runs if each.started_at]
+        return sum(
+            ((each.finished_at or now) - (each.started_at or now)).total_seconds() for each in begun
+        )
 
     def moment(self, checkpoint_id: str) -> Moment:
         """Return a step; raises `NotFound`."""

@@ -80,7 +80,12 @@ def environment() -> Environment:
     )
     for name in ("short", "clipped", "duration", "ago", "exactly", "money", "number", "names"):
         made.filters[name] = getattr(words, name)
-    made.filters |= {"plain": words.plain, "pretty": words.pretty, "segment": words.segment}
+    made.filters |= {
+        "plain": words.plain,
+        "pretty": words.pretty,
+        "outline": words.outline,
+        "segment": words.segment,
+    }
     made.globals |= {
         "asset": address_of,
         "counted": words.counted,

@@ -90,6 +90,36 @@ def pretty(value: Any) -> str:  # a value of any state
     return json.dumps(plain(value), ensure_ascii=False, indent=2)
 
 
+def outline(value: Any) -> str:  # a value of any state
+    """Return a value so that it is read with ease: keys and values, a line each, without quotes and brackets."""
+    return "\n".join(_outlined(plain(value)))
+
+
+def _outlined(value: Any) -> list[str]:  # JSON
+    if isinstance(value, dict) and value:
+        return [line for key, each in value.items() for line in _entry(f"{key}:", each)]
+    if isinstance(value, list) and value:
+        return [line for each in value for line in _item(_outlined(each))]
+    return _scalar(value).split("\n")
+
+
+def _entry(label: str, value: Any) -> list[str]:  # JSON
+    inner = _outlined(value)
+    if len(inner) == 1 and not (isinstance(value, dict | list) and value):
+        return [f"{label} {inner[0]}"]
+    return [label, *(f"  {line}" for line in inner)]
+
+
+def _item(lines: Sequence[str]) -> list[str]:
+    return [f"{'  ' if n else '- '}{line}" for n, line in enumerate(lines)]
+
+
+def _scalar(value: Any) -> str:  # JSON
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
 def segment(name: str) -> str:
     """Return a name as one segment of a path; servers and proxies take a slash apart, however it is written."""
     return quote(name.replace("~", "~7E").replace("/", "~2F"), safe="~")
