@@ -10,6 +10,7 @@ from interlock.errors import UsageError
 from interlock.facade import Interlock
 from interlock.langgraph_json import Cors
 from interlock.postgres.keys import KeyStore
+from interlock.server.authorizing import Authorizing
 from interlock.server.gatekeeping import Gatekeeper, Known
 from interlock.server.handlers import Handlers
 from interlock.server.headers import Doors, SecureAnswers, hosts_of
@@ -51,6 +52,10 @@ async def gatekeeper_of(il: Interlock, *, loopback: bool) -> Gatekeeper:
 def guarded(app: ASGIApp, house: House, *, loopback: bool) -> ASGIApp:
     """Return an application behind what keeps out, limits and notes its requests; the first line is the innermost."""
     settings = house.il.settings
+    if (handlers := Handlers.of(house.il.application)) is not None:
+        app = Authorizing(
+            app=app, handlers=handlers, gatekeeper=house.gatekeeper, pool=house.il.pool
+        )
     app = Bodies(app=app, size=settings.server_body, depth=settings.server_depth)
     app = Streams(app=app, each=settings.server_streams, all=settings.server_all_streams)
     app = Doors(

@@ -156,6 +156,11 @@ class Handlers:
             raise Unauthorized("Nobody is known by this request.")
         return User(user)
 
+    @property
+    def decides(self) -> bool:
+        """Whether there are handlers that say what callers may do."""
+        return bool(self.auth._handlers or self.auth._global_handlers)
+
     def handler(self, resource: str, action: str) -> Callable[..., Any] | None:
         """Return the most specific handler of what is done to what; None when there is none."""
         known = self.auth._handlers

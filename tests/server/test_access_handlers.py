@@ -1,0 +1,222 @@
+"""An application's own `langgraph_sdk.Auth` decides who calls and what they reach."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+from langgraph_sdk.errors import (
+    AuthenticationError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+
+from interlock.errors import Forbidden
+from interlock.postgres.keys import KeyStore
+from interlock.postgres.pool import open_pool
+from interlock.server.authorizing import fits
+from tests.server.conftest import serving
+
+GUARDED = Path(__file__).parent / "guarded_sample" / "langgraph.json"
+People = Callable[[str], SyncLangGraphClient]
+
+ORACLE = os.environ.get("INTERLOCK_TEST_ORACLE") == "1"
+"""Run the tests that hold for both against LangGraph's own server, to see that they tell the truth."""
+
+
+@pytest.fixture(scope="module")
+def guarded(server_database: str) -> Iterator[str]:
+    """The address of a server whose application has handlers."""
+    with (
+        oracle() if ORACLE else serving(server_database, config=GUARDED)  # type: ignore[attr-defined]
+    ) as address:
+        yield address
+
+
+@contextmanager
+def oracle() -> Iterator[str]:
+    """Run LangGraph's development server with the same application."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser"]
+    process = subprocess.Popen(
+        [*command, "--no-reload", "--port", str(port)],
+        cwd=GUARDED.parent,
+        env=os.environ | {"LANGSMITH_TRACING": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(120):
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/ok")
+                break
+            except httpx.HTTPError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def client(guarded: str) -> Iterator[People]:
+    """Gives the client of a person."""
+    with ExitStack() as opened:
+
+        def of(name: str) -> SyncLangGraphClient:
+            headers = {"authorization": f"Bearer {name}"}
+            return opened.enter_context(get_sync_client(url=guarded, api_key=None, headers=headers))
+
+        yield of
+
+
+def test_nobody_is_refused(client: People) -> None:
+    """Whom the handler does not know gets its words, also on loopback."""
+    with pytest.raises(AuthenticationError, match="Nobody knows you"):
+        client("eve").threads.search()
+
+
+def test_what_a_handler_adds_is_stored(client: People) -> None:
+    """Metadata that a handler adds are the thread's."""
+    made = client("ann").threads.create(metadata={"about": "x", "owner": "bob"})
+
+    assert made["metadata"] == {"about": "x", "owner": "ann", "readers": ["ann", "vic"]}
+
+
+def test_a_handler_refuses(client: People) -> None:
+    """What a handler refuses is answered with 403."""
+    with pytest.raises(PermissionDeniedError):
+        client("vic").threads.create()
+    with pytest.raises(PermissionDeniedError):
+        client("ann").assistants.create("echo")
+
+
+def test_filters_part_people(client: People) -> None:
+    """One's thread is not there for another, by any operation; it is for those whom a filter lets read."""
+    ann, bob, vic = (client(name) for name in ("ann", "bob", "vic"))
+    mine = ann.threads.create()["thread_id"]
+    ann.runs.wait(mine, "echo", input={"said": "secret"})
+
+    for refused in (
+        lambda: bob.threads.get(mine),
+        lambda: bob.threads.get_state(mine),
+        lambda: bob.threads.get_history(mine),
+        lambda: bob.threads.update(mine, metadata={"x": 1}),
+        lambda: bob.threads.delete(mine),
+        lambda: bob.threads.update_state(mine, {"said": "mine"}),
+        lambda: bob.runs.list(mine),
+        lambda: bob.runs.wait(mine, "echo", input={"said": "x"}),
+        lambda: bob.runs.create(mine, "echo", input={"said": "x"}),
+        lambda: vic.threads.delete(mine),
+    ):
+        with pytest.raises(
+            (NotFoundError, httpx.HTTPStatusError), match=r"(?i)404|not found|no thread"
+        ):
+            refused()
+    assert vic.threads.get_state(mine)["values"]["said"] == "secret"
+    assert ann.threads.get(mine)["metadata"]["owner"] == "ann"
+
+
+def test_filters_narrow_searches(client: People) -> None:
+    """A search finds what the filter and the request both allow."""
+    ann, bob, vic = (client(name) for name in ("ann", "bob", "vic"))
+    tag = str(uuid4())
+    mine = ann.threads.create(metadata={"tag": tag})["thread_id"]
+    theirs = bob.threads.create(metadata={"tag": tag})["thread_id"]
+
+    found = {
+        name: {each["thread_id"] for each in who.threads.search(metadata={"tag": tag})}
+        for name, who in (("ann", ann), ("bob", bob), ("vic", vic))
+    }
+
+    assert found == {"ann": {mine}, "bob": {theirs}, "vic": {mine, theirs}}
+    assert ann.threads.search(metadata={"tag": tag, "owner": "bob"}) == []
+
+
+def test_a_name_that_is_taken(client: People) -> None:
+    """Another's thread is not handed out by making it again."""
+    mine = client("ann").threads.create()["thread_id"]
+
+    with pytest.raises((ConflictError, NotFoundError)):
+        client("bob").threads.create(thread_id=mine, if_exists="do_nothing")
+
+
+def test_a_handler_scopes_the_store(client: People) -> None:
+    """A namespace that a handler writes anew is where items are put, got, searched and deleted."""
+    ann, bob = client("ann"), client("bob")
+    ann.store.put_item(["notes"], "it", {"text": "ann's"})
+    bob.store.put_item(["notes"], "it", {"text": "bob's"})
+
+    assert ann.store.get_item(["notes"], "it")["value"] == {"text": "ann's"}
+    assert [each["value"] for each in ann.store.search_items(["notes"])["items"]] == [
+        {"text": "ann's"}
+    ]
+    ann.store.delete_item(["notes"], "it")
+    assert bob.store.get_item(["notes"], "it")["value"] == {"text": "bob's"}
+
+
+@pytest.mark.skipif(ORACLE, reason="Interlock's own")
+def test_what_no_handler_knows_is_refused(guarded: str) -> None:
+    """Interlock's own routes, and those that handlers cannot be asked about, are closed to whom a handler knows."""
+    headers = {"authorization": "Bearer ann"}
+    with httpx.Client(base_url=guarded, headers=headers) as ann:
+        tried = {path: ann.get(path).status_code for path in ("/approvals", "/audit", "/effects")}
+        tried["/runs/batch"] = ann.post("/runs/batch", json=[]).status_code
+        me = ann.get("/access/me").json()
+
+    assert set(tried.values()) == {403}
+    assert (me["identity"], me["kind"], me["roles"]) == ("ann", "handler", ["operator", "approver"])
+
+
+@pytest.mark.skipif(ORACLE, reason="Interlock's own")
+def test_a_key_of_ours_passes(client: People, guarded: str, server_database: str) -> None:
+    """A key of Interlock's is known beside the handlers, and sees what its role lets it see."""
+
+    async def made() -> str:
+        async with open_pool(server_database, size=1) as pool:
+            return (await KeyStore(pool).create("root", ["admin"])).secret
+
+    mine = client("ann").threads.create()["thread_id"]
+    with get_sync_client(url=guarded, api_key=asyncio.run(made())) as root:
+        assert root.threads.get(mine)["thread_id"] == mine
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fit"),
+    [
+        ({}, True),
+        ({"owner": "ann"}, True),
+        ({"owner": {"$eq": "ann"}}, True),
+        ({"owner": "bob"}, False),
+        ({"nothing": None}, False),
+        ({"readers": {"$contains": "vic"}}, True),
+        ({"readers": {"$contains": ["vic", "ann"]}}, True),
+        ({"readers": {"$contains": ["vic", "bob"]}}, False),
+        ({"owner": {"$contains": "ann"}}, False),
+        ({"owner": "ann", "readers": {"$contains": "bob"}}, False),
+    ],
+)
+def test_filters(wanted: dict[str, object], fit: bool) -> None:
+    """A filter fits when all of it does."""
+    assert fits({"owner": "ann", "readers": ["ann", "vic"]}, wanted) is fit
+
+
+def test_a_filter_that_means_nothing() -> None:
+    """An operator that is not known lets nothing pass."""
+    with pytest.raises(Forbidden):
+        fits({"a": 1}, {"a": {"$gt": 0}})
