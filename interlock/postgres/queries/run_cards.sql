@@ -65,11 +65,12 @@ where run_id = %(run_id)s and status not in ('queued', 'running')
 returning run_id;
 
 -- over: threads of runs that were to leave nothing behind and have ended, and whose ends were told; what somebody has to look at stays
-select r.thread_id from interlock.run_cards c join interlock.runs r using (run_id)
+select c.thread_id from interlock.run_cards c
+join interlock.runs r on r.run_id = interlock.present_run(c.thread_id)
 where c.on_completion = 'delete'
     and r.status in ('succeeded', 'failed', 'dead', 'cancelled') and r.finished_at < clock_timestamp() - make_interval(secs => %(seconds)s::float8)
-    and not exists (select from interlock.runs o where o.thread_id = r.thread_id and o.status in ('queued', 'running', 'waiting', 'killed'))
-    and not exists (select from interlock.letters l where l.thread_id = r.thread_id and l.status = 'open')
-    and not exists (select from interlock.effects e where e.thread_id = r.thread_id and e.status = 'intended' and not e.reads)
-    and not exists (select from interlock.webhooks w where w.thread_id = r.thread_id and w.status = 'waiting')
+    and not exists (select from interlock.runs o where o.thread_id = c.thread_id and o.status in ('queued', 'running', 'killed'))
+    and not exists (select from interlock.letters l where l.thread_id = c.thread_id and l.status = 'open')
+    and not exists (select from interlock.effects e where e.thread_id = c.thread_id and e.status = 'intended' and not e.reads)
+    and not exists (select from interlock.webhooks w where w.thread_id = c.thread_id and w.status = 'waiting')
 limit %(limit)s;
