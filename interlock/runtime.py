@@ -402,7 +402,7 @@ class Runtime(
             stored = await self._resumed(run, found, stored.context)
 
     async def _resumed(
-        self, run: Run, answers: Mapping[str, Any], context: Mapping[str, Any]
+        self, run: Run, answers: Mapping[str, Any] | None, context: Mapping[str, Any]
     ) -> StoredRun:
         new = NewRun(
             run_id=str(uuid4()),
@@ -502,7 +502,7 @@ class Runtime(
         run = stored.run
         if run.status != "waiting" or run.error_kind != BREAKPOINT:
             return stored
-        return await self._resumed(run, {}, stored.context)
+        return await self._resumed(run, None, stored.context)
 
     async def _check_can_continue(self, stored: StoredRun) -> None:
         thread_id = stored.run.thread_id

@@ -149,7 +149,8 @@ class Submitting(ABC):
         Args:
             thread_id: the thread.
             resume: the value, or a value for each interrupt.
-            options: when the run that goes on starts, and until when it has time; it goes before what is queued.
+            options: when the run that goes on starts, and until when it has time. It goes before what is queued, and is
+                refused, whatever the strategy, where the thread goes on already.
             driving: what LangGraph is told of it; default: as the run that asked.
             by: who answers; default: the user that the settings name.
 
@@ -163,7 +164,7 @@ class Submitting(ABC):
         stored = await self.store.latest(thread_id)
         if options is not None:
             check_options(options)
-            options = replace(options, multitask_strategy="reject", idempotency_key="")
+            options = replace(options, idempotency_key="")
         if driving is not None:
             driving = await self._driving_on(self._durable(stored.run.graph), thread_id, driving)
         questions = await self.approvals.open_questions(thread_id)

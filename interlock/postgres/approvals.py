@@ -194,7 +194,7 @@ async def _go_on(
         context=_driven(last.context, driving, run_id),
         base_run_id=last.run.run_id,
         # The gate looks the other answers up, so that none of them can open another gate.
-        answers={each.interrupt_id: by.value for each, by in settled if not each.looked_up},
+        answers={each.interrupt_id: by.value for each, by in settled if not each.looked_up} or None,
     )
     await add_run(connection, new, options=options)
     if enqueue:

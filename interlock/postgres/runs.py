@@ -45,7 +45,7 @@ class NewRun:
 
     Attributes:
         context: the model, the role models and the pinned prompts that it uses.
-        answers: for a resume: LangGraph's interrupt id -> answer.
+        answers: for a resume: LangGraph's interrupt id -> answer; empty after a sleep, None where none is handed in.
         base_run_id: for a resume: the run that asked what it answers.
         request: digest of what was asked for under an idempotency key.
         parent: for a fork: the thread and checkpoint that it starts from.
@@ -370,7 +370,7 @@ async def _behind_what_waits(connection: Connection, new: NewRun) -> NewRun:
     rows = await fetch(connection, SQL["waits"], {"thread_id": new.thread_id})
     if not rows:
         return new
-    return replace(new, kind="resume", answers={}, base_run_id=rows[0]["run_id"])
+    return replace(new, kind="resume", base_run_id=rows[0]["run_id"])
 
 
 async def add_run(

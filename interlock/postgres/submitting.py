@@ -36,7 +36,7 @@ async def make_way(
         found = [row for row in found if row["begun"] and row["status"] != "waiting"]
     if not found:
         return
-    match options.multitask_strategy if options else "reject":
+    match options.multitask_strategy if options and not resumes else "reject":
         case "reject":
             raise await _busy(connection, thread_id, found)
         case "enqueue":
