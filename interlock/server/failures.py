@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -41,10 +42,18 @@ STATUS: Mapping[type[InterlockError], int] = {
 """What is not named here is refused with 422: it is of the request, and not of the server."""
 
 
+_NO_TEXT = (
+    None,  # the driver itself refused it
+    psycopg.errors.UntranslatableCharacter.sqlstate,
+    psycopg.errors.CharacterNotInRepertoire.sqlstate,
+)
+
+
 def install(app: FastAPI) -> None:
     """Let an application answer errors so."""
     app.add_exception_handler(InterlockError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(psycopg.DataError, _unstorable)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _fault)
 
@@ -70,6 +79,14 @@ async def _invalid(request: Request, error: Exception) -> Wire:
         for each in error.errors()
     ]
     return _answer(422, "; ".join(faults[:5]))
+
+
+async def _unstorable(request: Request, error: Exception) -> Wire:
+    """Refuse text that Postgres does not hold, such as NUL; any other error about a value is a fault of ours."""
+    text = isinstance(error, psycopg.DataError) and error.sqlstate in _NO_TEXT
+    if not text:
+        raise error
+    return _answer(422, f"A text cannot be stored: {str(error).splitlines()[0]}.")
 
 
 async def _http(request: Request, error: Exception) -> Wire:
