@@ -18,7 +18,7 @@ from interlock.postgres.stream_news import StreamNews
 from interlock.postgres.streams import Looked, StreamLog, StreamStore
 from interlock.settings import Settings
 
-LOOK_SECONDS = 20.0
+LOOK_SECONDS = 30.0
 """How often it looks although it was told of nothing."""
 
 PATIENCE = 60.0

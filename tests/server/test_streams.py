@@ -461,3 +461,41 @@ async def _heard_of_thread(
 
 def _is_done(part: StreamPart) -> bool:
     return part.event == "metadata" and part.data.get("status") == "run_done"
+
+
+async def test_a_client_that_reads_nothing(server: str, client: LangGraphClient) -> None:
+    """It holds up neither the run nor others; and when it reads, it gets everything."""
+    thread_id = (await client.threads.create())["thread_id"]
+    body = {
+        "assistant_id": "echo",
+        "input": {"said": "x" * 500_000},
+        "stream_mode": ["values", "updates", "tasks", "debug"],
+    }
+    stuck = httpx.AsyncClient(base_url=server, timeout=PATIENCE)
+    async with (
+        stuck,
+        stuck.stream("POST", f"/threads/{thread_id}/runs/stream", json=body) as answer,
+    ):
+        async with asyncio.timeout(PATIENCE):
+            run_id = answer.headers["content-location"].rpartition("/")[2]
+            other = client.runs.join_stream(thread_id, run_id)
+            heard = [part async for part in other]
+
+            assert (await client.runs.get(thread_id, run_id))["status"] == "success"
+
+            late = (await answer.aread()).decode()
+    assert late.count("\r\nid: ") == len(heard) - 1
+    assert len(late) > 4_000_000
+
+
+async def test_tokens_come_as_they_are_spoken(client: LangGraphClient) -> None:
+    """What a step tells is heard before the step has ended."""
+    thread_id = (await client.threads.create())["thread_id"]
+    given = {"count": 2, "seconds": 1.0}
+    stream = client.runs.stream(thread_id, "steps", input=given, stream_mode=["custom", "updates"])
+
+    clock = asyncio.get_running_loop().time
+    heard = [(part.event, clock()) async for part in stream]
+
+    assert [event for event, _ in heard][1:3] == ["custom", "updates"]
+    assert heard[2][1] - heard[1][1] > 0.5
