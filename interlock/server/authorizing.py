@@ -320,7 +320,7 @@ async def _whole(receive: Receive) -> bytes:
     text = b""
     while True:
         message = await receive()
-        text += message.get("body", b"")
+        text += bytes(message.get("body", b""))
         if not message.get("more_body", False):
             return text
 

@@ -181,7 +181,7 @@ def test_signatures_that_are_none(trusting: str, issuer: Issuer) -> None:
     """A token without a signature, with somebody else's, or signed with the public key as a secret, opens nothing."""
     right = issuer.token()
     claims = jwt.decode(right, options={"verify_signature": False})
-    none = jwt.encode(claims, None, "none", headers={"kid": "one"})
+    none = jwt.encode(claims, "", "none", headers={"kid": "one"})
     other = jwt.encode(
         claims, rsa.generate_private_key(65537, 2048), "RS256", headers={"kid": "one"}
     )

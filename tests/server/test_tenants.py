@@ -102,7 +102,7 @@ def fill(server: str, bolt: str, root: str) -> dict[str, str]:
         "run_id": run["run_id"],
         "assistant_id": assistant["assistant_id"],
         "agent_id": assistant["assistant_id"],
-        "cron_id": cron["cron_id"],
+        "cron_id": dict(cron)["cron_id"],
         "checkpoint_id": str(state["checkpoint"]["checkpoint_id"]),
         "question_id": first_of(question)["id"],
         "number": str(kill["id"]),
@@ -217,9 +217,10 @@ def test_nothing_was_changed(place: Place) -> None:
         item = client.store.get_item(["notes"], "it")
         assistant = client.assistants.get(place.bolt.ids["assistant_id"])
 
-    assert (thread["status"], thread["metadata"]["note"]) == ("interrupted", SECRET)
+    assert (thread["status"], (thread["metadata"] or {})["note"]) == ("interrupted", SECRET)
     assert [each["run_id"] for each in runs] == [place.bolt.ids["run_id"]]
-    assert item["value"] == {"text": SECRET}
+    assert item is not None
+    assert dict(item)["value"] == {"text": SECRET}
     assert (assistant["name"], assistant["version"]) == (SECRET, 1)
 
 

@@ -28,14 +28,14 @@ async def nothing_else(ctx: Auth.types.AuthContext, value: Any) -> bool:
 
 
 @auth.on.threads
-async def own(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, str]:
+async def own(ctx: Auth.types.AuthContext, value: Any) -> dict[str, str]:
     """Let people reach their own threads."""
     value.setdefault("metadata", {})["owner"] = ctx.user.identity
     return {"owner": ctx.user.identity}
 
 
 @auth.on.threads.create
-async def made(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> Any:
+async def made(ctx: Auth.types.AuthContext, value: Any) -> Any:
     """Let those make threads who may write; they are theirs."""
     if "write" not in ctx.permissions:
         return False
@@ -45,24 +45,24 @@ async def made(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> Any:
 
 
 @auth.on.threads.read
-async def read(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, Any]:
+async def read(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any]:
     """Let readers read."""
     return {"readers": {"$contains": ctx.user.identity}}
 
 
 @auth.on.threads.search
-async def searched(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, Any]:
+async def searched(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any]:
     """Let readers find."""
     return {"readers": {"$contains": ctx.user.identity}}
 
 
 @auth.on.assistants.read
-async def any_assistant(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> bool:
+async def any_assistant(ctx: Auth.types.AuthContext, value: Any) -> bool:
     """Let all see assistants."""
     return True
 
 
 @auth.on.store
-async def own_items(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> None:
+async def own_items(ctx: Auth.types.AuthContext, value: Any) -> None:
     """Keep each one's items under their name."""
     value["namespace"] = (ctx.user.identity, *value["namespace"])
