@@ -136,7 +136,9 @@ def answer_form(question: OpenQuestion, value: object, by: str = "") -> AnswerFo
             return Edit(question.id, arguments, who, decision.message)
 
 
-def forms_of(questions: Sequence[OpenQuestion], resume: object, by: str = "") -> list[AnswerForm]:
+def forms_of(
+    thread_id: str, questions: Sequence[OpenQuestion], resume: object, by: str = ""
+) -> list[AnswerForm]:
     """Return the answers that a client's `command.resume` means: one value, or one for each interrupt by its id.
 
     Which question a bare value is for is settled here, when it is submitted: later it might meet the next one.
@@ -148,16 +150,13 @@ def forms_of(questions: Sequence[OpenQuestion], resume: object, by: str = "") ->
     if isinstance(resume, Mapping) and resume and all(_is_name(each) for each in resume):
         if unknown := sorted(resume.keys() - named.keys()):
             raise AnswerRefused(
-                f"No open question has the interrupt {', '.join(unknown)}.", hint=_open(questions)
+                f"Thread {thread_id} has no open question with the interrupt {', '.join(unknown)}.",
+                hint=_open(questions),
             )
         return [answer_form(named[each], resume[each], by) for each in resume]
     if len(questions) != 1:
-        raise AnswerRefused(
-            "It does not say which question it answers."
-            if questions
-            else "The thread waits for no answer.",
-            hint=_open(questions),
-        )
+        what = "several answers; say which this is" if questions else "no answer"
+        raise AnswerRefused(f"Thread {thread_id} waits for {what}.", hint=_open(questions))
     return [answer_form(questions[0], resume, by)]
 
 

@@ -49,6 +49,7 @@ from interlock.kills import Killing
 from interlock.looking import Looking
 from interlock.notify.delivery import Delivered, Deliverer
 from interlock.notify.targets import targets_of
+from interlock.options import check_options
 from interlock.originals import Originals
 from interlock.past import Past
 from interlock.postgres import workers
@@ -76,7 +77,7 @@ from interlock.replays import Replay
 from interlock.settings import Settings
 from interlock.steering import kept_of
 from interlock.storage import Storage
-from interlock.submitting import Submitting, check_options, request_of
+from interlock.submitting import Submitting, request_of
 from interlock.timers import Timing
 
 PortsFor = Callable[[Lineage], Ports]

@@ -5,31 +5,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
-from interlock.answers import forms_of
-from interlock.application import Graph
 from interlock.core.budget import Limits
 from interlock.core.driving import Driving
-from interlock.core.queueing import LEASE_SECONDS, MultitaskStrategy, Options
-from interlock.core.runs import BREAKPOINT, Answers, Run
-from interlock.core.sleeping import EARLIEST, LATEST
+from interlock.core.queueing import LEASE_SECONDS, Options
+from interlock.core.runs import Run
 from interlock.core.sync import run_sync
-from interlock.errors import AnswerRefused, NotFound, StillRunning, UsageError
+from interlock.errors import StillRunning
 from interlock.execution import output_of
-from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.ended import POLL_SECONDS, Endings, Standing
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
-from interlock.postgres.runs import RunStore, StoredRun
+from interlock.postgres.runs import StoredRun
 from interlock.postgres.stops import StopStore
+from interlock.resuming import Resuming, ResumingNow
 from interlock.settings import Settings
-from interlock.steering import check_driving
 
 MOST_URGENT = 1000
 KEY_LENGTH = 255
@@ -41,21 +36,12 @@ LOOK_SECONDS = 0.25
 """How often it looks whether the process that should stop it is gone."""
 
 
-class Submitting(ABC):
+class Submitting(Resuming):
     """The part of the runtime that hands runs to workers."""
 
     settings: Settings
-    store: RunStore
-    approvals: PostgresApprovals
     stops: StopStore
     endings: Endings
-
-    @abstractmethod
-    async def arun(self, thread_id: str) -> Run:
-        """Return the run that a thread is at."""
-
-    @abstractmethod
-    def _durable(self, name: str) -> Graph: ...
 
     @abstractmethod
     async def _submitted(  # noqa: PLR0913  # as below
@@ -71,17 +57,6 @@ class Submitting(ABC):
         driving: Driving | None = None,
         enqueue: bool = False,
     ) -> StoredRun: ...
-
-    @abstractmethod
-    async def _answered(
-        self,
-        stored: StoredRun,
-        answers: Answers,
-        *,
-        enqueue: bool = False,
-        options: Options | None = None,
-        driving: Driving | None = None,
-    ) -> str | None: ...
 
     async def asubmit(  # noqa: PLR0913  # each is a choice of the caller's
         self,
@@ -130,54 +105,6 @@ class Submitting(ABC):
         if options is not None and options.multitask_strategy in ("interrupt", "rollback"):
             await self.stops.carry_out()
         return stored.run
-
-    async def asubmit_resume(
-        self,
-        thread_id: str,
-        resume: Any,  # a client's `command.resume`
-        *,
-        options: Options | None = None,
-        driving: Driving | None = None,
-        by: str = "",
-    ) -> Run:
-        """Take a client's `command.resume`, and let workers go on with its thread; return that run.
-
-        A bare value answers the one question that is open now; `{interrupt id: value}` answers several, all or none.
-        The value of an approval is a `HITLResponse` or a list of `HumanInterrupt`'s answers. While more people must
-        agree, the run is returned as it waits.
-
-        Args:
-            thread_id: the thread.
-            resume: the value, or a value for each interrupt.
-            options: when the run that goes on starts, and until when it has time. It goes before what is queued, and is
-                refused, whatever the strategy, where the thread goes on already.
-            driving: what LangGraph is told of it; default: as the run that asked.
-            by: who answers; default: the user that the settings name.
-
-        Raises:
-            NotFound: no such thread.
-            UsageError: an option, or how it is to be driven, does not fit.
-            AnswerRefused: nothing waits for it, somebody was faster, or it does not fit the question.
-            ThreadBusy: the thread goes on already.
-        """
-        thread_id = await self.store.full_thread_id(thread_id)
-        stored = await self.store.latest(thread_id)
-        if options is not None:
-            check_options(options)
-            options = replace(options, idempotency_key="")
-        if driving is not None:
-            driving = await self._driving_on(self._durable(stored.run.graph), thread_id, driving)
-        questions = await self.approvals.open_questions(thread_id)
-        try:
-            forms = forms_of(questions, resume, by)
-        except AnswerRefused as refused:
-            raise AnswerRefused(
-                f"Thread {thread_id}: {refused.args[0]}", hint=_instead(stored.run) or refused.hint
-            ) from refused
-        run_id = await self._answered(stored, forms, enqueue=True, options=options, driving=driving)
-        if run_id is None:
-            return await self.arun(thread_id)
-        return (await self.store.stored(run_id)).run
 
     async def acancel(self, name: str, *, reason: str = "", by: str = "") -> Run:
         """Cancel a run that has not ended, and return how it stands then.
@@ -235,53 +162,6 @@ class Submitting(ABC):
         """Cancel what is to be stopped and has lost its process; any process may do this, at any time."""
         await self.stops.carry_out()
 
-    async def _driven(
-        self,
-        graph: Graph,
-        given: Mapping[str, Any] | None,  # the graph's input
-        thread_id: str | None,
-        driving: Driving | None,
-    ) -> Driving:
-        """Return how a new run is driven, checked against its graph and its thread."""
-        driven = check_driving(graph, driving or Driving())
-        begins = given is not None or bool(driven.command)
-        if begins and driven.goes_on:
-            raise UsageError("A run that goes on takes no input and no command.")
-        if not begins and not driven.goes_on:
-            raise UsageError(
-                "The run has no input.", hint="Give it one, or let it go on from its checkpoint."
-            )
-        checkpoint = driven.checkpoint.get("checkpoint_id", "")
-        if checkpoint or driven.goes_on or _only_updates(driven):
-            await self._check_continues(thread_id, checkpoint)
-        return driven
-
-    async def _check_continues(self, thread_id: str | None, checkpoint: str) -> None:
-        if thread_id is not None and await self.store.continues(thread_id, checkpoint):
-            return
-        if checkpoint and thread_id is not None:
-            raise NotFound(
-                f"Thread {thread_id} has no checkpoint {checkpoint!r}.",
-                hint="`interlock history` lists those that it has.",
-            )
-        raise UsageError(
-            f"Thread {thread_id} has no checkpoint to go on from."
-            if thread_id
-            else "A new thread has no checkpoint to go on from.",
-            hint="Begin it with an input; {} is one.",
-        )
-
-    async def _driving_on(self, graph: Graph, thread_id: str, driving: Driving) -> Driving:
-        """Return how a run that answers is driven: it goes on where the question was asked, and nowhere else."""
-        check_driving(graph, driving)
-        named = driving.checkpoint.get("checkpoint_id")
-        if named and named != await self.store.latest_checkpoint(thread_id):
-            raise AnswerRefused(
-                f"Thread {thread_id} has gone on from the checkpoint {named}: the question is not that one's.",
-                hint="Answer without a checkpoint, or start a run from that one.",
-            )
-        return replace(driving, checkpoint={}, goes_on=False)
-
     async def _see_stopped(self, run_id: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
@@ -328,7 +208,7 @@ class Submitting(ABC):
         return output_of(compiled, snapshot.values)
 
 
-class SubmittingNow(Submitting):
+class SubmittingNow(Submitting, ResumingNow):
     """The synchronous twins."""
 
     def submit(  # noqa: PLR0913  # as above
@@ -359,20 +239,6 @@ class SubmittingNow(Submitting):
             )
         )
 
-    def submit_resume(
-        self,
-        thread_id: str,
-        resume: Any,  # a client's `command.resume`
-        *,
-        options: Options | None = None,
-        driving: Driving | None = None,
-        by: str = "",
-    ) -> Run:
-        """Take a client's `command.resume`; see `asubmit_resume`."""
-        return run_sync(
-            self.asubmit_resume(thread_id, resume, options=options, driving=driving, by=by)
-        )
-
     def cancel(self, name: str, *, reason: str = "", by: str = "") -> Run:
         """Cancel a run that has not ended; see `acancel`."""
         return run_sync(self.acancel(name, reason=reason, by=by))
@@ -388,26 +254,6 @@ class SubmittingNow(Submitting):
     def carry_out_stops(self) -> None:
         """Cancel what is to be stopped and has lost its process; see `acarry_out_stops`."""
         run_sync(self.acarry_out_stops())
-
-
-def check_options(options: Options) -> None:
-    """Raise `UsageError` for options that mean nothing."""
-    if options.multitask_strategy not in get_args(MultitaskStrategy):
-        raise UsageError(
-            f"There is no strategy {options.multitask_strategy!r}.",
-            hint=f"It is one of {', '.join(get_args(MultitaskStrategy))}.",
-        )
-    if abs(options.priority) > MOST_URGENT:
-        raise UsageError(f"The priority {options.priority} is not between -1000 and 1000.")
-    if len(options.idempotency_key) > KEY_LENGTH or not options.idempotency_key.isprintable():
-        raise UsageError(f"An idempotency key has up to {KEY_LENGTH} printable characters.")
-    if options.start_at is not None and options.multitask_strategy in ("interrupt", "rollback"):
-        raise UsageError(
-            f"A run that starts later cannot {options.multitask_strategy} what runs now.",
-            hint="Leave `start_at` out, or let it wait for its turn: `enqueue`.",
-        )
-    for name in ("start_at", "deadline"):
-        _check_time(name, getattr(options, name))
 
 
 def request_of(
@@ -426,27 +272,6 @@ def request_of(
     driven = [] if driving is None else [driving.stored("")]
     said = json.dumps(plain([graph, given, thread_id, *driven]), sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
-
-
-def _only_updates(driving: Driving) -> bool:
-    """Say whether a run's command changes a state without saying where to go: there must be one."""
-    return bool(driving.command) and not driving.command.get("goto")
-
-
-def _instead(run: Run) -> str:
-    """Return what goes on with a run that waits for no answer; empty for nothing."""
-    if run.status == "waiting" and run.error_kind == BREAKPOINT:
-        return "It stopped at a breakpoint: a run without an input goes on."
-    return ""
-
-
-def _check_time(name: str, time: datetime | None) -> None:
-    if time is not None and time.tzinfo is None:
-        raise UsageError(
-            f"{name} has no time zone: {time}.", hint="Write datetime(..., tzinfo=UTC) or the like."
-        )
-    if time is not None and not EARLIEST <= time <= LATEST:
-        raise UsageError(f"{name} is too far away to be written down: {time}.")
 
 
 async def _heard(news: asyncio.Event, seconds: float) -> None:

@@ -353,7 +353,7 @@ async def test_a_fork_is_driven_by_nothing_that_its_parent_was(worked: Interlock
 )
 async def test_what_cannot_be_done_is_refused(il: Interlock, driving: Driving, says: str) -> None:
     """In words, before anything is written."""
-    given = None if driving.command else {}
+    given: dict[str, Any] | None = None if driving.command else {}
     with pytest.raises(UsageError, match=says):
         await il.asubmit("line", given, thread_id="t", driving=driving)
 

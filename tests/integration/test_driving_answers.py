@@ -16,6 +16,7 @@ from interlock.core.driving import Driving
 from interlock.core.queueing import Options
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy, UsageError
 from interlock.settings import Settings
+from tests.questions import sql
 from tests.submitting import PATIENCE, events, working
 
 SAMPLES = Path(__file__).parents[1] / "sample"
@@ -99,7 +100,7 @@ async def test_a_bare_value_for_several_is_refused(il: Interlock) -> None:
     """It does not say which it is for."""
     await asked(il, "both")
 
-    with pytest.raises(AnswerRefused, match="does not say which"):
+    with pytest.raises(AnswerRefused, match="say which this is"):
         await il.asubmit_resume("t", "red")
     assert len(await il.aquestions("t")) == 2
 
@@ -120,7 +121,7 @@ async def test_an_interrupt_that_is_not_open_is_refused(il: Interlock) -> None:
     await resumed(il, {ids["ask"]: "red"})
 
     for name in (ids["ask"], "0" * 32):
-        with pytest.raises(AnswerRefused, match="No open question"):
+        with pytest.raises(AnswerRefused, match="has no open question"):
             await il.asubmit_resume("t", {name: "blue"})
     assert list(await interrupts(il)) == ["ask_again"]
 
@@ -160,6 +161,9 @@ async def test_nothing_that_waits_is_not_answered(il: Interlock) -> None:
 
     with pytest.raises(NotFound):
         await il.asubmit_resume("nowhere", "red")
+    await sql(il.url, "insert into interlock.threads (thread_id, graph) values ('new', '')")
+    with pytest.raises(AnswerRefused, match="waits for no answer"):
+        await il.asubmit_resume("new", "red")
 
 
 async def test_an_answer_comes_with_an_update(il: Interlock) -> None:
