@@ -372,6 +372,19 @@ def test_headers(server: str) -> None:
     assert answer.headers["x-accel-buffering"] == "no"
 
 
+async def test_a_name_of_a_thread(client: LangGraphClient) -> None:
+    """A thread may be called anything; its streams are found all the same."""
+    name = "café Ω"
+    stream = client.runs.stream(
+        name, "echo", input={"said": "abc"}, stream_mode="updates", if_not_exists="create"
+    )
+    parts = [part async for part in stream]
+
+    joined = client.runs.join_stream(name, parts[0].data["run_id"])
+
+    assert [part.data async for part in joined] == [part.data for part in parts]
+
+
 def test_frames(server: str) -> None:
     """Events are framed as LangGraph's server frames them, and values are the mode unless another is named."""
     thread_id = httpx.post(f"{server}/threads", json={}).json()["thread_id"]

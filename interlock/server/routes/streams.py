@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Header, Query
@@ -16,6 +17,7 @@ from interlock.server.openapi import problems
 from interlock.server.requests import RunCreate, StatelessCreate, accept
 from interlock.server.scope import Reading, Running, Scope
 from interlock.server.sse import HEARTBEAT_SECONDS, MEDIA_TYPE, EventStream, sse
+from interlock.server.thread_requests import ThreadId
 from interlock.streaming import Page, place_of
 
 router = APIRouter()
@@ -31,6 +33,8 @@ BEGUN = {**STREAM, **problems(404, 409)}
 JOINED = {**STREAM, **problems(404)}
 
 DEFAULT = ("values",)
+
+RunId = ThreadId
 
 ThreadMode = Literal["run_modes", "lifecycle", "state_update"]
 
@@ -53,11 +57,10 @@ Modes = Annotated[
     response_class=EventStream,
     tags=["Thread Runs"],
 )
-async def stream(scope: Running, thread_id: str, request: RunCreate) -> EventStream:
+async def stream(scope: Running, thread_id: ThreadId, request: RunCreate) -> EventStream:
     """Begin a run on a thread, and send what it tells."""
     run = await accept(scope, thread_id, request, stream_modes=DEFAULT)
-    path = f"/threads/{run.thread_id}/runs/{run.run_id}"
-    return _begun(scope, run, path, cancel=request.on_disconnect == "cancel")
+    return _begun(scope, run, _path(run), cancel=request.on_disconnect == "cancel")
 
 
 @router.post("/runs/stream", responses=BEGUN, response_class=EventStream, tags=["Stateless Runs"])
@@ -75,8 +78,8 @@ async def stream_stateless(scope: Running, request: StatelessCreate) -> EventStr
 )
 async def join(
     scope: Reading,
-    thread_id: str,
-    run_id: str,
+    thread_id: ThreadId,
+    run_id: RunId,
     stream_mode: Modes = None,
     cancel_on_disconnect: bool = False,
     last_event_id: LastEventId = "",
@@ -87,9 +90,13 @@ async def join(
         raise NotFound(f"Thread {thread_id!r} has no run {run_id!r}.")
     if cancel_on_disconnect and "run" not in scope.caller.rights:
         raise Forbidden(f"{scope.caller.identity} may not cancel runs.")
-    path = f"/threads/{run.thread_id}/runs/{run.run_id}"
     return _joined(
-        scope, run, path, _modes(stream_mode), after=last_event_id, cancel=cancel_on_disconnect
+        scope,
+        run,
+        _path(run),
+        _modes(stream_mode),
+        after=last_event_id,
+        cancel=cancel_on_disconnect,
     )
 
 
@@ -97,7 +104,7 @@ async def join(
     "/runs/{run_id}/stream", responses=JOINED, response_class=EventStream, tags=["Stateless Runs"]
 )
 async def join_stateless(
-    scope: Reading, run_id: str, stream_mode: Modes = None, last_event_id: LastEventId = ""
+    scope: Reading, run_id: RunId, stream_mode: Modes = None, last_event_id: LastEventId = ""
 ) -> EventStream:
     """Send what a run without a thread tells: where a client goes on that was cut off."""
     run = await _run(scope, run_id)
@@ -112,7 +119,7 @@ async def join_stateless(
 )
 async def join_thread(
     scope: Reading,
-    thread_id: str,
+    thread_id: ThreadId,
     stream_mode: Modes = None,
     stream_modes: Annotated[list[str] | None, Query(description="As `stream_mode`.")] = None,
     last_event_id: LastEventId = "",
@@ -122,7 +129,10 @@ async def join_thread(
     place_of(last_event_id)
     await scope.reader.store.thread(thread_id)
     pages = scope.reader.atail_thread_pages(thread_id, last_event_id, beat=HEARTBEAT_SECONDS)
-    return sse(_of_thread(pages, modes), headers={"Location": f"/threads/{thread_id}/stream"})
+    return sse(
+        _of_thread(pages, modes),
+        headers={"Location": f"/threads/{quote(thread_id, safe='')}/stream"},
+    )
 
 
 def _begun(scope: Scope, run: Run, path: str, *, cancel: bool) -> EventStream:
@@ -150,6 +160,11 @@ def _joined(
         headers={"Location": f"{path}/stream", "Content-Location": path},
         gone=gone if cancel else None,
     )
+
+
+def _path(run: Run) -> str:
+    """Return a run's path; the name of its thread may be anything."""
+    return f"/threads/{quote(run.thread_id, safe='')}/runs/{run.run_id}"
 
 
 async def _run(scope: Scope, run_id: str) -> Run:
