@@ -178,7 +178,8 @@ class TenantItems(BaseStore):
             case SearchOp():
                 prefix = (self._label, *op.namespace_prefix)
                 refresh = op.refresh_ttl and not self._replay
-                return op._replace(namespace_prefix=prefix, refresh_ttl=refresh)
+                having = None if op.filter is None else stored(op.filter).obj
+                return op._replace(namespace_prefix=prefix, filter=having, refresh_ttl=refresh)
             case ListNamespacesOp():
                 return self._listed(op)
 

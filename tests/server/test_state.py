@@ -13,6 +13,9 @@ from langgraph_sdk.errors import (
     UnprocessableEntityError,
 )
 
+import interlock
+from tests.server.conftest import SAMPLE
+
 Client = Any  # LangGraph's: its types know less of states than servers tell
 
 EMPTY: dict[str, Any] = {
@@ -349,3 +352,17 @@ def test_a_state_that_is_none(server: str, sync_client: Client) -> None:
         sync_client.threads.update_state(thread, "text")
     sync_client.threads.update_state(thread, {"said": "x"}, as_node="__start__")
     assert sync_client.threads.get_state(thread)["next"] == ["echo"]
+
+
+async def test_a_failed_run_goes_on_from_what_was_written(
+    client: Client, server_database: str
+) -> None:
+    """A run that failed is resumed from the state that was written since, and does not begin anew."""
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, "fails", input={"said": "x"}, raise_error=False)
+    await client.threads.update_state(thread, {"answered": "by hand"}, as_node="fail")
+
+    async with interlock.aopen(server_database, config=SAMPLE) as il:
+        run = await il.aresume(thread)
+
+    assert (run.status, run.output) == ("succeeded", {"said": "x", "answered": "by hand"})

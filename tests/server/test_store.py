@@ -142,6 +142,20 @@ async def test_what_postgres_cannot_hold(client: LangGraphClient) -> None:
     assert (await client.store.get_item(["odd"], key="k"))["value"] == {"x": "a\ufffdb"}
 
 
+def test_a_filter_that_postgres_cannot_hold(server: str) -> None:
+    """What no item can hold is found nowhere; a number that is no JSON is refused."""
+
+    def status(having: str) -> int:
+        return httpx.post(
+            f"{server}/store/items/search",
+            content=f'{{"filter": {having}}}',
+            headers={"content-type": "application/json"},
+        ).status_code
+
+    assert status('{"x": "\\ud800"}') == 200
+    assert status('{"x": 123456789012345678901234567890}') == 400
+
+
 async def test_items_expire(client: LangGraphClient, server_database: str) -> None:
     """An item whose time is over is not there any more, and is soon deleted; one that was refreshed lives on."""
     await client.store.put_item(["ttl"], key="short", value={"x": 1}, ttl=1)

@@ -163,7 +163,10 @@ async def _searched(
 ) -> list[SearchItem]:
     try:
         return await items.asearch(prefix, filter=having, refresh_ttl=refresh, **page)
-    except ValueError as error:  # an operator that there is not
+    except (
+        TypeError,
+        ValueError,
+    ) as error:  # an operator that there is not, a number that is no JSON
         raise HTTPException(400, str(error)) from error
 
 
