@@ -8,7 +8,8 @@ drop schema if exists interlock cascade;
 
 -- drop_checkpoints: remove everything that LangGraph stored, and what our saver keeps beside it
 drop table if exists checkpoints, checkpoint_blobs, checkpoint_writes, checkpoint_migrations,
-    checkpoint_content, checkpoint_references, checkpoint_sweeps, checkpoint_keys;
+    checkpoint_content, checkpoint_references, checkpoint_sweeps, checkpoint_keys,
+    store_vectors, store, store_migrations, vector_migrations;
 
 -- facts: what is known of the server and of our data
 select current_setting('server_version') as version, pg_database_size(current_database()) as bytes,
