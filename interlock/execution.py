@@ -56,7 +56,7 @@ from interlock.errors import (
     RunCancelled,
 )
 from interlock.failing import ending_of, sentence_of
-from interlock.postgres.checkpoints import FRESH, INTERRUPTS
+from interlock.postgres.checkpoints import FRESH, HELD, INTERRUPTS
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
@@ -330,6 +330,7 @@ class Execution:
                 ALLOWANCE: self.allowance,
                 INTERRUPTS: self._interrupts,
                 FRESH: self._fresh,
+                **self._holding(),
             },
             "run_id": UUID(self.run.run_id),
             # A run goes on from its checkpoint in another process because the id is the same in each attempt.
@@ -346,6 +347,10 @@ class Execution:
                 recorder,
             ],
         }
+
+    def _holding(self) -> dict[str, Any]:  # LangGraph's configuration
+        """Let inputs be saved with what comes next, where anything is saved before the end."""
+        return {} if self.stored.driving.durability == "exit" else {HELD: []}
 
     def _kill_guard(self) -> KillGuard:
         return KillGuard(self.around.ports.kills, self.around.subject)

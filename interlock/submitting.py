@@ -11,12 +11,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from langgraph.types import StateSnapshot
+
+from interlock.core.bounded import declaration_of
 from interlock.core.budget import Limits
+from interlock.core.context import Ports
 from interlock.core.driving import Driving
 from interlock.core.queueing import LEASE_SECONDS, Options
 from interlock.core.runs import Run
 from interlock.core.sync import run_sync
-from interlock.errors import StillRunning
+from interlock.errors import NotFound, StillRunning
 from interlock.execution import output_of
 from interlock.postgres.ended import POLL_SECONDS, Endings, Standing
 from interlock.postgres.plain import plain
@@ -41,6 +45,7 @@ class Submitting(Resuming):
 
     settings: Settings
     stops: StopStore
+    _ports: Ports
     endings: Endings
 
     @abstractmethod
@@ -139,9 +144,12 @@ class Submitting(Resuming):
             NotFound: there is no such run or thread.
             StillRunning: it had not ended in that time; it goes on.
         """
-        run_id = await self.endings.named(name)
+        run_id = name
         try:
             async with asyncio.timeout(timeout):
+                with suppress(NotFound):  # nearly always it is the whole name of a run
+                    return await self._at_rest(name)
+                run_id = await self.endings.named(name)
                 return await self._at_rest(run_id)
         except TimeoutError as error:
             raise _still_running(run_id, timeout) from error
@@ -188,24 +196,37 @@ class Submitting(Resuming):
 
     async def _run_of(self, standing: Standing) -> Run:
         """Return a run as `arun` does, also when its thread has gone on since."""
+        if standing.status == "succeeded":
+            return await self._succeeded(standing)
         if standing.present:
             run = await self.arun(standing.thread_id)
             if run.run_id == standing.run_id:
                 return run
-        run = (await self.store.stored(standing.run_id)).run
-        return replace(run, output=await self._output_of(run))
+        return (await self.store.stored(standing.run_id)).run
 
-    async def _output_of(self, run: Run) -> Any:  # the graph's output schema
-        if run.status != "succeeded":
-            return None
-        checkpoint = await self.endings.last_checkpoint(run.thread_id, run.run_id)
-        if checkpoint is None:
-            return None
-        compiled = self._durable(run.graph)
-        names = {"thread_id": run.thread_id, "checkpoint_id": checkpoint}
+    async def _succeeded(self, standing: Standing) -> Run:
+        """Return a run that asks nobody, and of which nothing goes on."""
+        stored = await self.store.stored(standing.run_id)
+        compiled = self._durable(stored.run.graph)
+        partial = ""
+        if (declared := declaration_of(compiled)) is not None and declared.land:
+            landed = (await self._ports.budgets.account("run", stored.chain[0])).landed
+            partial = landed.reason if landed else ""
+        output = await self._output_of(stored.run, present=standing.present)
+        return replace(stored.run, partial=partial, output=output)
+
+    async def _output_of(self, run: Run, *, present: bool) -> Any:  # the graph's output schema
+        names = {"thread_id": run.thread_id}
+        found = await self._snapshot(run, names) if present else None
+        if found is not None and (found.metadata or {}).get("run_id") == run.run_id:
+            return output_of(self._durable(run.graph), found.values)
+        if checkpoint := await self.endings.last_checkpoint(run.thread_id, run.run_id):
+            found = await self._snapshot(run, {**names, "checkpoint_id": checkpoint})
+        return output_of(self._durable(run.graph), found.values) if found is not None else None
+
+    async def _snapshot(self, run: Run, names: dict[str, str]) -> StateSnapshot:
         with translated():
-            snapshot = await compiled.aget_state({"configurable": names})
-        return output_of(compiled, snapshot.values)
+            return await self._durable(run.graph).aget_state({"configurable": names})
 
 
 class SubmittingNow(Submitting, ResumingNow):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -24,6 +25,8 @@ from langgraph.graph.state import CompiledStateGraph
 from interlock.core.blobs import named_in
 from interlock.postgres import blobs
 from interlock.postgres.checkpointer import Checkpointer, Core
+from interlock.postgres.checkpointer.encoding import Encoder
+from interlock.postgres.checkpointer.saver import Fill
 from interlock.postgres.encryption import KeyRing, serializer
 from interlock.postgres.pool import Pool, connected
 from interlock.postgres.versioned import Schemas, Versioned
@@ -31,6 +34,12 @@ from interlock.postgres.versioned import Schemas, Versioned
 FRESH = "__interlock_fresh"
 """Under which a run says, in LangGraph's configuration, that its thread has no checkpoint: a list that the first look
 empties."""
+
+HELD = "__interlock_held"
+"""Under which a run keeps, in LangGraph's configuration, the checkpoints of inputs: each is saved with what comes next.
+
+An input stands with its run: without its checkpoint the run has not begun, and begins anew.
+"""
 
 INTERRUPTS = "__interlock_interrupts"
 """Under which a run is told which of its tasks were interrupted, in LangGraph's configuration."""
@@ -111,6 +120,19 @@ class Saver(Versioned, Checkpointer):
             async with connected(self._names) as connection:
                 await blobs.note(connection, config["configurable"]["thread_id"], names)
 
+    async def _save(
+        self, config: RunnableConfig, fill: Fill, *, patient: bool = False, begins: bool = False
+    ) -> None:
+        """Save what `fill` makes rows of, with the input that was held; an input is held where a run says so."""
+        held: list[Fill] | None = config["configurable"].get(HELD)
+        if held is None:
+            await super()._save(config, fill, patient=patient)
+        elif begins:
+            held.append(fill)
+        else:
+            together, held[:] = [*held, fill], []
+            await super()._save(config, partial(_fill_all, together), patient=patient)
+
     async def _allowed(self, thread_id: str) -> None:
         await self._check(thread_id)
 
@@ -164,6 +186,11 @@ def strict_serializer(
 ) -> SerializerProtocol:
     """Return LangGraph's serializer that restores plain data and the types of a graph's schemas, nothing else."""
     return serializer(ring, _schema_types(graph) if graph is not None else None)
+
+
+def _fill_all(fills: Sequence[Fill], encoder: Encoder) -> None:
+    for fill in fills:
+        fill(encoder)
 
 
 async def _refuse(thread_id: str) -> None:

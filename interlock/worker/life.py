@@ -45,6 +45,8 @@ class Life:
     _jobs: dict[str, Job] = field(default_factory=dict)
     _unreturned: list[str] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _due: bool = True  # something may be, that it did not look for
+    _look_at: float = 0.0  # when it looks whether it was told of anything or not
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _why_lost: str = ""
     _stopping: bool = False
@@ -59,7 +61,7 @@ class Life:
         self._claims = Claims(self.il.locks, self.name, self.plan, self.graphs, process_name())
         self._finisher = Finisher(self.il.pool)
         self._pulse = Pulse(self.il.url, self.name, self.plan.lease, self.log, self._lost_elsewhere)
-        self._listener = Listener(self.il.url, self._news)
+        self._listener = Listener(self.il.url, self._hear)
 
     async def serve(self, grace: float) -> None:
         """Work until it is stopped and nothing is left to do.
@@ -104,12 +106,29 @@ class Life:
         """Take on what is due, as much as there is room for; tell whether more may be due."""
         room = self.plan.concurrency - len(self._jobs)
         if room <= 0:
+            self._due = True
             return False
         now = self._loop.time()
+        if not self._may_be_due(now):
+            await self._claims.flush()
+            return False
+        self._due, self._look_at = False, now + POLL_SECONDS
         suspected = any(job.suspected(now) for job in self._jobs.values())
-        for claimed in await self._claims.claim(room, suspect=not suspected):
+        taken = await self._claims.claim(room, suspect=not suspected)
+        # What it was told of may be behind a run that ends soon.
+        beside = bool(self._jobs) and not taken
+        self._due = self._due or suspected or beside or len(taken) >= room or self._claims.more
+        for claimed in taken:
             self._begin(claimed)
         return self._claims.more and len(self._jobs) < self.plan.concurrency
+
+    def _may_be_due(self, now: float) -> bool:
+        """Say whether to look for work: it was told of some, left some, waits for some, or has not looked lately."""
+        return self._due or now >= self._look_at or self._claims.soonest() is not None
+
+    def _hear(self) -> None:
+        self._due = True
+        self._news.set()
 
     def _begin(self, claimed: Claimed) -> None:
         run = claimed.stored.run
@@ -153,7 +172,7 @@ class Life:
 
     async def _wait(self) -> None:
         now = self._loop.time()
-        until = min(now + POLL_SECONDS, self._claims.soonest() or now + POLL_SECONDS)
+        until = min(self._look_at, self._claims.soonest() or self._look_at)
         if self._stopping:
             until = min(until, self._give_up_at)
         with suppress(TimeoutError):

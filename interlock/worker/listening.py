@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,10 +17,10 @@ RETRY_SECONDS = 0.5
 
 @dataclass(slots=True, eq=False)
 class Listener:
-    """Sets an event when something was queued."""
+    """Tells when something was queued."""
 
     url: str
-    news: asyncio.Event
+    tell: Callable[[], None]
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -38,7 +39,7 @@ class Listener:
             with suppress(DatabaseUnavailable, psycopg.Error):
                 async with await connect(self.url) as connection:
                     await connection.execute("listen interlock_queue")
-                    self.news.set()
+                    self.tell()
                     async for _ in connection.notifies():
-                        self.news.set()
+                        self.tell()
             await asyncio.sleep(RETRY_SECONDS)

@@ -49,6 +49,7 @@ READS = 5
 """How often a checkpoint is read anew that is deleted while it is read."""
 
 Pool = AsyncConnectionPool[Any]  # of any connection class
+Fill = Callable[[Encoder], None]
 
 
 class Checkpointer(Upkeep):
@@ -138,8 +139,9 @@ class Checkpointer(Upkeep):
         """Save a checkpoint; returns after the commit."""
         configurable = config["configurable"]
         await self._save(
-            configurable["thread_id"],
+            config,
             lambda encoder: put_rows(encoder, config, checkpoint, metadata, new_versions),
+            begins=metadata.get("source") == "input",
         )
         return {
             "configurable": {
@@ -161,7 +163,7 @@ class Checkpointer(Upkeep):
         if not writes:
             return
         await self._save(
-            config["configurable"]["thread_id"],
+            config,
             lambda encoder: write_rows(encoder, config, writes, task_id, task_path),
             patient=not all(channel in WRITES_IDX_MAP for channel, _ in writes),
         )
@@ -215,9 +217,10 @@ class Checkpointer(Upkeep):
         return self._wait(self.aexport(thread_id))
 
     async def _save(
-        self, thread: str, fill: Callable[[Encoder], None], *, patient: bool = False
+        self, config: RunnableConfig, fill: Fill, *, patient: bool = False, begins: bool = False
     ) -> None:
-        seal = await self._naming_seal()
+        """Save what `fill` makes rows of; `begins`: it is an input, which nothing was made of yet."""
+        seal, thread = await self._naming_seal(), config["configurable"]["thread_id"]
 
         def encode() -> Rows:
             rows = Rows(thread)
