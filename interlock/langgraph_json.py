@@ -23,6 +23,7 @@ UNHONOURED: Mapping[str, str] = {
     "ui": "Interlock serves no components of an application",
     "checkpointer.backend": "checkpoints are in Interlock's database",
     "checkpointer.path": "checkpoints are in Interlock's database",
+    "checkpointer.ttl": "a thread is given its ttl when it is made or changed",
     "checkpointer.serde": "checkpoints are read strictly, and never unpickled",
     "store.path": "the store is in Interlock's database",
     "auth.cache": "each request is asked who it comes from",
@@ -30,6 +31,8 @@ UNHONOURED: Mapping[str, str] = {
     "http.logging_headers": "headers are not logged",
     "http.middleware_order": "an application's middleware is asked for its own routes alone",
     "http.enable_custom_route_auth": "an application's own routes ask for themselves who calls",
+    "http.disable_webhooks": "a run may always name a webhook",
+    "webhooks": "where webhooks may go is a setting of Interlock",
 }
 """What others honour and we do not, and why; a server says so when it starts."""
 
@@ -254,9 +257,10 @@ def is_folder(dependency: str) -> bool:
 
 
 def _says(config: Config, name: str) -> bool:
-    """Say whether a section has a key that its model does not name."""
+    """Say whether a file says something under a name."""
     section: Any = config  # a section
     *path, key = name.split(".")
     for part in path:
         section = getattr(section, part)
-    return bool((section.model_extra or {}).get(key))
+    said = key in section.model_fields_set or key in (section.model_extra or {})
+    return said and bool(getattr(section, key))
