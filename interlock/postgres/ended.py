@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +23,9 @@ POLL_SECONDS = 1.0
 
 IDLE_SECONDS = 5.0
 """How long it goes on listening when nobody waits any more."""
+
+REMEMBERED = 1024
+"""How many runs are known by name that have ended: it takes less time to submit one and to begin to wait for it."""
 
 RETRY_SECONDS = 0.2
 NAME = "interlock ended"
@@ -50,6 +53,17 @@ class Endings:
         self._pool = pool
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self._heard: deque[str] = deque(maxlen=REMEMBERED)
+        self._hears = False
+
+    @property
+    def hears(self) -> bool:
+        """Whether what ends from now on is heard."""
+        return self._hears
+
+    def has_heard(self, run_id: str) -> bool:
+        """Say whether it was heard a moment ago that a run has ended or waits."""
+        return run_id in self._heard
 
     async def named(self, name: str) -> str:
         """Return the run of this name, or the one that a thread of this name is at; generated names may be abbreviated.
@@ -108,12 +122,16 @@ class Endings:
 
     async def _hear(self, connection: psycopg.AsyncConnection) -> None:
         self._tell_all()  # what ended before this is seen by looking
-        quiet = False
-        while self._waiting or not quiet:
-            quiet = True
-            async for notice in connection.notifies(timeout=IDLE_SECONDS, stop_after=1):
-                self._tell(notice.payload)
-                quiet = False
+        quiet, self._hears = False, True
+        try:
+            while self._waiting or not quiet:
+                quiet = True
+                async for notice in connection.notifies(timeout=IDLE_SECONDS, stop_after=1):
+                    self._heard.append(notice.payload)
+                    self._tell(notice.payload)
+                    quiet = False
+        finally:
+            self._hears = False
 
     def _tell(self, run_id: str) -> None:
         for news in self._waiting.get(run_id, ()):

@@ -27,26 +27,43 @@ _stopping: set[asyncio.Task[Any]] = set()
 """Runs that are being stopped because their client went away; asyncio alone would forget these tasks."""
 
 
-async def ended(scope: Scope, run_id: str) -> Standing:
-    """Wait until a run has ended, or asks somebody; it waits through sleeps and retries. Raises `NotFound`."""
-    cards, watched = RunCards(scope.reader.pool), run_id
+async def ended(scope: Scope, run_id: str, *, fresh: bool = False) -> Standing:
+    """Wait until a run has ended, or asks somebody; it waits through sleeps and retries.
+
+    Args:
+        scope: of the caller.
+        run_id: the run.
+        fresh: all that was to be heard of it was heard; it is not asked for before there is something.
+
+    Raises:
+        NotFound: there is none.
+    """
+    cards, watched, endings = RunCards(scope.reader.pool), run_id, scope.house.il.endings
     while True:
-        with scope.house.il.endings.watching(watched) as news:
+        with endings.watching(watched) as news:
+            if fresh and endings.hears and not endings.has_heard(run_id):
+                await _heard(news)
             while True:
                 standing = await cards.stands(run_id)
                 if standing.has_ended:
                     return standing
                 if standing.run_id != watched:
                     break
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), POLL_SECONDS)
-                news.clear()
-        watched = standing.run_id  # it woke: another run goes on with it
+                await _heard(news)
+        watched, fresh = standing.run_id, False  # it woke: another run goes on with it
 
 
-async def result(scope: Scope, run_id: str) -> Any:  # the graph's output schema
-    """Wait for a run, and return what its client is told of it."""
-    standing = await ended(scope, run_id)
+async def _heard(news: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(news.wait(), POLL_SECONDS)
+    news.clear()
+
+
+async def result(
+    scope: Scope, run_id: str, *, fresh: bool = False
+) -> Any:  # the graph's output schema
+    """Wait for a run, and return what its client is told of it; `fresh` as for `ended`."""
+    standing = await ended(scope, run_id, fresh=fresh)
     if standing.checkpoint_id is None:
         return outcome(standing, None)
     found = await scope.reader.aoutcome(standing.graph, standing.thread_id, standing.checkpoint_id)
@@ -60,6 +77,7 @@ def waited(
     *,
     cancels: bool = False,
     show: Show | None = None,
+    fresh: bool = False,
 ) -> StreamingResponse:
     """Answer with what a run comes to, once it has.
 
@@ -69,9 +87,10 @@ def waited(
         run_id: the run.
         cancels: stop the run when the client goes away before.
         show: makes the answer of the outcome.
+        fresh: as for `ended`.
     """
     return StreamingResponse(
-        _body(scope, run_id, cancels=cancels, show=show),
+        _body(scope, run_id, cancels=cancels, show=show, fresh=fresh),
         media_type="application/json",
         headers=headers(thread_id, run_id),
     )
@@ -84,9 +103,9 @@ def headers(thread_id: str, run_id: str) -> dict[str, str]:
 
 
 async def _body(
-    scope: Scope, run_id: str, *, cancels: bool, show: Show | None
+    scope: Scope, run_id: str, *, cancels: bool, show: Show | None, fresh: bool
 ) -> AsyncIterator[bytes]:
-    waiting = asyncio.create_task(_shown(scope, run_id, show))
+    waiting = asyncio.create_task(_shown(scope, run_id, show, fresh=fresh))
     try:
         while not (await asyncio.wait({waiting}, timeout=ALIVE_SECONDS))[0]:
             yield b"\n"
@@ -98,8 +117,10 @@ async def _body(
                 _in_background(stop(scope, run_id, "cancel", "its client went away"))
 
 
-async def _shown(scope: Scope, run_id: str, show: Show | None) -> Any:  # JSON
-    came = await result(scope, run_id)
+async def _shown(
+    scope: Scope, run_id: str, show: Show | None, *, fresh: bool
+) -> Any:  # the graph's output schema, or JSON
+    came = await result(scope, run_id, fresh=fresh)
     return came if show is None else await show(came)
 
 

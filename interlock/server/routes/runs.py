@@ -25,7 +25,7 @@ from interlock.server.requests import (
     see_thread,
     submit,
 )
-from interlock.server.scope import Reading, Running, Scope
+from interlock.server.scope import Reading, Running, Scope, Starting
 from interlock.server.serializing import serializer_of
 from interlock.server.wire import Wire
 
@@ -69,7 +69,7 @@ class RunsCancel(BaseModel):
 
 @router.post("/threads/{thread_id}/runs", tags=[ON_THREAD], responses=ACCEPTED)
 async def create(
-    scope: Running, thread_id: str, request: RunCreate, idempotency_key: Idempotent = ""
+    scope: Starting, thread_id: str, request: RunCreate, idempotency_key: Idempotent = ""
 ) -> Wire:
     """Accept a run, and answer before it has begun."""
     run = await accept(
@@ -80,7 +80,7 @@ async def create(
 
 @router.post("/runs", tags=[STATELESS], responses=ACCEPTED)
 async def create_stateless(
-    scope: Running, request: StatelessCreate, idempotency_key: Idempotent = ""
+    scope: Starting, request: StatelessCreate, idempotency_key: Idempotent = ""
 ) -> Wire:
     """Accept a run on a thread of its own, and answer before it has begun."""
     run = await accept(
@@ -98,30 +98,32 @@ async def create_stateless(
 
 @router.post("/threads/{thread_id}/runs/wait", tags=[ON_THREAD], responses=WAITED)
 async def wait(
-    scope: Running, thread_id: str, request: RunCreate, idempotency_key: Idempotent = ""
+    scope: Starting, thread_id: str, request: RunCreate, idempotency_key: Idempotent = ""
 ) -> StreamingResponse:
     """Accept a run, and answer with its output."""
+    fresh = scope.house.il.endings.hears and not idempotency_key
     run = await accept(scope, thread_id, request, idempotency_key=idempotency_key)
     cancels = request.on_disconnect == "cancel"
-    return waiting.waited(scope, run.thread_id, run.run_id, cancels=cancels)
+    return waiting.waited(scope, run.thread_id, run.run_id, cancels=cancels, fresh=fresh)
 
 
 @router.post("/runs/wait", tags=[STATELESS], responses=WAITED)
 async def wait_stateless(
-    scope: Running, request: StatelessCreate, idempotency_key: Idempotent = ""
+    scope: Starting, request: StatelessCreate, idempotency_key: Idempotent = ""
 ) -> StreamingResponse:
     """Accept a run on a thread of its own, and answer with its output."""
+    fresh = scope.house.il.endings.hears and not idempotency_key
     run = await accept(scope, request.thread_id, request, idempotency_key=idempotency_key)
     cancels = request.on_disconnect == "cancel"
     show = shown(scope, run.run_id) if request.as_agent else None
-    return waiting.waited(scope, run.thread_id, run.run_id, cancels=cancels, show=show)
+    return waiting.waited(scope, run.thread_id, run.run_id, cancels=cancels, show=show, fresh=fresh)
 
 
 @router.post(
     "/runs/batch", tags=[STATELESS], responses={**ACCEPTED, 200: {"model": list[RunDocument]}}
 )
 async def batch(
-    scope: Running, requests: Annotated[list[StatelessCreate], Field(max_length=MOST)]
+    scope: Starting, requests: Annotated[list[StatelessCreate], Field(max_length=MOST)]
 ) -> Wire:
     """Accept several runs; none when one of them means nothing."""
     orders = [
