@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.schema import StreamPart
@@ -23,6 +24,10 @@ STEPS = 60
 GIVEN = {"count": STEPS, "seconds": 0.05}
 UPDATES = [{"step": {"done": [number]}} for number in range(STEPS)]
 """What the run tells, each once."""
+
+CUT = """
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+"""
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -132,6 +137,26 @@ async def test_a_stream_that_is_cut_again_and_again(database: str) -> None:
                     await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
 
     assert [part.data for part in heard if part.event == "updates"] == UPDATES
+
+
+async def test_all_connections_to_the_database_are_cut(database: str) -> None:
+    """Server and worker make new ones; whoever looks on hears all of it, and what began anew says so."""
+
+    def cut() -> None:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(CUT)
+
+    with server(database) as (address, _):
+        async with asyncio.timeout(PATIENCE):
+            parts = await _heard(address, after=10, then=cut)
+
+    updates = [part.data for part in parts if part.event == "updates"]
+    attempts = [part.data["attempt"] for part in parts if part.event == "metadata"]
+    assert [data for place, data in enumerate(updates) if data not in updates[:place]] == UPDATES
+    assert len(updates) <= STEPS + len(attempts)  # a step for each attempt at most is told twice
+    ids = [str(part.id) for part in parts[:-1]]
+    assert ids == sorted(set(ids))
+    assert parts[-1].event == "end"
 
 
 async def test_a_worker_is_killed(server_database: str) -> None:
