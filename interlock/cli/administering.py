@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +15,8 @@ T = TypeVar("T")
 
 def with_pool(call: Call, work: Callable[[Pool], Awaitable[T]]) -> T:
     """Do something with the database that a call is about; a broken application hinders nobody."""
+    import asyncio
+
     from interlock.cli.database import database
     from interlock.postgres.migrations import migrate
     from interlock.postgres.pool import open_pool

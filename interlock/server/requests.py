@@ -95,6 +95,11 @@ class RunCreate(BaseModel):
     after_seconds: Annotated[float, Field(ge=0, le=LONGEST)] | None = None
 
     @property
+    def resumes(self) -> bool:
+        """Whether it answers a question."""
+        return self.command is not None and self.command.resumes
+
+    @property
     def stream_modes(self) -> tuple[str, ...]:
         """What is streamed, as a tuple; empty unless it says so."""
         if isinstance(self.stream_mode, str):
@@ -161,6 +166,7 @@ async def prepare(
     idempotency_key: str = "",
 ) -> Order:
     """Check all of a request that can be checked before it is accepted; raises as `accept`."""
+    scope.require("answer" if request.resumes else "run")
     if thread_id is None:
         request = request.model_copy(update={"on_completion": request.on_completion or "delete"})
     else:
@@ -181,16 +187,18 @@ async def prepare(
 
 async def submit(scope: Scope, thread_id: str | None, request: RunCreate, ordered: Order) -> Run:
     """Accept a run that was prepared; raises as `accept`."""
-    if request.command is not None and request.command.resumes:
+    if request.command is not None and request.resumes:
         if thread_id is None:
             raise UsageError("A run without a thread has nothing to resume.")
-        return await scope.il.asubmit_resume(
+        answered = await scope.il.asubmit_resume(
             thread_id,
             request.command.resume,
             options=ordered.options,
             driving=ordered.driving,
             by=scope.caller.identity,
         )
+        await scope.house.audit.note(scope.caller, "answer", thread_id, {"run": answered.run_id})
+        return answered
     return await scope.il.asubmit(
         ordered.graph,
         ordered.given,

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from interlock.errors import Forbidden
+from interlock.errors import Forbidden, Unauthorized
 from interlock.facade import Interlock
 from interlock.server.callers import Caller, Right
 from interlock.server.house import House
@@ -32,25 +32,45 @@ class Scope:
     reader: Interlock
     il: Interlock
 
+    def require(self, right: Right) -> None:
+        """Raise `Forbidden` unless the caller has a right, where a route lets callers pass with one of several."""
+        require(self.caller, right)
 
-def may(right: Right) -> Callable[[HTTPConnection], Awaitable[Scope]]:
-    """Return the dependency that lets callers pass who have a right; others get 401 or 403."""
+
+def may(*rights: Right) -> Callable[[HTTPConnection], Awaitable[Scope]]:
+    """Return the dependency that lets callers pass who have one of some rights; others get 401 or 403."""
 
     async def scoped(connection: HTTPConnection) -> Scope:
         house: House = connection.app.state.house
-        caller: Caller = await house.gatekeeper.caller(connection)
+        caller = await _known(house, connection)
         connection.state.caller = caller
         house.rates.take(f"{caller.kind} {caller.tenant} {caller.identity}")
-        if right not in caller.rights:
-            raise Forbidden(f"{caller.identity} may not do this: it takes the right to {right}.")
+        require(caller, *rights)
         reader, il = await house.tenancy.views(caller)
         return Scope(house=house, caller=caller, reader=reader, il=il)
 
     return scoped
 
 
+def require(caller: Caller, *rights: Right) -> None:
+    """Raise `Forbidden` unless a caller has one of some rights."""
+    if not caller.rights & set(rights):
+        needed = " or to ".join(rights)
+        raise Forbidden(f"{caller.identity} may not do this: it takes the right to {needed}.")
+
+
+async def _known(house: House, connection: HTTPConnection) -> Caller:
+    try:
+        return await house.gatekeeper.caller(connection)
+    except Unauthorized:
+        house.rates.take(f"from {connection.client.host if connection.client else ''}")
+        raise
+
+
 Reading = Annotated[Scope, Depends(may("read"))]
 Running = Annotated[Scope, Depends(may("run"))]
 Answering = Annotated[Scope, Depends(may("answer"))]
 Governing = Annotated[Scope, Depends(may("govern"))]
-"""What a route declares that it needs: `async def search(scope: Reading) -> ...`."""
+Starting = Annotated[Scope, Depends(may("run", "answer"))]
+"""What a route declares that it needs: `async def search(scope: Reading) -> ...`. What starts a run may also be the
+answer to a question; which of them it is, `interlock.server.requests` looks at."""

@@ -223,3 +223,28 @@ def csrf(database: str, name: str) -> str:
             return str(found["csrf"])
 
     return asyncio.run(token())
+
+
+def test_answers_take_the_right_to_answer(server: str, server_database: str) -> None:
+    """Who may run and not answer begins a run that asks; who may answer and not run answers it."""
+    operator = make(server_database, "olga", "operator").secret
+    approver = make(server_database, "abe", "approver").secret
+    with (
+        get_sync_client(url=server, api_key=operator) as runs,
+        get_sync_client(url=server, api_key=approver) as answers,
+    ):
+        thread = runs.threads.create()["thread_id"]
+        runs.runs.wait(thread, "asks", input={"topic": "x"})
+
+        with pytest.raises(PermissionDeniedError):
+            runs.runs.create(thread, "asks", command={"resume": "mine"})
+        with pytest.raises(PermissionDeniedError):
+            answers.runs.create(thread, "asks", input={"topic": "y"})
+        answers.runs.join(
+            thread, answers.runs.create(thread, "asks", command={"resume": "so"})["run_id"]
+        )
+        state = runs.threads.get_state(thread)
+
+    noted = httpx.get(f"{server}/audit", params={"act": "answer", "subject": thread}).json()
+    assert dict(state["values"])["answers"] == ["so"]
+    assert [each["identity"] for each in noted] == ["abe"]

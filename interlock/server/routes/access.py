@@ -62,6 +62,7 @@ async def login(
     """Begin a session of the dashboard with a key, and go on to a page of it."""
     house: House = request.app.state.house
     session = await house.gatekeeper.sessions.begin(key)
+    await house.audit.note(session.caller, "login")
     response = RedirectResponse(_own(next), status_code=303)
     put_cookie(response, session, request)
     return response

@@ -15,7 +15,7 @@ from interlock.core.stream_events import StreamEvent
 from interlock.errors import Forbidden, InterlockError, NotFound, UsageError
 from interlock.server.openapi import problems
 from interlock.server.requests import RunCreate, StatelessCreate, accept
-from interlock.server.scope import Reading, Running, Scope
+from interlock.server.scope import Reading, Scope, Starting
 from interlock.server.sse import HEARTBEAT_SECONDS, MEDIA_TYPE, EventStream, sse
 from interlock.server.thread_requests import ThreadId
 from interlock.streaming import Page, place_of
@@ -57,14 +57,14 @@ Modes = Annotated[
     response_class=EventStream,
     tags=["Thread Runs"],
 )
-async def stream(scope: Running, thread_id: ThreadId, request: RunCreate) -> EventStream:
+async def stream(scope: Starting, thread_id: ThreadId, request: RunCreate) -> EventStream:
     """Begin a run on a thread, and send what it tells."""
     run = await accept(scope, thread_id, request, stream_modes=DEFAULT)
     return _begun(scope, run, _path(run), cancel=request.on_disconnect == "cancel")
 
 
 @router.post("/runs/stream", responses=BEGUN, response_class=EventStream, tags=["Stateless Runs"])
-async def stream_stateless(scope: Running, request: StatelessCreate) -> EventStream:
+async def stream_stateless(scope: Starting, request: StatelessCreate) -> EventStream:
     """Begin a run on a thread of its own, and send what it tells."""
     run = await accept(scope, request.thread_id, request, stream_modes=DEFAULT)
     return _begun(scope, run, f"/runs/{run.run_id}", cancel=request.on_disconnect == "cancel")
