@@ -321,9 +321,11 @@ async def test_a_question_of_a_run_that_is_saved_at_its_end_is_asked(worked: Int
         assert ended.output["said"] == ["first red", "then blue"]
 
 
-async def test_a_fork_is_driven_by_nothing_that_its_parent_was(worked: Interlock) -> None:
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_a_fork_is_driven_by_nothing_that_its_parent_was(worked: Interlock, key: str) -> None:
     """It runs to its end."""
-    await done(worked, "line", {}, driving=replace(BEFORE_B, configurable={"who": "ann"}))
+    driving = replace(BEFORE_B, configurable={"who": "ann"})
+    await done(worked, "line", {}, driving=driving, options=Options(idempotency_key=key))
     fork = await worked.afork("t", at=0)
 
     assert (fork.status, fork.output["told"]) == (
@@ -370,14 +372,18 @@ def test_keys_of_the_runtime_can_be_left_out() -> None:
 # --- threads ---
 
 
-async def test_a_thread_without_a_graph_takes_that_of_its_first_run(worked: Interlock) -> None:
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_a_thread_without_a_graph_takes_that_of_its_first_run(
+    worked: Interlock, key: str
+) -> None:
     """And keeps whose it is."""
     await sql(
         worked.url,
         "insert into interlock.threads (thread_id, graph, title, context) "
         "values ('t', '', '', '{\"tenant\": \"acme\"}')",
     )
-    await done(worked, "line", {}, driving=Driving(configurable={"who": "ann"}))
+    options = Options(idempotency_key=key)
+    await done(worked, "line", {}, driving=Driving(configurable={"who": "ann"}), options=options)
 
     [row] = await sql(worked.url, "select graph, context from interlock.threads")
     assert row == {"graph": "line", "context": {"tenant": "acme"}}
