@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -103,6 +104,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take no more requests, and cut streams: they go on elsewhere at once."""
         super().handle_exit(sig, frame)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         self._stopping()
 
     @contextmanager
@@ -116,6 +118,11 @@ class _Server(uvicorn.Server):
         finally:
             for each in SIGNALS:
                 loop.remove_signal_handler(each)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say whether to log something while the server stops: that streams were cut is meant."""
+    return record.msg != "ASGI callable returned without completing response."
 
 
 def is_loopback(host: str) -> bool:
