@@ -113,7 +113,7 @@ async def _body(
     finally:
         if not waiting.done():
             waiting.cancel()
-            if cancels:
+            if cancels and not scope.house.il.stream_news.stopped:  # it is the client that went
                 _in_background(stop(scope, run_id, "cancel", "its client went away"))
 
 
