@@ -19,7 +19,7 @@ from interlock.postgres.encryption import KeyRing
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import Pool, translated
 from interlock.postgres.stops import StopStore
-from interlock.postgres.thread_cards import ThreadCard, ThreadCards, Wanted
+from interlock.postgres.thread_cards import ThreadCard, ThreadCards
 from interlock.postgres.versioned import Schemas
 from interlock.postgres.withheld import Withholding
 from interlock.settings import Settings
@@ -56,7 +56,7 @@ class Stating(ABC):
 
     async def athread(self, thread_id: str) -> ThreadCard:
         """Return a thread by its whole id; raises `NotFound`."""
-        found = await ThreadCards(self._pool).search(Wanted(ids=[thread_id]), limit=1)
+        found = await ThreadCards(self._pool).cards([thread_id])
         if not found:
             raise NotFound(f"There is no thread {thread_id!r}.")
         return found[0]

@@ -14,6 +14,7 @@ from interlock.core.lineage import Lineage
 from interlock.postgres.plain import exact, jsonb
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
+from interlock.postgres.schema import ours
 
 SQL = load("thread_cards")
 
@@ -124,6 +125,12 @@ class ThreadCards:
         """Give a thread that has no graph yet the one that its state is of."""
         await self._execute("assign", thread_id=thread_id, graph=graph, context=jsonb(context))
 
+    async def cards(self, thread_ids: Sequence[str]) -> list[ThreadCard]:
+        """Return those of some threads that there are, in their order."""
+        rows = await self._fetch("cards", ids=list(thread_ids))
+        found = {row["thread_id"]: _card(row) for row in rows}
+        return [found[each] for each in thread_ids if each in found]
+
     async def search(
         self,
         wanted: Wanted,
@@ -134,11 +141,12 @@ class ThreadCards:
     ) -> list[ThreadCard]:
         """Return a page of the threads that fit."""
         page = {"sort": " ".join(sort), "limit": limit, "offset": offset}
-        return [_card(row) for row in await self._fetch("search", **wanted.values(), **page)]
+        rows = await self._planned("page", **wanted.values(), **page)
+        return await self.cards([row["thread_id"] for row in rows])
 
     async def count(self, wanted: Wanted) -> int:
         """Return how many threads fit."""
-        return int((await self._fetch("count", **wanted.values()))[0]["count"])
+        return int((await self._planned("count", **wanted.values()))[0]["count"])
 
     async def at_work(self, thread_id: str) -> list[str]:
         """Return the runs of a thread that run, or that workers are to take on."""
@@ -170,6 +178,12 @@ class ThreadCards:
     async def _fetch(self, statement: str, **values: Any) -> list[DictRow]:  # SQL values
         async with connected(self._pool) as connection:
             return await fetch(connection, SQL[statement], values)
+
+    async def _planned(self, statement: str, **values: Any) -> list[DictRow]:  # SQL values
+        """Run a statement that is planned for the very values: which of its conditions say something differs."""
+        async with connected(self._pool) as connection:
+            written = ours(connection, SQL[statement])
+            return await (await connection.execute(written, values, prepare=False)).fetchall()
 
     async def _execute(self, statement: str, **values: Any) -> None:  # SQL values
         async with connected(self._pool) as connection:

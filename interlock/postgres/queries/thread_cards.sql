@@ -39,17 +39,34 @@ on conflict (thread_id) do update set goes_on = excluded.goes_on, state_updated_
 update interlock.threads set graph = %(graph)s, context = context || %(context)s
 where thread_id = %(thread_id)s and graph = '';
 
--- search: threads as clients know them, a page of those that fit; times by which they are sorted are the database's
+-- cards: threads as clients know them, by their ids
 select t.thread_id, coalesce(nullif(t.graph, ''), c.metadata ->> 'graph_id', '') as graph, t.created_at, t.updated_at,
     greatest(t.created_at, c.state_updated_at, ended.at) as state_updated_at,
     coalesce(c.metadata, '{}') || case when t.graph = '' then '{}'::jsonb else jsonb_build_object('graph_id', t.graph) end as metadata,
-    coalesce(c.config, '{}') as config, s.status, c.ttl_minutes, c.ttl_strategy, c.expires_at,
+    coalesce(c.config, '{}') as config, c.ttl_minutes, c.ttl_strategy, c.expires_at,
+    interlock.client_status(r.run_id, coalesce(c.goes_on, false), c.state_updated_at) as status,
     r.run_id, r.status as run_status, r.error, r.error_kind
 from interlock.threads t
 left join interlock.thread_cards c using (thread_id)
 left join interlock.runs r on r.run_id = interlock.present_run(t.thread_id)
-cross join lateral interlock.client_status(r.run_id, coalesce(c.goes_on, false), c.state_updated_at) as s (status)
 cross join lateral (select max(e.finished_at) as at from interlock.runs e where e.thread_id = t.thread_id) as ended
+where t.thread_id = any(%(ids)s::text[]);
+
+-- page: the ids of a page of the threads that fit; how a thread stands is looked up only where it may be anything but idle
+select t.thread_id
+from interlock.threads t
+left join interlock.thread_cards c using (thread_id)
+left join (
+    select e.thread_id, max(e.finished_at) as at from interlock.runs e
+    where %(sort)s like 'state_updated_at %%' group by e.thread_id
+) as ended using (thread_id)
+cross join lateral (
+    select case
+        when coalesce(c.goes_on, false) or t.thread_id in (select u.thread_id from interlock.runs u where u.status not in ('succeeded', 'cancelled'))
+        then interlock.client_status(interlock.present_run(t.thread_id), coalesce(c.goes_on, false), c.state_updated_at)
+        else 'idle'
+    end
+) as s (status)
 where (%(ids)s::text[] is null or t.thread_id = any(%(ids)s::text[]))
     and (%(metadata)s::jsonb = '{}' or c.metadata @> %(metadata)s::jsonb)
     and (%(graph)s::text is null or (case when t.graph <> '' then t.graph else c.metadata ->> 'graph_id' end) = %(graph)s)
@@ -74,9 +91,11 @@ left join interlock.thread_cards c using (thread_id)
 where (%(ids)s::text[] is null or t.thread_id = any(%(ids)s::text[]))
     and (%(metadata)s::jsonb = '{}' or c.metadata @> %(metadata)s::jsonb)
     and (%(graph)s::text is null or (case when t.graph <> '' then t.graph else c.metadata ->> 'graph_id' end) = %(graph)s)
-    and (%(status)s::text is null or interlock.client_status(
-        interlock.present_run(t.thread_id), coalesce(c.goes_on, false), c.state_updated_at
-    ) = %(status)s);
+    and (%(status)s::text is null or case
+        when coalesce(c.goes_on, false) or t.thread_id in (select u.thread_id from interlock.runs u where u.status not in ('succeeded', 'cancelled'))
+        then interlock.client_status(interlock.present_run(t.thread_id), coalesce(c.goes_on, false), c.state_updated_at)
+        else 'idle'
+    end = %(status)s);
 
 -- at_work: the runs of a thread that are to run, or run
 select run_id, status from interlock.runs r where r.thread_id = %(thread_id)s and (
