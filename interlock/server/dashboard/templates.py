@@ -39,6 +39,8 @@ HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "same-origin",
 }
 THEMES = ("light", "dark")
+MACROS: Mapping[str, str] = {"parts": "parts.html", "diff": "changes.html", "form": "fields.html"}
+"""What every template and every block of one can call, without importing it: a block alone would not see imports."""
 
 
 async def page(
@@ -60,6 +62,7 @@ async def page(
     """
     template = environment().get_template(name)
     known = {**await _surroundings(request, scope), **values}
+    known |= {name: _macros(file, known) for name, file in MACROS.items()}
     block = request.headers.get("x-fragment", "")
     if block in template.blocks:
         text = "".join(template.blocks[block](template.new_context(known)))
@@ -95,6 +98,10 @@ def environment() -> Environment:
         "version": __version__,
     }
     return made
+
+
+def _macros(file: str, known: Mapping[str, Any]) -> object:  # what templates are given
+    return environment().get_template(file).make_module(dict(known))
 
 
 async def _surroundings(request: Request, scope: Scope | None) -> dict[str, Any]:

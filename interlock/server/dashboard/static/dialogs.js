@@ -23,7 +23,7 @@ async function onSubmit(event) {
     }
     return;
   }
-  if (form.method !== "dialog" && !event.defaultPrevented) {
+  if (form.method !== "dialog" && !event.defaultPrevented && !form.matches("[data-search-form]")) {
     event.submitter?.setAttribute("aria-busy", "true");
     if (form.dataset.sent) event.preventDefault(); // a second click is no second request
     form.dataset.sent = "yes";

@@ -91,11 +91,23 @@ async function followed(event) {
   await arrived(link.closest("[data-live]"));
 }
 
+async function searched(event) { // what fits appears while one types on
+  const form = event.target.closest("[data-search-form]");
+  const parts = [...document.querySelectorAll("[data-live]")];
+  if (!form || !parts.length) return;
+  event.preventDefault();
+  const there = new URL(form.action);
+  there.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+  visit += 1;
+  history.replaceState(null, "", there);
+  await Promise.all(parts.map((each) => arrived(each)));
+}
+
 async function arrived(element) {
   element.setAttribute("aria-busy", "true");
   const well = await refresh(element);
   element.removeAttribute("aria-busy");
-  if (!well) location.reload();
+  if (!well && navigator.onLine) location.reload();
 }
 
 export function live() {
@@ -104,9 +116,9 @@ export function live() {
     if (each.dataset.events !== undefined) onEvents(each);
   }
   document.addEventListener("click", followed);
+  document.addEventListener("submit", searched, true);
   addEventListener("popstate", () => {
     visit += 1;
-    const first = document.querySelector("[data-live]");
-    if (first) arrived(first);
+    document.querySelectorAll("[data-live]").forEach(arrived);
   });
 }
