@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from interlock.cli.administering import noted
 from interlock.cli.call import Call, Group, this_call
 from interlock.cli.examples import examples
 
@@ -141,7 +142,9 @@ def lift(number: int, reason: str, by: str | None) -> int:
     who = _who(this_call(), by)
 
     async def lifted(store: KillStore, pool: Pool) -> Told:
-        return await _told(store, pool, await store.lift(number, reason=reason, by=who))
+        gone = await store.lift(number, reason=reason, by=who)
+        await noted(pool, who, "kill.lift", str(number), {"reason": reason})
+        return await _told(store, pool, gone)
 
     return _report(_with_kills(this_call(), lifted))
 
@@ -151,6 +154,8 @@ def _throw(scope: KillScope, name: str, reason: str, by: str | None) -> int:
 
     async def thrown(store: KillStore, pool: Pool) -> Told:
         kill = await store.throw(order.scope, order.name, reason=order.reason, by=order.by)
+        about = f"{kill.scope} {kill.name}".strip()
+        await noted(pool, order.by, "kill", about, {"reason": order.reason})
         return await _stopped(store, pool, kill)
 
     return _report(_with_kills(this_call(), thrown))

@@ -18,6 +18,9 @@ from interlock.server.callers import Caller
 MOST_OPEN = 64
 """Tenants whose connections are kept; of a further one the least recently used one's are closed."""
 
+MOST_ACTORS = 1000
+"""Callers for whom the runtime that acts in their name is kept; it is quickly made again."""
+
 LINGER_SECONDS = 60.0
 """How long a request may go on with connections that are to be closed."""
 
@@ -44,6 +47,7 @@ class Tenancy:
 
     il: Interlock
     _open: OrderedDict[str, View] = field(default_factory=OrderedDict)
+    _actors: dict[tuple[str, str | None], Interlock] = field(default_factory=dict)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -54,10 +58,8 @@ class Tenancy:
             Forbidden: there is no such tenant.
             DatabaseUnavailable: its role cannot be used.
         """
-        if caller.tenant is None:
-            everything = acting(self.il, caller)
-            return everything, everything
-        return await self._reader(caller.tenant), acting(self.il, caller)
+        il = self._acting(caller)
+        return (il if caller.tenant is None else await self._reader(caller.tenant)), il
 
     async def aclose(self) -> None:
         """Close the connections of all tenants."""
@@ -65,6 +67,14 @@ class Tenancy:
             task.cancel()
         while self._open:
             await self._open.popitem()[1].stack.aclose()
+
+    def _acting(self, caller: Caller) -> Interlock:
+        name = (caller.identity, caller.tenant)
+        if name not in self._actors:
+            if len(self._actors) >= MOST_ACTORS:
+                self._actors.clear()
+            self._actors[name] = acting(self.il, caller)
+        return self._actors[name]
 
     async def _reader(self, tenant: str) -> Interlock:
         view = self._open.get(tenant)
