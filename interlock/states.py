@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from langgraph.types import StateSnapshot, StateUpdate
@@ -26,6 +28,11 @@ from interlock.settings import Settings
 
 RESUMABLE = ("queued", "failed", "dead", "killed")
 """How a run stands that may go on from its thread's checkpoint: what is written there counts as its own."""
+
+PATIENCE = 2.0
+"""Seconds that a write waits for another one."""
+
+TURN_SECONDS = 0.02
 
 Place = Mapping[str, Any]
 """Where a checkpoint stands, as LangGraph's clients say it: `checkpoint_ns`, `checkpoint_id`, `checkpoint_map`."""
@@ -165,12 +172,8 @@ class Stating(ABC):
         card = await self.athread(thread_id)
         graph, saver = self._written_graph(card)
         cards = ThreadCards(self._pool)
-        async with self._locks.hold(thread_id):
-            if at_work := await cards.at_work(thread_id):
-                raise ThreadBusy(
-                    f"Thread {thread_id} has runs that have not ended: {', '.join(at_work)}.",
-                    hint="Wait for them, or cancel them.",
-                )
+        async with AsyncExitStack() as stack:
+            await self._hold_still(stack, thread_id)
             context = self._new_context(self.graph(card.graph), None, None)
             await cards.assign(thread_id, card.graph, context)
             config = _config(thread_id, checkpoint) | _metadata(card)
@@ -184,6 +187,27 @@ class Stating(ABC):
                 )
             await cards.note_state(thread_id, goes_on=bool(latest.next))
         return place_of(written)
+
+    async def _hold_still(self, stack: AsyncExitStack, thread_id: str) -> None:
+        """Hold a thread that no run is at; whoever else writes its state is waited for a moment."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            await self._refuse_at_work(thread_id)
+            try:
+                await stack.enter_async_context(self._locks.hold(thread_id))
+            except ThreadBusy:
+                if time.monotonic() >= until:
+                    raise
+                await asyncio.sleep(TURN_SECONDS)
+            else:
+                return await self._refuse_at_work(thread_id)
+
+    async def _refuse_at_work(self, thread_id: str) -> None:
+        if at_work := await ThreadCards(self._pool).at_work(thread_id):
+            raise ThreadBusy(
+                f"Thread {thread_id} has runs that have not ended: {', '.join(at_work)}.",
+                hint="Wait for them, or cancel them.",
+            )
 
     def _written_graph(self, card: ThreadCard) -> tuple[Graph, Withholding]:
         """Return the graph of a thread for one write, and the checkpointer that it has for that."""

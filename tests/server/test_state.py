@@ -241,6 +241,18 @@ async def test_a_question_is_withdrawn(client: Client) -> None:
     assert last["__interrupt__"][0]["value"] == {"question": "What of sun?"}
 
 
+async def test_writes_at_once(client: Client) -> None:
+    """Writes that come at once are made one after the other, and none is lost."""
+    thread = (await client.threads.create(graph_id="steps"))["thread_id"]
+    writes = [
+        client.threads.update_state(thread, {"done": [number]}, as_node="step")
+        for number in range(5)
+    ]
+    await asyncio.gather(*writes)
+
+    assert sorted((await client.threads.get_state(thread))["values"]["done"]) == [0, 1, 2, 3, 4]
+
+
 async def test_messages(client: Client) -> None:
     """Messages that are written as mappings become messages, each with an id."""
     thread = (await client.threads.create(graph_id="talker"))["thread_id"]
