@@ -114,10 +114,11 @@ class Life:
             return False
         self._due, self._look_at = False, now + POLL_SECONDS
         suspected = any(job.suspected(now) for job in self._jobs.values())
+        busy = bool(self._jobs)  # before: one may end meanwhile
         taken = await self._claims.claim(room, suspect=not suspected)
-        # What it was told of may be behind a run that ends soon.
-        beside = bool(self._jobs) and not taken
-        self._due = self._due or suspected or beside or len(taken) >= room or self._claims.more
+        # What it was told of may stand behind a run that ends soon.
+        behind = busy and not taken
+        self._due = self._due or suspected or behind or len(taken) >= room or self._claims.more
         for claimed in taken:
             self._begin(claimed)
         return self._claims.more and len(self._jobs) < self.plan.concurrency
