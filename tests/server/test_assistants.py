@@ -7,18 +7,21 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from langgraph_sdk import get_client
+from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.errors import (
     BadRequestError,
     ConflictError,
     NotFoundError,
+    PermissionDeniedError,
     UnprocessableEntityError,
 )
 
 from interlock.core.sync import run_sync
 from interlock.postgres.assistants import AssistantStore
+from interlock.postgres.keys import KeyStore
 from interlock.postgres.pool import open_pool
+from interlock.postgres.tenants import TenantStore
 from tests.server.conftest import serving
 
 ECHO = "046b5dc7-2108-582c-9c6c-31d556d138f0"
@@ -346,3 +349,35 @@ async def test_a_default_assistant_of_another_application_is_not_shown(
     assert await client.assistants.search(name="elsewhere") == []
     with pytest.raises(NotFoundError):
         await client.assistants.get("elsewhere")
+
+
+def test_tenants_use_what_is_everybodys_and_change_what_is_their_own(
+    server: str, server_database: str, sync_client: SyncLangGraphClient
+) -> None:
+    """An assistant that the server made is refused a change; metrics, which are of all tenants, are too."""
+    sync_client.assistants.create("echo", name="nobody's")
+    key = run_sync(_tenant_key(server_database))
+    with get_sync_client(url=server, api_key=key) as client:
+        everybodys = client.assistants.get("echo")
+        own = client.assistants.create("echo", name="acme's")
+        changed = client.assistants.update(own["assistant_id"], name="acme's own")
+
+        assert everybodys["assistant_id"] == ECHO
+        assert changed["name"] == "acme's own"
+        for refused in (
+            lambda: client.assistants.update("echo", name="acme's"),
+            lambda: client.assistants.set_latest(ECHO, 1),
+            lambda: client.assistants.delete("echo"),
+            lambda: client.http.get("/metrics"),
+        ):
+            with pytest.raises(PermissionDeniedError):
+                refused()
+        names = {each["name"] for each in client.assistants.search(limit=100)}
+        assert {"echo", "acme's own"} <= names
+        assert "nobody's" not in names
+
+
+async def _tenant_key(database: str) -> str:
+    async with open_pool(database, size=1) as pool:
+        await TenantStore(pool).add("acme")
+        return (await KeyStore(pool).create("acme-admin", ["admin"], tenant="acme")).secret
