@@ -1,7 +1,7 @@
 // The keyboard: `g` and a letter goes to a page, `j` and `k` walk a list, `?` shows all. Pages add theirs by `data-key`.
 import { switchTheme } from "./theme.js";
 
-let leader = 0;
+let leader = -Infinity;
 
 export function keys() {
   document.addEventListener("keydown", pressed);
@@ -30,7 +30,7 @@ function pressed(event) {
 
 function act(key) {
   if (performance.now() - leader < 1200) {
-    leader = 0;
+    leader = -Infinity;
     return follow(`[data-go="${CSS.escape(key)}"]`);
   }
   switch (key) {
