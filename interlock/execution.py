@@ -17,6 +17,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langgraph._internal._constants import INTERRUPT  # pinned, and a test holds it
+from langgraph.checkpoint.base.id import uuid6
 from langgraph.errors import GraphDrained, GraphRecursionError, is_invalid_resume
 from langgraph.runtime import RunControl
 from langgraph.types import All, Interrupt, StateSnapshot, StreamMode
@@ -37,6 +38,7 @@ from interlock.core.kills import Kill, KillGuard
 from interlock.core.letters import KEEPS_ANSWERS
 from interlock.core.metering import Meter
 from interlock.core.queueing import StopOrder
+from interlock.core.reading import telling
 from interlock.core.replaying import RecordingGuard
 from interlock.core.run_states import RunStatus
 from interlock.core.runs import BREAKPOINT, OpenQuestion, Run
@@ -254,7 +256,7 @@ class Execution:
         start = await start_of(self.graph, self.stored, config)
         if start.stopped:
             return
-        stream = self._streamed(start, config)
+        stream = self._streamed(start, await self._told_of_its_branch(config))
         with inescapable(handlers):  # for the task that drives the stream
             self._stream = Stoppable(cast("AsyncGenerator[Any]", stream))  # LangGraph's parts
         if self._reason is not None:  # it came before there was anything to stop
@@ -282,6 +284,13 @@ class Execution:
             self._interrupts.append("")  # one without a question: a breakpoint
         if part["type"] == "values" and not part["ns"]:
             self._values = part["data"]
+
+    async def _told_of_its_branch(self, config: RunnableConfig) -> RunnableConfig:
+        """Tell the acts of a run from an older checkpoint what its thread did behind that, in what it leaves behind."""
+        if not (since := self.stored.driving.checkpoint.get("checkpoint_id")):
+            return config
+        own = await self.runs.first_checkpoint(self.run.thread_id, self.stored.chain)
+        return telling(config, [(since, own or str(uuid6()))])
 
     def _streamed(self, start: Start, config: RunnableConfig) -> AsyncIterator[Any]:  # its parts
         driving = self.stored.driving

@@ -112,6 +112,9 @@ class Resuming(ABC):
         checkpoint = driven.checkpoint.get("checkpoint_id", "")
         if checkpoint or driven.goes_on or _only_updates(driven):
             await self._check_continues(thread_id, checkpoint)
+        if driven.goes_on and checkpoint and thread_id is not None:  # clients name what they show
+            latest = await self.store.latest_checkpoint(thread_id)
+            return replace(driven, checkpoint={}) if checkpoint == latest else driven
         return driven
 
     async def _check_continues(self, thread_id: str | None, checkpoint: str) -> None:

@@ -381,7 +381,7 @@ class Runtime(
                 graph, values if self._ring is None else None, thread_id, options, driving
             ),
             schema_version=version_of(declaration_of(compiled)),
-            goes_on=driven.goes_on,
+            goes_on=driven.goes_on and not driven.checkpoint,
         )
         if limits is not None:  # before anybody can take the run on
             await self._ports.budgets.limit("run", new.run_id, limits)

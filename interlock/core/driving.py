@@ -77,8 +77,15 @@ class Driving:
         return driving if said.get("run_id") == run_id else driving.lasting()
 
     def lasting(self) -> Driving:
-        """Return what also holds for the run that goes on after an answer or a sleep."""
-        return replace(self, checkpoint={}, command={}, goes_on=False)
+        """Return what also holds for the run that goes on after an answer or a sleep.
+
+        The checkpoint tells it what its branch leaves behind; it starts where the other one stood.
+        """
+        return replace(self, command={}, goes_on=False)
+
+    def after(self, context: Mapping[str, Any]) -> Driving:  # as it is stored with the run before
+        """Return how a run is driven that goes on with another one, in the same branch of its thread."""
+        return replace(self, checkpoint=Driving.of(context, "").checkpoint)
 
     def stored(self, run_id: str) -> dict[str, Any]:  # JSON
         """Return what a run's context keeps of it: what differs from nothing said, and whose it is."""

@@ -83,7 +83,7 @@ def _where(done: Parallel) -> str:
         case "attempt":
             return "by an earlier attempt at this step, which asked for something else,"
         case "abandoned":
-            return "in steps that this run was taken back from, as it went round in circles,"
+            return "in steps that this run was taken back from,"
         case _:
             assert_never(done.relation)
 

@@ -208,7 +208,7 @@ def _driven(
     if driving is None:
         return context
     kept = {key: context[key] for key in context if key != DRIVING}
-    return kept | driving.stored(run_id)
+    return kept | driving.after(context).stored(run_id)
 
 
 async def _write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -53,7 +53,7 @@ class NewRun:
         lineage: which work of its parents a fork may use.
         purpose: of the thread: `fork`, `replay`, or empty.
         schema_version: of the graph's schema, which the input fits.
-        goes_on: it has no input; where its thread waits, it goes on with the run that waits.
+        goes_on: it goes on from the latest checkpoint; where its thread waits, with the run that waits.
     """
 
     run_id: str
@@ -311,6 +311,11 @@ class RunStore:
         rows = await self._fetch("continues", thread_id=thread_id, checkpoint_id=checkpoint_id)
         return bool(rows[0]["continues"])
 
+    async def first_checkpoint(self, thread_id: str, run_ids: Sequence[str]) -> str:
+        """Return the first checkpoint that some runs made on the graph of their thread; empty for none."""
+        rows = await self._fetch("first_checkpoint", thread_id=thread_id, run_ids=list(run_ids))
+        return str(rows[0]["checkpoint_id"] or "")
+
     async def latest_checkpoint(self, thread_id: str) -> str:
         """Return the newest checkpoint of a thread's own graph; empty for none."""
         rows = await self._fetch("latest_checkpoint", thread_id=thread_id)
@@ -370,7 +375,9 @@ async def _behind_what_waits(connection: Connection, new: NewRun) -> NewRun:
     rows = await fetch(connection, SQL["waits"], {"thread_id": new.thread_id})
     if not rows:
         return new
-    return replace(new, kind="resume", base_run_id=rows[0]["run_id"])
+    driving = Driving.of(new.context, new.run_id).after(rows[0]["context"])
+    context = {**new.context, **driving.stored(new.run_id)}
+    return replace(new, kind="resume", base_run_id=rows[0]["run_id"], context=context)
 
 
 async def add_run(

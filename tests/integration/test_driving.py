@@ -211,6 +211,23 @@ async def test_a_run_starts_from_an_older_checkpoint(worked: Interlock) -> None:
     assert (await values(worked))["said"] == with_input.output["said"]
 
 
+async def test_a_thread_that_waits_is_gone_on_from_an_older_checkpoint(worked: Interlock) -> None:
+    """Its question gives way; at the newest one, which clients name too, it stays open."""
+    waits = await done(worked, "asks", {})
+    [question] = await worked.aquestions("t")
+    same = await done(
+        worked, "asks", None, driving=replace(await checkpoint(worked, 0), goes_on=True)
+    )
+    old = replace(await checkpoint(worked, -1), goes_on=True)
+    with pytest.raises(ThreadBusy):
+        await worked.asubmit("asks", None, thread_id="t", driving=old)
+    again = await done(worked, "asks", None, driving=old, options=IN_PLACE)
+
+    assert [each.kind for each in (waits, same, again)] == ["invoke", "resume", "invoke"]
+    assert (await worked.aquestion(question.id))[0].status == "withdrawn"
+    assert [each.run_id for each in await worked.aquestions("t")] == [again.run_id]
+
+
 async def test_a_checkpoint_must_be_the_threads(worked: Interlock) -> None:
     """That of another thread is none of this one."""
     await done(worked, "line", {})

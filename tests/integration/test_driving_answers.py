@@ -21,6 +21,7 @@ from tests.submitting import PATIENCE, events, working
 
 SAMPLES = Path(__file__).parents[1] / "sample"
 CONFIG = SAMPLES / "driven" / "langgraph.json"
+APPROVED = {"decisions": [{"type": "approve"}]}
 PAYMENT = SAMPLES / "langgraph.json"
 
 
@@ -54,6 +55,12 @@ async def resumed(il: Interlock, resume: Any, **more: Any) -> Run:
     """Take an answer, and wait until the thread rests."""
     await il.asubmit_resume("t", resume, **more)
     return await il.ajoin("t", PATIENCE)
+
+
+async def told_of(il: Interlock) -> str:
+    """What the question that is open says."""
+    [question] = await il.aquestions("t")
+    return str(question.payload["question"]["summary"])
 
 
 async def interrupts(il: Interlock) -> dict[str, str]:
@@ -240,6 +247,29 @@ async def test_both_forms_of_an_approval_are_taken(
         assert (await bank.aquestion(question.id))[0].answered_by == "ann"
 
     assert (last.status, ledger.read_text()) == ("succeeded", "ann 5\n")
+
+
+async def test_what_cannot_be_undone_is_asked_about_on_another_branch(
+    database_url: str, tmp_path: Path
+) -> None:
+    """The policy allows it; a run from an older checkpoint, and what goes on with it, ask all the same."""
+    settings = Settings(user="ann", policy=CONFIG.parent / "policy.toml")
+    async with interlock.aopen(database_url, config=CONFIG, settings=settings) as il, working(il):
+        await asked(il, "fees", {"folder": str(tmp_path)})
+        assert (await resumed(il, "yes")).status == "succeeded"
+        old = next(each for each in await il.ahistory("t") if each.next == ("charge",))
+        driving = Driving(checkpoint={"checkpoint_id": old.checkpoint_id}, goes_on=True)
+        run = await il.asubmit("fees", None, thread_id="t", driving=driving)
+        await il.await_run(run.run_id, PATIENCE)
+        told = [await told_of(il)]
+        await resumed(il, APPROVED)
+        await resumed(il, "yes", driving=Driving(tags=("blue",)))
+        told.append(await told_of(il))
+        last = await resumed(il, APPROVED)
+
+    assert all("in steps that this run was taken back from" in each for each in told)
+    assert (last.status, last.output["said"]) == ("succeeded", ["1", "first yes", "2"])
+    assert (tmp_path / "fees").read_text() == "1\n2\n1\n2\n"
 
 
 async def test_an_edit_and_a_rejection_are_taken(bank: Interlock, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ returning graph;
 with held as materialized (
     select thread_id from interlock.threads where thread_id = %(thread_id)s for no key update
 )
-select r.run_id from held h join interlock.runs r on r.run_id = interlock.last_run(h.thread_id)
+select r.run_id, r.context from held h join interlock.runs r on r.run_id = interlock.last_run(h.thread_id)
 where r.status = 'waiting' and not exists (
     select from interlock.runs o
     where o.thread_id = h.thread_id and (o.status = 'running' or (o.status = 'queued' and (o.attempts > 0 or o.kind = 'resume')))
@@ -34,6 +34,10 @@ select exists (
 ) or (
     %(checkpoint_id)s = '' and exists (select from interlock.runs where thread_id = %(thread_id)s and status in ('queued', 'running'))
 ) as continues;
+
+-- first_checkpoint: the first that some runs made on the graph of their thread; null for none
+select min(checkpoint_id collate "C") as checkpoint_id from checkpoints
+where thread_id = %(thread_id)s and checkpoint_ns = '' and metadata ->> 'run_id' = any(%(run_ids)s::text[]);
 
 -- latest_checkpoint: the newest checkpoint of a thread's own graph
 select checkpoint_id from checkpoints where thread_id = %(thread_id)s and checkpoint_ns = '' order by checkpoint_id collate "C" desc limit 1;

@@ -1,4 +1,4 @@
-"""Graphs that are driven in every way: a line of three, a loop, and two that ask, one after the other and at once.
+"""Graphs that are driven in every way: a line of three, a loop, some that ask, and one that takes fees.
 
 Each node notes in a file that it ran; in one of them the process stays, once, until somebody kills it.
 """
@@ -12,8 +12,12 @@ from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
+
+from interlock.core.acting import act
+from interlock.core.actions import action
 
 
 class State(TypedDict, total=False):
@@ -66,6 +70,32 @@ async def _ask_again(state: State) -> State:
     return {"said": [f"then {interrupt('What then?')}"]}
 
 
+@action(name="driven_fee", touches="an account", reversible=False)
+async def fee(folder: str, amount: int) -> str:
+    """Take a fee: a line in a file."""
+    with (Path(folder) / "fees").open("a") as fees:
+        fees.write(f"{amount}\n")
+    return str(amount)
+
+
+async def _charge(state: State, runtime: Runtime[None]) -> State:
+    return {"said": [str(await act(runtime, fee, folder=state["folder"], amount=1))]}
+
+
+async def _charge_again(state: State, runtime: Runtime[None]) -> State:
+    return {"said": [str(await act(runtime, fee, folder=state["folder"], amount=2))]}
+
+
+fees = (
+    StateGraph(State)
+    .add_node("charge", _charge)
+    .add_node("ask", _ask)
+    .add_node("charge_again", _charge_again)
+    .add_edge(START, "charge")
+    .add_edge("charge", "ask")
+    .add_edge("ask", "charge_again")
+    .compile()
+)
 line = (
     StateGraph(State)
     .add_node("a", _a)
