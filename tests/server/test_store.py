@@ -97,7 +97,8 @@ async def test_namespaces(client: LangGraphClient) -> None:
     assert await names(prefix=["ns"], max_depth=2) == [["ns", "a"], ["ns", "b"]]
     assert await names(prefix=["*", "b", "y"]) == [["ns", "b", "y"]]
     assert await names(prefix=["ns"], limit=1, offset=1) == [["ns", "b", "x"]]
-    assert await names(suffix=["*", "ns"]) == []  # which the label of the tenant would fit
+    await client.store.put_item(["alone"], key="k", value={})
+    assert await names(suffix=["*", "alone"]) == []  # which fits behind the label of the tenant
 
 
 @pytest.mark.parametrize("namespace", [["a.b"], ["a", ""], ["nul\0"]])

@@ -354,7 +354,8 @@ async def test_threads_expire(client: Client, server_database: str) -> None:
     await client.runs.wait(waits, "asks", input={"topic": "rain"})
     before = len(await client.threads.get_history(folded, limit=100))
 
-    await _expire(server_database, [over, waits, folded])
+    await _expire(server_database, [waits], seconds=9)  # so it is looked at first
+    await _expire(server_database, [over, folded])
     async with asyncio.timeout(4 * EXPIRE_SECONDS):
         while await client.threads.search(ids=[over], select=["thread_id"]):  # noqa: ASYNC110  # nobody tells of it
             await asyncio.sleep(0.2)
@@ -381,11 +382,12 @@ async def _acted(database: str, thread: str, *, status: str) -> None:
         )
 
 
-async def _expire(database: str, threads: list[str]) -> None:
+async def _expire(database: str, threads: list[str], *, seconds: float = 0) -> None:
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         await connection.execute(
-            "update interlock.thread_cards set expires_at = now() where thread_id = any(%s)",
-            [threads],
+            "update interlock.thread_cards set expires_at = now() - %s * interval '1 second'"
+            " where thread_id = any(%s)",
+            [seconds, threads],
         )
 
 
