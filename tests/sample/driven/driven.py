@@ -79,11 +79,11 @@ async def fee(folder: str, amount: int) -> str:
 
 
 async def _charge(state: State, runtime: Runtime[None]) -> State:
-    return {"said": [str(await act(runtime, fee, folder=state["folder"], amount=1))]}
+    return {"said": [await act(runtime, fee, folder=state["folder"], amount=1)]}
 
 
 async def _charge_again(state: State, runtime: Runtime[None]) -> State:
-    return {"said": [str(await act(runtime, fee, folder=state["folder"], amount=2))]}
+    return {"said": [await act(runtime, fee, folder=state["folder"], amount=2)]}
 
 
 fees = (
