@@ -13,6 +13,7 @@ from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapt
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from interlock.application import Graph
+from interlock.core.actions import Action
 from interlock.server.dashboard.words import plain, pretty
 
 FieldKind = Literal[
@@ -86,6 +87,14 @@ def state_fields(graph: Graph, values: Mapping[str, Any]) -> list[Field]:  # its
             found = filled(found, values[key])
         fields.append(found)
     return fields
+
+
+def argument_fields(
+    declared: Action[Any], values: Mapping[str, Any]
+) -> list[Field]:  # its result's type; JSON
+    """Return the fields of an action's arguments, with what is asked about in them."""
+    hints = get_type_hints(declared.arguments, include_extras=True)
+    return [filled(_field(key, hints.get(key, Any)), value) for key, value in values.items()]
 
 
 def filled(field: Field, value: Any) -> Field:  # a value of the key

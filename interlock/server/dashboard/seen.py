@@ -198,6 +198,8 @@ def _links(seen: Seen) -> dict[tuple[str, ...], str]:
 
 
 def _graph(il: Interlock, name: str) -> tuple[Graph | None, str]:
+    if not name:  # a thread takes that of its first run
+        return None, ""
     try:
         return il.graph(name), ""
     except InterlockError as error:  # another application's, or one that does not import

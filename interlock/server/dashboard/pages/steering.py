@@ -29,6 +29,7 @@ async def cancel(scope: Running, name: ThreadName) -> Response:
     """Cancel the run that a thread is at."""
     thread_id = await scope.reader.store.full_thread_id(name)
     run = await scope.il.acancel(thread_id, reason="cancelled on the dashboard", by=_who(scope))
+    await scope.house.audit.note(scope.caller, "cancel", thread_id, {"run": run.run_id})
     said = "Cancelled" if run.status == "cancelled" else f"The run is {run.status}"
     return see(address(thread_id), said)
 
@@ -51,6 +52,7 @@ async def resume(scope: Running, name: ThreadName) -> Response:
             options=Options(multitask_strategy="enqueue"),
             driving=Driving(goes_on=True, stream_modes=STREAMED),
         )
+    await scope.house.audit.note(scope.caller, "resume", seen.thread_id)
     return see(address(seen.thread_id), "Handed to the workers")
 
 
@@ -61,6 +63,7 @@ async def kill(
     """Throw the kill switch over a thread."""
     thread_id = await scope.reader.store.full_thread_id(name)
     await scope.il.akill("thread", thread_id, reason=reason, by=_who(scope))
+    await scope.house.audit.note(scope.caller, "kill", f"thread {thread_id}", {"reason": reason})
     return see(address(thread_id), "Killed: the switch stands until it is lifted")
 
 
@@ -72,6 +75,8 @@ async def answer(request: Request, scope: Answering, name: ThreadName) -> Respon
     question = await _question(scope, thread_id, form.get("question", ""))
     said = answer_of(question, form, _who(scope))
     run = await scope.il.asubmit_answer(thread_id, said)
+    detail = {"thread_id": thread_id, "decision": form.get("decision", "")}
+    await scope.house.audit.note(scope.caller, "answer", question.id, detail)
     told = "Answered; more people must agree" if run.status == "waiting" else "Answered"
     return see(address(thread_id), told)
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request, Response
 from interlock.core.runs import Step
 from interlock.errors import UsageError
 from interlock.server.dashboard.changes import changes_of
+from interlock.server.dashboard.chart import Chart, Series
 from interlock.server.dashboard.routing import pages
 from interlock.server.dashboard.seen import Moment, Seen, picture, see
 from interlock.server.dashboard.talk import conversations
@@ -103,6 +104,33 @@ async def _state(scope: Scope, seen: Seen, moment: Moment | None) -> dict[str, A
     return {"state": step.values if step else {}, "of": step}
 
 
+async def _calls(scope: Scope, seen: Seen, moment: Moment | None) -> dict[str, Any]:
+    called = [each for each in seen.moments if each.calls]
+    labels = [str(each.step.number) for each in called]
+    tokens = Chart(
+        title="Tokens by step",
+        labels=labels,
+        series=(
+            Series(name="in", values=[_total(x, "input_tokens") for x in called]),
+            Series(name="out", values=[_total(x, "output_tokens") for x in called], tone="good"),
+        ),
+    )
+    seconds = Chart(
+        title="Seconds of model calls by step",
+        labels=labels,
+        series=(Series(name="seconds", values=[_total(x, "seconds") for x in called]),),
+    )
+    return {"charts": [each.bars() for each in (tokens, seconds) if _tells(each)]}
+
+
+def _total(moment: Moment, name: str) -> float:
+    return float(sum(getattr(each, name) for each in moment.calls))
+
+
+def _tells(chart: Chart) -> bool:
+    return len(chart.labels) > 1 and any(any(each.values) for each in chart.series)
+
+
 async def _done(scope: Scope, seen: Seen, moment: Moment | None) -> dict[str, Any]:
     return {}
 
@@ -115,7 +143,7 @@ VIEWS: Mapping[str, Callable[..., Any]] = {  # coroutines of one shape
     "steps": _steps,
     "talk": _talk,
     "state": _state,
-    "calls": _done,
+    "calls": _calls,
     "acts": _done,
     "runs": _done,
     "tree": _tree,

@@ -48,6 +48,8 @@ async def fork(request: Request, scope: Running, name: ThreadName, at: At) -> Re
         )
     except InterlockError as error:
         return await _form(request, scope, begun | {"fault": str(error)}, status_of(error))
+    detail = {"at": begun["step"].checkpoint_id, "fork": run.thread_id, "changed": sorted(values)}
+    await scope.house.audit.note(scope.caller, "fork", begun["thread_id"], detail)
     return see(address(run.thread_id), "Forked: this is the new branch")
 
 
