@@ -96,6 +96,8 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "crons": ("cron", "cron_id"),
 }
 
+METADATA = {"threads": SQL["thread"], "assistants": SQL["assistant"], "crons": SQL["cron"]}
+
 NAMESPACES = {"search": "namespace_prefix", "list_namespaces": "prefix"}
 """What a body calls the namespace that handlers know as `namespace`."""
 
@@ -217,7 +219,7 @@ class Authorizing:
 
     async def _metadata(self, resource: Resource, name: str) -> dict[str, Any] | None:  # JSON
         async with connected(self.pool) as connection:
-            rows = await fetch(connection, SQL[NAMES[resource][0]], {"id": name})
+            rows = await fetch(connection, METADATA[resource], {"id": name})
         return rows[0]["metadata"] if rows else None
 
 
