@@ -594,6 +594,7 @@ class Runtime(
             tenant=str(stored.context.get("tenant", "")),
             lineage=stored.lineage,
             subject=stored.subject,
+            saves_later=stored.driving.durability != "sync",
         )
 
 

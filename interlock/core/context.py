@@ -119,6 +119,7 @@ class Around:
         subject: the run, by all the names under which it may be killed.
         meter: what lets its model calls be made; None where nobody counts them.
         live_tools: tools that a replay may call although they are no actions.
+        saves_later: the run's steps are not saved before the next begins; a crash may have acts asked for again.
         stopped: what has stopped a replay; the first of them is the reason.
         asked: keys of the model calls that this attempt of the run has asked for.
         halted: what has stopped this attempt of the run: synchronous code, which no cancellation reaches, looks here.
@@ -131,6 +132,7 @@ class Around:
     subject: Subject = field(default_factory=Subject)
     meter: Admission | None = None
     live_tools: tuple[str, ...] = ()
+    saves_later: bool = False
     stopped: list[ReplayDiverged] = field(default_factory=list, compare=False, repr=False)
     asked: set[str] = field(default_factory=set, compare=False, repr=False)
     halted: list[Exception] = field(default_factory=list, compare=False, repr=False)

@@ -88,6 +88,8 @@ class Performance:
         """Return why it must not happen whatever a person says; it is raised only when it did not happen before."""
         if fault := _misplaced(self.declared, self.intention.site.node):
             return fault
+        if self.around.saves_later and not self.declared.reversible:
+            return _unsaved(self.declared)
         if self.verdict.ruling == "deny":
             return _denied(self.declared, self.verdict)
         return self._unmet()
@@ -315,6 +317,15 @@ def _misplaced(declared: Action[Any], node: str) -> ActionRefused | None:
     allowed = ", ".join(sorted(declared.nodes))
     return ActionRefused(
         f"{declared.name} may not be called in node {node!r}; it may in {allowed}.", kind="node"
+    )
+
+
+def _unsaved(declared: Action[Any]) -> ActionRefused:
+    return ActionRefused(
+        f"{declared.name} cannot be undone, and the steps of this run are not saved before the next begins: after a"
+        " crash it could happen twice.",
+        hint="Submit the run with the durability `sync`.",
+        kind="precondition",
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import interlock
 from interlock import Interlock, Run
-from interlock.core.driving import Driving, without_reserved
+from interlock.core.driving import Driving, Durability, without_reserved
 from interlock.core.queueing import Options
 from interlock.errors import LimitReached, NotFound, ThreadBusy, UsageError
 from interlock.settings import Settings
@@ -324,6 +324,19 @@ async def test_what_is_saved_at_the_end_alone_is_one_checkpoint(worked: Interloc
 
     assert (run.status, run.output["said"]) == ("succeeded", ["a", "b", "c"])
     assert len(await worked.ahistory("t")) == 1
+
+
+@pytest.mark.parametrize("durability", ["async", "exit"])
+async def test_what_cannot_be_undone_takes_saved_steps(
+    worked: Interlock, tmp_path: Path, durability: Durability
+) -> None:
+    """An act that a crash might do twice is refused before anybody is asked, and the refusal says what to do."""
+    driving = Driving(durability=durability)
+    run = await done(worked, "fees", {"folder": str(tmp_path)}, driving=driving)
+
+    assert (run.status, run.interrupts) == ("dead", ())
+    assert "Submit the run with the durability `sync`." in run.error
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_question_of_a_run_that_is_saved_at_its_end_is_asked(worked: Interlock) -> None:
