@@ -17,14 +17,12 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.errors import Forbidden, InterlockError, NotFound, ThreadBusy
-from interlock.postgres.pool import Pool, connected, fetch
-from interlock.postgres.queries import load
+from interlock.postgres.authorizing import metadata_of
+from interlock.postgres.pool import Pool
 from interlock.server.failures import status_of
 from interlock.server.gatekeeping import Gatekeeper, key_in
 from interlock.server.handlers import Handlers, User
 from interlock.server.wire import Wire
-
-SQL = load("authorizing")
 
 Resource = Literal["threads", "assistants", "crons", "store"]
 
@@ -95,8 +93,6 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "assistants": ("assistant", "assistant_id"),
     "crons": ("cron", "cron_id"),
 }
-
-METADATA = {"threads": SQL["thread"], "assistants": SQL["assistant"], "crons": SQL["cron"]}
 
 NAMESPACES = {"search": "namespace_prefix", "list_namespaces": "prefix"}
 """What a body calls the namespace that handlers know as `namespace`."""
@@ -205,7 +201,7 @@ class Authorizing:
         wanted = await self.handlers.verdict(
             user, "assistants", "read", {"assistant_id": named, "metadata": {}}
         )
-        metadata = await self._metadata("assistants", named)
+        metadata = await metadata_of(self.pool, "assistants", named)
         if metadata is not None and metadata.get("created_by") != "system":
             await self._check("assistants", named, wanted)
 
@@ -213,14 +209,9 @@ class Authorizing:
         """Raise `NotFound` when something is there and its metadata do not fit; what is not there, routes tell."""
         if not wanted:
             return
-        metadata = await self._metadata(resource, name)
+        metadata = await metadata_of(self.pool, resource, name)
         if metadata is not None and not fits(metadata, wanted):
             raise NotFound(f"There is no {NAMES[resource][0]} {name!r}.")
-
-    async def _metadata(self, resource: Resource, name: str) -> dict[str, Any] | None:  # JSON
-        async with connected(self.pool) as connection:
-            rows = await fetch(connection, METADATA[resource], {"id": name})
-        return rows[0]["metadata"] if rows else None
 
 
 def rule_of(method: str, path: str) -> tuple[Rule, str | None]:
