@@ -277,3 +277,42 @@ def unfilled(path: str, ids: dict[str, str]) -> list[str]:
 def is_stream(operation: dict[str, Any]) -> bool:
     """Say whether an operation answers with a stream, which does not end while its run waits."""
     return "text/event-stream" in json.dumps(operation.get("responses", {}))
+
+
+PAGES = (
+    ("GET", "/ui/approvals/{question_id}"),
+    ("GET", "/ui/threads/{thread_id}"),
+    ("GET", "/ui/threads/{thread_id}/events"),
+    ("GET", "/ui/threads/{thread_id}/fork?at={checkpoint_id}"),
+    ("GET", "/ui/compare?a={thread_id}&b={other_thread}"),
+    ("POST", "/ui/approvals/{question_id}"),
+    ("POST", "/ui/threads/{thread_id}/answer"),
+    ("POST", "/ui/threads/{thread_id}/cancel"),
+    ("POST", "/ui/threads/{thread_id}/fork?at={checkpoint_id}"),
+    ("POST", "/ui/threads/{thread_id}/kill"),
+    ("POST", "/ui/threads/{thread_id}/resume"),
+    ("GET", "/ui/"),
+    ("GET", "/ui/approvals"),
+)
+"""Of the dashboard, which is not in the OpenAPI document."""
+
+
+@pytest.mark.parametrize(("method", "path"), PAGES)
+def test_pages_tell_nothing(place: Place, method: str, path: str) -> None:
+    """No page of the dashboard shows or changes what is another tenant's."""
+    form = {
+        "type": "resume",
+        "value": "mine",
+        "reason": "mine",
+        "at": place.bolt.ids["checkpoint_id"],
+        "message": "mine",
+    }
+    headers = {"x-api-key": place.acme}
+    with httpx.Client(base_url=place.server, headers=headers, timeout=20) as client:
+        sent = form if method == "POST" else None
+        with client.stream(method, filled(path, place.bolt.ids), data=sent) as answer:
+            endless = answer.headers.get("content-type", "").startswith("text/event-stream")
+            text = "" if endless else answer.read().decode()
+
+    assert SECRET not in text
+    assert answer.status_code == (404 if "{" in path else 200)
