@@ -100,6 +100,10 @@ def environment() -> Environment:
     return made
 
 
+def _has_nav(request: Request) -> bool:
+    return request.headers.get("x-fragment", "nav") == "nav"
+
+
 def _macros(file: str, known: Mapping[str, Any]) -> object:  # what templates are given
     return environment().get_template(file).make_module(dict(known))
 
@@ -112,7 +116,7 @@ async def _surroundings(request: Request, scope: Scope | None) -> dict[str, Any]
         "caller": scope.caller if scope else None,
         "may": scope.caller.rights if scope else frozenset(),
         "places": PLACES,
-        "figures": await counters(scope) if scope else {},
+        "figures": await counters(scope) if scope and _has_nav(request) else {},
         "theme": theme if theme in THEMES else "",
         "csrf": scope.caller.csrf if scope else "",
         "said": request.query_params.get("said", ""),
