@@ -246,5 +246,5 @@ def test_answers_take_the_right_to_answer(server: str, server_database: str) -> 
         state = runs.threads.get_state(thread)
 
     noted = httpx.get(f"{server}/audit", params={"act": "answer", "subject": thread}).json()
-    assert dict(state["values"])["answers"] == ["so"]
+    assert state["values"] == {"topic": "x", "answers": ["so"]}
     assert [each["identity"] for each in noted] == ["abe"]
