@@ -94,7 +94,11 @@ def argument_fields(
 ) -> list[Field]:  # its result's type; JSON
     """Return the fields of an action's arguments, with what is asked about in them."""
     hints = get_type_hints(declared.arguments, include_extras=True)
-    return [filled(_field(key, hints.get(key, Any)), value) for key, value in values.items()]
+    names = [
+        *(each for each in hints if each in values),
+        *(each for each in values if each not in hints),
+    ]
+    return [filled(_field(each, hints.get(each, Any)), values[each]) for each in names]
 
 
 def filled(field: Field, value: Any) -> Field:  # a value of the key

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from interlock.errors import NotFound
 from interlock.server.dashboard import assets
 from interlock.server.dashboard.pages import (
+    approvals,
     entering,
     happening,
     runs,
@@ -25,6 +26,7 @@ PAGES: tuple[APIRouter, ...] = (
     travel.router,
     steering.router,
     happening.router,
+    approvals.router,
     threads.router,
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -10,9 +9,10 @@ from pydantic import BaseModel, Field
 
 from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
 from interlock.documents.runs import event_document, question_document, run_document
-from interlock.errors import InterlockError, UsageError
+from interlock.errors import UsageError
+from interlock.server.answering import Taken, take, take_several
 from interlock.server.openapi import problems
-from interlock.server.scope import Answering, Reading, Scope
+from interlock.server.scope import Answering, Reading
 from interlock.server.wire import Wire
 
 router = APIRouter(prefix="/approvals", tags=["Approvals"])
@@ -47,15 +47,6 @@ class Answers(BaseModel):
     answers: Annotated[list[NamedAnswer], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
-class Taken(BaseModel):
-    """What became of the answers to one thread's questions."""
-
-    thread_id: str
-    question_ids: list[str]
-    taken: bool
-    detail: str = ""
-
-
 @router.get("")
 async def search(
     scope: Reading,
@@ -78,13 +69,12 @@ async def search(
 @router.post("/answers", responses={200: {"model": list[Taken]}, **problems(404)})
 async def answer_several(scope: Answering, request: Answers) -> Wire:
     """Answer several questions; what is refused on one thread hinders no other."""
+    by = scope.caller.identity
     found = [
         (each, (await scope.reader.aquestion(each.question_id))[0]) for each in request.answers
     ]
-    threads: dict[str, list[tuple[NamedAnswer, OpenQuestion]]] = defaultdict(list)
-    for answer, question in found:
-        threads[question.thread_id].append((answer, question))
-    return Wire([await _taken(scope, each) for each in threads.values()])
+    given = [(question, _form(answer, question, by)) for answer, question in found]
+    return Wire(await take_several(scope, given))
 
 
 @router.get("/{question_id}", responses=problems(404))
@@ -99,27 +89,8 @@ async def get(scope: Reading, question_id: str) -> Wire:
 async def answer(scope: Answering, question_id: str, request: Answer) -> Wire:
     """Answer a question; workers go on with its thread, unless more people must agree."""
     question, _ = await scope.reader.aquestion(question_id)
-    await _submit(scope, [(request, question)])
+    await take(scope, [(question, _form(request, question, scope.caller.identity))])
     return Wire(run_document(await scope.reader.arun(question.thread_id)))
-
-
-async def _taken(scope: Scope, answers: list[tuple[NamedAnswer, OpenQuestion]]) -> Taken:
-    thread, names = answers[0][1].thread_id, [question.id for _, question in answers]
-    try:
-        await _submit(scope, answers)
-    except InterlockError as error:
-        return Taken(thread_id=thread, question_ids=names, taken=False, detail=str(error))
-    return Taken(thread_id=thread, question_ids=names, taken=True)
-
-
-async def _submit(scope: Scope, answers: list[tuple[Any, OpenQuestion]]) -> None:  # of `Answer`s
-    by = scope.caller.identity
-    thread = answers[0][1].thread_id
-    given = [_form(answer, question, by) for answer, question in answers]
-    await scope.il.asubmit_answers(thread, given)
-    for answer, question in answers:
-        detail = {"type": answer.type, "thread_id": thread, "action": question.action}
-        await scope.house.audit.note(scope.caller, "answer", question.id, detail)
 
 
 def _form(answer: Answer, question: OpenQuestion, by: str) -> AnswerForm:

@@ -1,0 +1,249 @@
+"""The inbox: what waits for a person, with all that an answer can be decided by; one by one or several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Form, Query, Request, Response
+
+from interlock.core.actions import find, is_declared
+from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, QuestionEvent, Reject
+from interlock.core.voting import person
+from interlock.errors import InterlockError, UsageError
+from interlock.server.answering import Given, take, take_several
+from interlock.server.dashboard.changes import Change, change_of
+from interlock.server.dashboard.fields import Field, argument_fields
+from interlock.server.dashboard.forms import read
+from interlock.server.dashboard.pages.steering import answer_of
+from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.templates import page
+from interlock.server.dashboard.words import clipped, counted
+from interlock.server.failures import status_of
+from interlock.server.scope import Answering, Reading, Scope
+
+LISTED = 200
+"""How many questions are shown at once; the oldest first."""
+
+router = pages()
+
+Name = Annotated[str, Query(max_length=255)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The question that is looked at.
+
+    Attributes:
+        history: what happened to it, oldest first.
+        fields: of its arguments, for a form; none where this code does not know its action.
+        edited: how somebody changed the arguments that were asked about first; None where nobody did.
+        barred: why the caller cannot answer it; empty when nothing is in the way.
+        place: how many come before it in the list.
+    """
+
+    question: OpenQuestion
+    history: Sequence[QuestionEvent]
+    fields: Sequence[Field] = ()
+    edited: Change | None = None
+    barred: str = ""
+    place: int = 0
+
+
+@router.get("/ui/approvals")
+async def inbox(
+    request: Request,
+    scope: Reading,
+    graph: Name = "",
+    action: Name = "",
+    chosen: Annotated[str, Query(alias="open", max_length=64)] = "",
+) -> Response:
+    """Show what waits, and one question in full."""
+    return await _inbox(request, scope, {"graph": graph, "action": action}, chosen)
+
+
+@router.post("/ui/approvals/answers")
+async def answer_several(
+    request: Request, scope: Answering, decision: Annotated[str, Form(max_length=16)] = ""
+) -> Response:
+    """Approve or reject what was chosen; what is refused on one thread hinders no other."""
+    form = await request.form()
+    marks = [each for each in form.getlist("chosen") if isinstance(each, str)]
+    if not marks:
+        raise UsageError("Nothing was chosen.", hint="Choose questions in the list first.")
+    message = str(form.get("message", "")).strip()
+    given = [await _given(scope, each, decision, message) for each in marks[:LISTED]]
+    taken = await take_several(scope, given)
+    refused = [each.detail for each in taken if not each.taken]
+    told = f"Answered {counted(sum(len(x.question_ids) for x in taken if x.taken), 'question')}"
+    if refused:
+        told += f". {counted(len(refused), 'thread')} refused: {clipped(refused[0], 300)}"
+    return see("/ui/approvals", told)
+
+
+@router.get("/ui/approvals/{question_id}")
+async def one(scope: Reading, question_id: str) -> Response:
+    """Lead to a question in the inbox."""
+    question, _ = await scope.reader.aquestion(question_id)
+    return see(f"/ui/approvals?open={question.id}")
+
+
+@router.post("/ui/approvals/{question_id}")
+async def answer(request: Request, scope: Answering, question_id: str) -> Response:
+    """Answer a question, and go on to the next."""
+    question, _ = await scope.reader.aquestion(question_id)
+    form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    filters = {key: form.get(f"in:{key}", "") for key in ("graph", "action")}
+    before = [each.id for each in await _listed(scope, filters)]
+    try:
+        answered, fields = _read(scope, question, form)
+        if answered is None:
+            return await _inbox(request, scope, filters, question.id, fields=fields, status=422)
+        await take(scope, [(question, answered)])
+    except InterlockError as error:
+        return await _inbox(
+            request, scope, filters, question.id, fault=str(error), status=status_of(error)
+        )
+    after = await _listed(scope, filters)
+    still = any(each.id == question.id for each in after)
+    told = "Counted; more people must agree" if still else "Answered"
+    return see(_address(filters, _next(question.id, before, after)), told)
+
+
+async def _inbox(
+    request: Request,
+    scope: Scope,
+    filters: Mapping[str, str],
+    chosen: str,
+    *,
+    fields: Sequence[Field] = (),
+    fault: str = "",
+    status: int = 200,
+) -> Response:
+    found = await scope.reader.aquestions()
+    listed = [each for each in found if _fits(each, filters)]
+    name = chosen or (listed[0].id if listed else "")
+    shown = await _shown(scope, name, listed, fields) if name else None
+    return await page(
+        request,
+        scope,
+        "approvals.html",
+        status_code=status,
+        listed=listed[:LISTED],
+        more=len(listed) - LISTED,
+        waiting=len(found),
+        shown=shown,
+        picked=bool(chosen),
+        fault=fault,
+        filters=filters,
+        graphs=sorted({each.graph for each in found}),
+        actions=sorted({each.action for each in found if each.action}),
+        address=lambda each: _address(filters, each),
+        arguments_of=_arguments,
+    )
+
+
+async def _listed(scope: Scope, filters: Mapping[str, str]) -> list[OpenQuestion]:
+    return [each for each in await scope.reader.aquestions() if _fits(each, filters)]
+
+
+def _fits(question: OpenQuestion, filters: Mapping[str, str]) -> bool:
+    return filters["graph"] in ("", question.graph) and filters["action"] in ("", question.action)
+
+
+async def _shown(
+    scope: Scope, name: str, listed: Sequence[OpenQuestion], given: Sequence[Field]
+) -> Shown:
+    question, history = await scope.reader.aquestion(name)
+    asked: Any = question.payload.get("action_requests") or [{}]  # JSON
+    first = dict(asked[0].get("args") or {})
+    edited = None
+    if question.proposed is not None:
+        edited = change_of("", first, dict(question.arguments))
+    return Shown(
+        question=question,
+        history=history,
+        fields=given or _fields(scope, question),
+        edited=edited,
+        barred=_barred(scope, question),
+        place=next((n for n, each in enumerate(listed) if each.id == question.id), 0),
+    )
+
+
+def _fields(scope: Scope, question: OpenQuestion) -> list[Field]:
+    """Return the fields of what is asked about; none for an action that this code does not declare."""
+    if "edit" not in question.decisions:
+        return []
+    try:
+        scope.reader.graph(question.graph)  # which declares its actions
+    except InterlockError:
+        return []
+    if not is_declared(question.action):
+        return []
+    return argument_fields(find(question.action), question.arguments)
+
+
+def _arguments(question: OpenQuestion) -> Mapping[str, Any]:  # JSON
+    """Return what is asked about, in the order in which its action declares it; JSON in Postgres keeps none."""
+    given = question.arguments
+    if not is_declared(question.action):
+        return given
+    names = [each for each in find(question.action).arguments.model_fields if each in given]
+    return {each: given[each] for each in (*names, *(x for x in given if x not in names))}
+
+
+def _barred(scope: Scope, question: OpenQuestion) -> str:
+    name = person(scope.caller.identity)
+    if "answer" not in scope.caller.rights:
+        return "Your role may not answer questions."
+    if question.assignees and name not in [person(each) for each in question.assignees]:
+        return (
+            f"It is for {', '.join(question.assignees)} to answer; you are {scope.caller.identity}."
+        )
+    if any(person(vote.by) == name for vote in question.votes):
+        return "You have agreed; others must, too."
+    return ""
+
+
+def _read(
+    scope: Scope, question: OpenQuestion, form: Mapping[str, str]
+) -> tuple[AnswerForm | None, Sequence[Field]]:
+    """Return the answer that a form gives; None and what is wrong beside each field where arguments do not fit."""
+    fields = _fields(scope, question)
+    if form.get("decision") != "edit" or "arguments" in form or not fields:
+        return answer_of(question, form, scope.caller.identity), fields
+    unchanged = {each.name: each.shown for each in fields if each.kind != "flag"}
+    values, fields = read(fields, {**unchanged, **form}, changed_only=True)
+    if any(each.fault for each in fields):
+        return None, fields
+    if not values:
+        raise UsageError("Nothing was changed.", hint="Approve it, or change an argument.")
+    message, digest = form.get("message", "").strip(), form.get("digest", "")
+    return Edit(question.id, values, scope.caller.identity, message, digest), fields
+
+
+async def _given(scope: Scope, mark: str, decision: str, message: str) -> Given:
+    """Return the answer to a question that was chosen in the list, by its id and what was read of it."""
+    name, _, digest = mark.partition(":")
+    question, _ = await scope.reader.aquestion(name)
+    by = scope.caller.identity
+    if decision == "approve":
+        return question, Approve(question.id, by, message, digest)
+    if decision == "reject":
+        return question, Reject(question.id, message, by, digest)
+    raise UsageError("Several questions are approved or rejected.")
+
+
+def _next(name: str, before: Sequence[str], after: Sequence[OpenQuestion]) -> str:
+    """Return the question that comes after one that was answered; empty when none is left."""
+    place = before.index(name) if name in before else 0
+    left = {each.id for each in after} - {name}
+    behind = [each for each in (*before[place:], *reversed(before[:place])) if each in left]
+    return behind[0] if behind else ""
+
+
+def _address(filters: Mapping[str, str], name: str) -> str:
+    chosen = {key: value for key, value in {**filters, "open": name}.items() if value}
+    return f"/ui/approvals?{urlencode(chosen)}" if chosen else "/ui/approvals"

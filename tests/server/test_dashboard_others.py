@@ -1,0 +1,176 @@
+"""The pages beside runs and threads as a browser without scripts gets them: what they show, and what their forms do."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+
+from tests.server.conftest import serving
+
+CONFIG = Path(__file__).parent.parent / "sample" / "served" / "langgraph.json"
+
+
+@pytest.fixture(scope="module")
+def address(server_database: str) -> Iterator[str]:
+    """The address of a server whose graphs pay, ask, fail and echo."""
+    with serving(server_database, config=CONFIG) as address:
+        yield address
+
+
+@pytest.fixture
+def browser(address: str) -> Iterator[httpx.Client]:
+    """Something that asks for pages, and follows where forms lead."""
+    with httpx.Client(base_url=address, follow_redirects=True, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def sdk(address: str) -> Iterator[SyncLangGraphClient]:
+    """LangGraph's client, which starts what the pages show."""
+    with get_sync_client(url=address, api_key=None) as client:
+        yield client
+
+
+def test_a_payment_is_approved_in_the_inbox(
+    browser: httpx.Client, sdk: SyncLangGraphClient, tmp_path: Path
+) -> None:
+    """What waits stands in the inbox with its arguments; approving it there lets it happen."""
+    thread = _ran(sdk, "payment", _payment("Ada", 7, tmp_path))
+    question = _question(browser, thread)
+
+    text = _asking(browser, question)
+    assert re.search(r"<dt>payee</dt><dd[^>]*>Ada</dd>", text)
+    assert re.search(r"<dt>amount</dt><dd[^>]*>7</dd>", text)
+    shown = browser.post(
+        f"/ui/approvals/{question['id']}",
+        data={"decision": "approve", "digest": question["digest"]},
+    )
+    sdk.runs.join(thread, sdk.runs.list(thread)[0]["run_id"])
+
+    assert "Answered" in _toast(shown.text)
+    assert (tmp_path / "paid").read_text() == "Ada 7\n"
+
+
+def test_an_edit_in_the_form_is_what_is_paid(
+    browser: httpx.Client, sdk: SyncLangGraphClient, tmp_path: Path
+) -> None:
+    """Only what was changed in the form of the arguments is changed; the rest is paid as it was asked about."""
+    thread = _ran(sdk, "payment", _payment("Dee", 900, tmp_path))
+    question = _question(browser, thread)
+    fields = dict(re.findall(r'name="(value:\w+)"[^>]*value="([^"]*)"', _asking(browser, question)))
+    assert fields["value:amount"] == "900"
+
+    edit = {**fields, "value:amount": "9", "decision": "edit", "digest": question["digest"]}
+    browser.post(f"/ui/approvals/{question['id']}", data=edit)
+    sdk.runs.join(thread, sdk.runs.list(thread)[0]["run_id"])
+
+    assert (tmp_path / "paid").read_text() == "Dee 9\n"
+
+
+def test_an_argument_that_does_not_fit_is_told_at_its_field(
+    browser: httpx.Client, sdk: SyncLangGraphClient, tmp_path: Path
+) -> None:
+    """What was typed stays in the form, with what is wrong; nothing is answered."""
+    thread = _ran(sdk, "payment", _payment("Fay", 3, tmp_path))
+    question = _question(browser, thread)
+
+    refused = browser.post(
+        f"/ui/approvals/{question['id']}",
+        data={"decision": "edit", "value:payee": "Fay", "value:amount": "lots"},
+    )
+
+    assert refused.status_code == 422
+    assert 'value="lots"' in refused.text
+    assert "This is not a whole number." in refused.text
+    assert _question(browser, thread)["status"] == "open"
+
+
+def test_the_second_of_two_answers_is_told_why(
+    browser: httpx.Client, sdk: SyncLangGraphClient, tmp_path: Path
+) -> None:
+    """Who is late sees by whom it was answered, and nothing happens twice."""
+    thread = _ran(sdk, "payment", _payment("Bob", 1, tmp_path))
+    question = _question(browser, thread)
+    path = f"/ui/approvals/{question['id']}"
+    browser.post(path, data={"decision": "reject", "message": "no"})
+
+    late = browser.post(path, data={"decision": "approve"})
+
+    assert late.status_code == 409
+    assert "answered by loopback" in late.text
+    assert 'value="approve"' not in _article(late.text)
+    assert not (tmp_path / "paid").exists()
+
+
+def test_answering_leads_to_the_next_question(
+    browser: httpx.Client, sdk: SyncLangGraphClient, tmp_path: Path
+) -> None:
+    """After an answer the question behind it is open, within the filters that were chosen."""
+    threads = [_ran(sdk, "asks", {"topic": topic}) for topic in ("tea", "rain")]
+    first, second = (_question(browser, each) for each in threads)
+
+    shown = browser.post(
+        f"/ui/approvals/{first['id']}",
+        data={"decision": "value", "value": "good", "in:graph": "asks"},
+    )
+
+    assert f"open={second['id']}" in str(shown.url)
+    assert "graph=asks" in str(shown.url)
+    assert "What of rain?" in _article(shown.text)
+
+
+def test_several_are_approved_at_once(
+    browser: httpx.Client, sdk: SyncLangGraphClient, tmp_path: Path
+) -> None:
+    """What was chosen is approved as it was read; what was answered meanwhile is told, and hinders no other."""
+    threads = [_ran(sdk, "payment", _payment(name, 2, tmp_path)) for name in ("Gus", "Hal", "Ivy")]
+    questions = [_question(browser, each) for each in threads]
+    browser.post(f"/ui/approvals/{questions[0]['id']}", data={"decision": "reject"})
+
+    chosen = [f"{each['id']}:{each['digest']}" for each in questions]
+    shown = browser.post("/ui/approvals/answers", data={"decision": "approve", "chosen": chosen})
+    for each in threads[1:]:
+        sdk.runs.join(each, sdk.runs.list(each)[0]["run_id"])
+
+    assert "Answered 2 questions. 1 thread refused" in _toast(shown.text)
+    assert sorted((tmp_path / "paid").read_text().splitlines()) == ["Hal 2", "Ivy 2"]
+
+
+def _payment(payee: str, amount: int, folder: Path) -> dict[str, Any]:
+    return {"payee": payee, "amount": amount, "ledger": str(folder / "paid")}
+
+
+def _ran(sdk: SyncLangGraphClient, graph: str, given: dict[str, Any]) -> str:
+    """Run a graph on a new thread until it ends or waits, and return the thread."""
+    thread = sdk.threads.create()["thread_id"]
+    sdk.runs.wait(thread, graph, input=given, raise_error=False)
+    return thread
+
+
+def _question(browser: httpx.Client, thread: str) -> dict[str, Any]:
+    (question,) = browser.get("/approvals", params={"thread_id": thread}).json()
+    return dict(question)
+
+
+def _asking(browser: httpx.Client, question: dict[str, Any]) -> str:
+    return _article(browser.get(f"/ui/approvals/{question['id']}").text)
+
+
+def _article(text: str) -> str:
+    """Return the question that a page shows in full."""
+    found = re.search(r"<article.*?</article>", text, re.DOTALL)
+    assert found, text
+    return html.unescape(found[0])
+
+
+def _toast(text: str) -> str:
+    found = re.search(r'<p class="toast">.*?</svg>(.*?)</p>', text, re.DOTALL)
+    return html.unescape(found[1]) if found else ""
