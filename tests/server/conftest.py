@@ -8,6 +8,9 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import IO
 
 import psycopg
 import pytest
@@ -66,19 +69,28 @@ def serving(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | dict(environment or {})
     )
     assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if line.startswith("Serving "):
-            break
-    else:
+    said: list[str] = []
+    served: Queue[str] = Queue()
+    listening = Thread(target=_listen, args=(process.stderr, said, served), daemon=True)
+    listening.start()
+    if not (address := served.get(timeout=60)):
         pytest.fail(f"the server ended: {''.join(said)}")
     try:
-        yield line.split()[1]
+        yield address
     finally:
         process.terminate()
-        _, rest = process.communicate(timeout=30)
-    assert process.returncode == 0, rest
+        process.wait(timeout=30)
+        listening.join(timeout=10)
+    assert process.returncode == 0, "".join(said)
+
+
+def _listen(stderr: IO[str], said: list[str], served: Queue[str]) -> None:
+    """Read all that a server says: a pipe that is full would hold it up; hand its address over, or an empty text."""
+    for line in stderr:
+        said.append(line)
+        if line.startswith("Serving "):
+            served.put(line.split()[1])
+    served.put("")
 
 
 def _execute(url: str, statement: str) -> None:
