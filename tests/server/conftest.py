@@ -81,6 +81,7 @@ def serving(
         process.terminate()
         process.wait(timeout=30)
         listening.join(timeout=10)
+        process.stderr.close()
     assert process.returncode == 0, "".join(said)
 
 
