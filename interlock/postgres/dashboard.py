@@ -125,6 +125,10 @@ class DashboardStore:
         rows = await self._fetch("letter", {"run_id": run_id})
         return str(rows[0]["letter_id"]) if rows else ""
 
+    async def figures(self) -> Mapping[str, int]:
+        """Return how many questions and dead letters are open."""
+        return (await self._fetch("figures", {}))[0]
+
     async def _fetch(self, name: str, values: Mapping[str, Any]) -> list[DictRow]:  # parameters
         async with connected(self._pool) as connection:
             return await fetch(connection, SQL[name], values)

@@ -144,6 +144,60 @@ def test_several_are_approved_at_once(
     assert sorted((tmp_path / "paid").read_text().splitlines()) == ["Hal 2", "Ivy 2"]
 
 
+def test_a_dead_letter_tells_its_cause_and_is_discarded(
+    browser: httpx.Client, sdk: SyncLangGraphClient
+) -> None:
+    """A letter shows why its run died and what a replay does; it is replayed, and discarded with a reason only."""
+    thread = _ran(sdk, "fails", {"said": "wolf"})
+    letter = _letter(browser, thread)
+
+    assert "cannot answer &#39;wolf&#39;" in browser.get("/ui/letters?kind=bug&graph=fails").text
+    text = html.unescape(browser.get(f"/ui/letters/{letter['id']}").text)
+    assert "because the same code would fail again" in text
+    assert "It fails again unless the code, or what it works on, has changed." in text
+    browser.post(f"/ui/letters/{letter['id']}/replay", data={"reason": "once more"})
+    sdk.runs.join(thread, letter["run_id"])
+    second = _letter(browser, thread)
+
+    path = f"/ui/letters/{second['id']}/discard"
+    assert browser.post(path, data={"reason": ""}).status_code == 422
+    shown = browser.post(path, data={"reason": "nobody needs it"})
+    assert _toast(shown.text) == "Discarded"
+    assert "nobody needs it" in shown.text
+    assert "once more" in browser.get("/ui/letters?status=replayed").text
+
+
+def test_several_letters_are_discarded_at_once(
+    browser: httpx.Client, sdk: SyncLangGraphClient
+) -> None:
+    """What was chosen is discarded; a letter that was closed meanwhile is told, and hinders no other."""
+    threads = [_ran(sdk, "fails", {"said": each}) for each in ("one", "two", "three")]
+    letters = [_letter(browser, each)["id"] for each in threads]
+    browser.post(f"/ui/letters/{letters[0]}/discard", data={"reason": "first"})
+
+    given = {"what": "discard", "reason": "all of them", "chosen": letters}
+    shown = browser.post("/ui/letters", data=given)
+
+    assert "Discarded 2 letters; refused: " in _toast(shown.text)
+    left = [each["id"] for each in browser.get("/letters").json()]
+    assert not set(left) & set(letters)
+
+
+def test_a_repair_is_seen_on_its_letter(browser: httpx.Client, sdk: SyncLangGraphClient) -> None:
+    """A repair begins on the letter's page, which shows what it found and where to answer it."""
+    thread = _ran(sdk, "fails", {"said": "mend me"})
+    letter = _letter(browser, thread)
+
+    path = f"/ui/letters/{letter['id']}"
+    begun = browser.post(f"{path}/repair", data={"hint": "it was fine yesterday"}).text
+    (mender,) = re.findall(r'href="/ui/threads/([^"]+)">Repair of', begun)
+    sdk.runs.join(mender, sdk.runs.list(mender)[0]["run_id"])
+    text = browser.get(path).text
+
+    assert "No change was found that helps the dead run of fails." in text
+    assert re.search(r'href="/ui/approvals\?open=\w+"', text)
+
+
 def _payment(payee: str, amount: int, folder: Path) -> dict[str, Any]:
     return {"payee": payee, "amount": amount, "ledger": str(folder / "paid")}
 
@@ -158,6 +212,11 @@ def _ran(sdk: SyncLangGraphClient, graph: str, given: dict[str, Any]) -> str:
 def _question(browser: httpx.Client, thread: str) -> dict[str, Any]:
     (question,) = browser.get("/approvals", params={"thread_id": thread}).json()
     return dict(question)
+
+
+def _letter(browser: httpx.Client, thread: str) -> dict[str, Any]:
+    (letter,) = [each for each in browser.get("/letters").json() if each["thread_id"] == thread]
+    return dict(letter)
 
 
 def _asking(browser: httpx.Client, question: dict[str, Any]) -> str:

@@ -45,3 +45,7 @@ from interlock.runs r where r.thread_id = %(thread_id)s order by r.number;
 
 -- letter: the open letter of a run
 select l.letter_id from interlock.letters l where l.run_id = %(run_id)s and l.status = 'open';
+
+-- figures: how many questions and dead letters are open
+select (select count(*) from interlock.questions where status = 'open')::int as approvals,
+    (select count(*) from interlock.letters where status = 'open')::int as letters;

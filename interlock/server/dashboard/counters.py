@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from interlock.postgres.dashboard import DashboardStore
 from interlock.server.scope import Scope
 
 
 async def counters(scope: Scope) -> Mapping[str, int]:
     """Return what waits, by the name of its counter."""
-    return {"approvals": len(await scope.reader.aquestions())}
+    return await DashboardStore(scope.reader.pool).figures()

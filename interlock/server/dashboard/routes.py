@@ -10,7 +10,9 @@ from interlock.server.dashboard import assets
 from interlock.server.dashboard.pages import (
     approvals,
     entering,
+    figures,
     happening,
+    letters,
     runs,
     starting,
     steering,
@@ -27,6 +29,8 @@ PAGES: tuple[APIRouter, ...] = (
     steering.router,
     happening.router,
     approvals.router,
+    figures.router,
+    letters.router,
     threads.router,
 )
 
