@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -23,7 +24,7 @@ from interlock.core.budget import (
 from interlock.core.context import Around, Ports
 from interlock.core.metering import Meter
 from interlock.core.sync import run_sync
-from interlock.errors import InterlockError, UsageError
+from interlock.errors import InterlockError, NotFound, UsageError
 from interlock.postgres.runs import RunStore, StoredRun
 from interlock.settings import Settings
 
@@ -104,6 +105,8 @@ class Bounding(ABC):
         known = await self._ports.budgets.account("run", name)
         if known.updated_at is not None:
             return name
+        with suppress(NotFound):
+            return (await self.store.stored(name)).chain[0]
         return (await self.store.latest(await self.store.full_thread_id(name))).chain[0]
 
     async def _allowance(self, stored: StoredRun, graph: Graph) -> Allowance:

@@ -72,6 +72,11 @@ class KillStore:
             await fetch(connection, SQL["tell"], {})
         return kill_of(row)
 
+    async def full_name(self, scope: KillScope, name: str) -> str:
+        """Return the whole name of what a switch is for; raises as `throw`."""
+        async with connected(self._pool) as connection:
+            return await _full(connection, scope, name)
+
     async def lift(self, kill_id: int, *, reason: str = "", by: str = "") -> Kill:
         """Lift a switch; raises `NotFound` unless it stands."""
         async with connected(self._pool) as connection, connection.transaction():

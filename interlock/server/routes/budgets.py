@@ -39,15 +39,14 @@ async def search(
 @router.get("/{kind}/{name}", responses=problems(404))
 async def get(scope: Reading, kind: ScopeKind, name: str) -> Wire:
     """Return a budget: its limits, what was spent, and what is held for calls under way."""
-    await _seen(scope, kind, name)
-    account = await scope.reader.abudget(kind, name)
+    account = await scope.reader.abudget(kind, await check_seen(scope, kind, name))
     return Wire(budget_document(account, await scope.reader.alimits(kind, name)))
 
 
 @router.put("/{kind}/{name}", responses=problems(404))
 async def put(scope: Governing, kind: ScopeKind, name: str, request: LimitsRequest) -> Wire:
     """Store limits; those of the settings and of the graph hold, too."""
-    await _owned(scope, kind, name)
+    name = await check_owned(scope, kind, name)
     limits = read_limits(request.limits, f"The budget of {kind} {name}")
     account = await scope.il.aset_budget(kind, name, limits)
     await scope.house.audit.note(
@@ -59,7 +58,7 @@ async def put(scope: Governing, kind: ScopeKind, name: str, request: LimitsReque
 @router.delete("/{kind}/{name}", responses=problems(404))
 async def delete(scope: Governing, kind: ScopeKind, name: str) -> Wire:
     """Remove stored limits; what a graph declares and the settings name holds on."""
-    await _owned(scope, kind, name)
+    name = await check_owned(scope, kind, name)
     account = await scope.il.aremove_budget(kind, name)
     await scope.house.audit.note(scope.caller, "budget.remove", f"{kind} {account.name}")
     return await _told(scope, account)
@@ -69,16 +68,21 @@ async def _told(scope: Scope, account: Account) -> Wire:
     return Wire(budget_document(account, await scope.il.alimits(account.kind, account.name)))
 
 
-async def _seen(scope: Scope, kind: ScopeKind, name: str) -> None:
-    """Raise `NotFound` for a run, a thread or a tenant that the caller may not see."""
+async def check_seen(scope: Scope, kind: ScopeKind, name: str) -> str:
+    """Return the whole name of a budget; raises `NotFound` for that of what the caller may not see.
+
+    The caller's beginning of a name may be all of what another tenant calls a thread.
+    """
     if kind in ("run", "thread"):
-        await scope.reader.endings.named(name)
-    elif kind == "tenant" and scope.caller.tenant not in (None, name):
+        return (await scope.reader.abudget(kind, name)).name
+    if kind == "tenant" and scope.caller.tenant not in (None, name):
         raise NotFound(f"There is no budget of tenant {name!r}.")
+    return name
 
 
-async def _owned(scope: Scope, kind: ScopeKind, name: str) -> None:
-    """As `_seen`; what holds for several tenants, or for a tenant as a whole, is not a tenant's to set."""
-    await _seen(scope, kind, name)
+async def check_owned(scope: Scope, kind: ScopeKind, name: str) -> str:
+    """As `check_seen`; what holds for several tenants, or for a tenant as a whole, is not a tenant's to set."""
+    full = await check_seen(scope, kind, name)
     if kind in ("graph", "tenant") and scope.caller.tenant is not None:
         raise Forbidden(f"The budget of a {kind} is not set by a tenant.")
+    return full

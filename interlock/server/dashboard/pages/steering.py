@@ -28,7 +28,8 @@ STREAMED = ("messages-tuple", "custom")
 async def cancel(scope: Running, name: ThreadName) -> Response:
     """Cancel the run that a thread is at."""
     thread_id = await scope.reader.store.full_thread_id(name)
-    run = await scope.il.acancel(thread_id, reason="cancelled on the dashboard", by=_who(scope))
+    at = await scope.reader.endings.named(thread_id)  # a thread may be called as somebody's run is
+    run = await scope.il.acancel(at, reason="cancelled on the dashboard", by=_who(scope))
     await scope.house.audit.note(scope.caller, "cancel", thread_id, {"run": run.run_id})
     said = "Cancelled" if run.status == "cancelled" else f"The run is {run.status}"
     return see(address(thread_id), said)
