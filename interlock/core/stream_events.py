@@ -18,6 +18,7 @@ LANGGRAPH: Mapping[str, str] = {
     "tasks": "tasks",
     "checkpoints": "checkpoints",
     "debug": "debug",
+    "tools": "tools",
     "messages": "messages",
     "messages-tuple": "messages",
 }

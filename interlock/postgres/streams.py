@@ -274,6 +274,11 @@ class StreamStore:
             raise NotFound(f"There is no thread {thread_id!r}.")
         return int((await self._fetch("newest", thread_id=thread_id))[0]["id"])
 
+    async def beginning(self, thread_id: str, place: int | None) -> int:
+        """Return the place before the run that a place is in; without one, before the run that a thread is at."""
+        rows = await self._fetch("beginning", thread_id=thread_id, place=place)
+        return int(rows[0]["id"])
+
     async def forget(self, seconds: float) -> int:
         """Remove what runs told that ended so long ago; return of how many."""
         async with connected(self._pool) as connection:

@@ -16,6 +16,7 @@ from interlock.server.routes import (
     approvals,
     assistants,
     audit,
+    bridge,
     budgets,
     crons,
     effects,
@@ -34,6 +35,7 @@ from interlock.server.routes import (
     streams,
     threads,
     unserved,
+    v3,
 )
 
 ROUTERS: Sequence[APIRouter] = (
@@ -47,6 +49,7 @@ ROUTERS: Sequence[APIRouter] = (
     state.router,
     store.router,
     streams.router,
+    v3.router,
     runs.router,
     crons.router,
     agents.router,
@@ -59,6 +62,7 @@ ROUTERS: Sequence[APIRouter] = (
     outcomes.router,
     health.router,
     events.router,
+    bridge.router,
     dashboard.router,
     unserved.router,
 )

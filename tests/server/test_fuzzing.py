@@ -78,7 +78,8 @@ def test_no_fault_and_no_status_that_is_not_documented(
     right: Operation, wrong: Operation, server: str, thread: str
 ) -> None:
     """Right and wrong requests of every operation, the same ones each time."""
-    streams = right.method == "get" and right.path.endswith("/stream")
+    got = right.method == "get" and right.path.endswith("/stream")
+    streams = got or right.path.endswith("/stream/events")
 
     @given(case=_cases(right, GenerationMode.POSITIVE) | _cases(wrong, GenerationMode.NEGATIVE))
     @settings(

@@ -33,6 +33,12 @@ BODIES: dict[str, Any] = {
     "/assistants/{assistant_id}/latest": {"version": 1},
     "/threads/{thread_id}/state": {"values": {"said": "mine"}},
     "/threads/{thread_id}/state/checkpoint": {"checkpoint": {"checkpoint_id": "{checkpoint_id}"}},
+    "/threads/{thread_id}/commands": {
+        "id": 1,
+        "method": "run.start",
+        "params": {"assistant_id": "echo", "input": {"said": "mine"}},
+    },
+    "/threads/{thread_id}/stream/events": {"channels": ["values"]},
     "/threads/{thread_id}/runs/crons": {"assistant_id": "echo", "schedule": "0 0 1 1 *"},
 }
 """What is sent where `ANY` would mean nothing."""

@@ -77,6 +77,26 @@ select c.* from (
 select greatest((extract(epoch from clock_timestamp()) * 1000000)::bigint, max(last_id)) as id
 from interlock.streams where thread_id = %(thread_id)s;
 
+-- beginning: the place before the run that a place is in; without one, before the run that a thread is at
+with at as (
+    (
+        select e.run_id from interlock.stream_events e
+        where e.thread_id = %(thread_id)s and e.id <= %(place)s order by e.id desc limit 1
+    ) union all (
+        select r.run_id from interlock.runs r where r.thread_id = %(thread_id)s and %(place)s::bigint is null
+        order by r.finished_at is null desc, case when r.finished_at is null then -r.number end desc, r.number desc limit 1
+    )
+)
+select coalesce(
+    (select min(e.id) - 1 from interlock.stream_events e join at using (run_id)),
+    (
+        select max(1 + greatest((extract(epoch from r.finished_at) * 1000000)::bigint, s.last_id))
+        from interlock.runs r left join interlock.streams s using (run_id)
+        where r.thread_id = %(thread_id)s and r.run_id not in (select run_id from at) and %(place)s::bigint is null
+    ),
+    0
+) as id;
+
 -- thread: whether there is a thread
 select thread_id from interlock.threads where thread_id = %(thread_id)s;
 
