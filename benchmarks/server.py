@@ -1,0 +1,199 @@
+"""Runs that are waited for over HTTP: how many a second, how long each takes, what they cost; the first token; streams.
+
+    python -m benchmarks.server [--quick] [--json]
+
+Contestants serve one graph of three nodes without a model: Interlock with its workers in the server's process, and
+with them in a process of its own; LangGraph's own server for development, which keeps all in memory; and Aegra, if
+INTERLOCK_BENCH_AEGRA names a virtual environment that has `aegra-api` (and `greenlet`). Each but LangGraph's has an
+embedded Postgres of its own with `fsync` on, and is told to work on 16 runs at once where it can be told. The official
+client asks from a process of its own, each of its clients for one run after the other: `runs.wait` on a thread that
+each client keeps, or without a thread. They take turns; a ratio is taken within each round, and the median of the
+rounds counts.
+
+CPU is that of a server's processes and of its Postgres, without the client's, and with what is done about runs after
+they were answered: the threads of runs without one are removed before the next takes its turn. A client takes CPU of
+the same cores as the server. The first token is that of a model that streams words at once, on a thread that is kept.
+Streams are of one run that does nothing: bytes are what the processes hold alone, before and after they are opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import Goal, Row, below, options, report
+from benchmarks.queueing.latencies import Spread
+from benchmarks.savers.databases import folder
+from benchmarks.savers.goals import at_least, at_most
+from benchmarks.serving.client import Kind
+from benchmarks.serving.contestants import AEGRAS, APART, LANGGRAPH, OURS, contestants, missing
+from benchmarks.serving.rounds import Pace, Team, team
+
+RUNS_A_SECOND = 300
+MS_AT_ONE = 15
+CPU_MS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        runs: for each number of clients, how many runs each of them asks for in a round.
+        stateless: the same for runs without a thread.
+    """
+
+    runs: Mapping[int, int]
+    stateless: Mapping[int, int]
+    rounds: int
+    tokens: int
+    streams: int
+
+
+FULL = Plan(runs={1: 40, 16: 20, 64: 8}, stateless={16: 20}, rounds=5, tokens=20, streams=1000)
+QUICK = Plan(runs={1: 6, 16: 5, 64: 2}, stateless={16: 4}, rounds=1, tokens=3, streams=100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Under which conditions the contestants met, and what each did in each round."""
+
+    kind: Kind
+    clients: int
+    paces: Mapping[str, Sequence[Pace]]
+
+    def __str__(self) -> str:
+        """Say it as it stands in a row."""
+        return f"{self.clients} clients{', no thread' if self.kind == 'stateless' else ''}"
+
+    def median(self, name: str, figure: str) -> float:
+        """Return the median of a contestant's figure."""
+        figures: list[float] = [getattr(each, figure) for each in self.paces[name]]
+        return round(statistics.median(figures), 2)
+
+    def ratio(self, name: str, to: str) -> float:
+        """Return how many runs a second one did, to those of another."""
+        pairs = zip(self.paces[name], self.paces[to], strict=True)
+        return round(statistics.median(a.runs / b.runs for a, b in pairs), 2)
+
+    def spread(self, name: str) -> Spread:
+        """Return how long the runs of a contestant took."""
+        return Spread.of([seconds for pace in self.paces[name] for seconds in pace.each])
+
+
+def main() -> None:
+    """Measure, and print a table or JSON."""
+    given = options((__doc__ or "").splitlines()[0], quick="fewer clients, rounds and streams")
+    for sentence in missing():
+        print(sentence, file=sys.stderr)
+    with folder() as made:
+        goals, rows = asyncio.run(_all(made, QUICK if given.quick else FULL))
+    report(goals, rows, as_json=given.as_json)
+
+
+async def _all(made: Path, plan: Plan) -> tuple[list[Goal], list[Row]]:
+    async with AsyncExitStack() as stack:
+        teams = {
+            name: await stack.enter_async_context(team(start, made / f"server-{number}"))
+            for number, (name, start) in enumerate(contestants().items())
+        }
+        cells = await _cells(teams, plan)
+        rows = [_row(cell, name) for cell in cells for name in cell.paces]
+        rows += await _first_tokens(teams, plan)
+        rows += await _memory(teams, plan)
+    return [goal for cell in cells for goal in _goals(cell)], rows
+
+
+async def _cells(teams: Mapping[str, Team], plan: Plan) -> list[Cell]:
+    stateless = {name: each for name, each in teams.items() if name != AEGRAS}  # it has none
+    return [
+        *[
+            await _cell(teams, "threads", clients, runs, plan.rounds)
+            for clients, runs in plan.runs.items()
+        ],
+        *[
+            await _cell(stateless, "stateless", clients, runs, plan.rounds)
+            for clients, runs in plan.stateless.items()
+        ],
+    ]
+
+
+async def _cell(
+    teams: Mapping[str, Team], kind: Kind, clients: int, runs: int, rounds: int
+) -> Cell:
+    """Let each work in each round; the first is not counted, and who begins changes."""
+    paces: dict[str, list[Pace]] = {name: [] for name in teams}
+    for number in range(rounds + 1):
+        for name in list(teams)[:: 1 if number % 2 else -1]:
+            pace = await teams[name].pace(kind, clients, runs if number else min(runs, 2))
+            if number:
+                paces[name].append(pace)
+    return Cell(kind=kind, clients=clients, paces=paces)
+
+
+def _row(cell: Cell, name: str) -> Row:
+    spread = cell.spread(name)
+    return {
+        "name": f"{cell}, {name}",
+        "runs/s": round(cell.median(name, "runs")),
+        f"to {LANGGRAPH}": cell.ratio(name, LANGGRAPH),
+        "p50 ms": spread.median,
+        "p95 ms": spread.p95,
+        "server ms/run": cell.median(name, "server"),
+        "database ms/run": cell.median(name, "database"),
+    }
+
+
+async def _first_tokens(teams: Mapping[str, Team], plan: Plan) -> list[Row]:
+    found: dict[str, list[float]] = {name: [] for name in teams}
+    for number in range(plan.rounds + 1):
+        for name in list(teams)[:: 1 if number % 2 else -1]:
+            seconds = await teams[name].first_tokens(plan.tokens if number else 2)
+            found[name] += seconds if number else ()
+    rows: list[Row] = []
+    for name, each in found.items():
+        spread = Spread.of(each)
+        row = {"name": f"first token, {name}", "p50 ms": spread.median, "p95 ms": spread.p95}
+        rows.append(row)
+    return rows
+
+
+async def _memory(teams: Mapping[str, Team], plan: Plan) -> list[Row]:
+    rows: list[Row] = []
+    for name, each in teams.items():
+        grown = await each.grown(plan.streams)
+        rows.append(
+            {
+                "name": f"idle streams, {name}",
+                "opened": grown.streams,
+                "bytes/stream": round(grown.server),
+                "of its database": round(grown.database),
+            }
+        )
+    return rows
+
+
+def _goals(cell: Cell) -> list[Goal]:
+    return [goal for name in (OURS, APART) for goal in _goals_of(cell, name)]
+
+
+def _goals_of(cell: Cell, name: str) -> list[Goal]:
+    about = f"{cell}, {name}"
+    if cell.clients == 1:
+        return [below(f"{about}, p50", cell.spread(name).median, "ms", MS_AT_ONE)]
+    if cell.clients != 16:
+        return []
+    cpu = round(cell.median(name, "cpu"), 2)
+    return [
+        at_least(f"{about}", cell.median(name, "runs"), RUNS_A_SECOND, unit="/s"),
+        at_most(f"{about}, CPU of a run", cpu, CPU_MS, unit="ms"),
+    ]
+
+
+if __name__ == "__main__":
+    main()
