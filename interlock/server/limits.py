@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import time
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers
@@ -18,10 +18,15 @@ from interlock.server.wire import Wire
 MOST_COUNTED = 10_000
 """Callers whose requests are counted; who was silent longest is forgotten first."""
 
+ADMIT = "interlock.admit"
+"""Under which a request for a stream keeps what counts it, given a name for its caller."""
+
+TOO_MANY = "Too many streams are open (INTERLOCK_SERVER_STREAMS)."
+
 LONG_TEXT = 200_000
 """Bytes from which on a body's depth is looked at beside the loop."""
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
@@ -46,7 +51,10 @@ class Bodies:
         if body is None:
             detail = f"The body is larger than {self.size} bytes (INTERLOCK_SERVER_BODY)."
             return await Wire({"detail": detail}, status_code=413)(scope, receive, send)
-        if await self._is_too_deep(headers.get("content-type", ""), body):
+        kind = headers.get("content-type", "").lower()
+        if "json" in kind and b"\0" in body:  # UTF-16, in which brackets look like other letters
+            return await Wire({"detail": "The body is not UTF-8."}, 422)(scope, receive, send)
+        if await self._is_too_deep(kind, body):
             detail = f"The body is nested more than {self.depth} deep (INTERLOCK_SERVER_DEPTH)."
             return await Wire({"detail": detail}, status_code=422)(scope, receive, send)
         return await self.app(scope, _again(body, receive), send)
@@ -134,7 +142,11 @@ class Rates:
 
 @dataclass(slots=True, kw_only=True)
 class Streams:
-    """Lets each caller, and all together, have so many streams open on this process."""
+    """Lets each caller, and all together, have so many streams open on this process.
+
+    What a request shows of its caller may be anything until it is looked at: whoever knows the caller counts it, by
+    what stands under `ADMIT`.
+    """
 
     app: ASGIApp
     each: int
@@ -145,36 +157,39 @@ class Streams:
         """Serve."""
         if not _is_stream(scope):
             return await self.app(scope, receive, send)
-        who = _caller_of(scope)
-        if self._open[who] >= self.each or self._open.total() >= self.all:
+        if self._open.total() >= self.all:
             return await _refuse(scope, receive, send)
-        self._open[who] += 1
+        counted: list[str] = []
+        scope[ADMIT] = partial(self._admit, counted)
         try:
             await self.app(scope, receive, send)
         finally:
-            self._open[who] -= 1
-            if not self._open[who]:
-                del self._open[who]
+            for who in counted:
+                self._open[who] -= 1
+                if not self._open[who]:
+                    del self._open[who]
+
+    def _admit(self, counted: list[str], who: str) -> None:
+        """Count a stream of a caller, once for a request; raises `HTTPException`: 429."""
+        if counted:
+            return
+        if self._open[who] >= self.each:
+            raise HTTPException(429, TOO_MANY, {"Retry-After": "5"})
+        self._open[who] += 1
+        counted.append(who)
 
 
 def _is_stream(scope: Scope) -> bool:
     if scope["type"] == "websocket":
         return True
-    return scope["type"] == "http" and "text/event-stream" in Headers(scope=scope).get("accept", "")
-
-
-def _caller_of(scope: Scope) -> str:
-    """Return a name for what a request shows; nothing is known of its caller yet."""
-    headers = Headers(scope=scope)
-    shown = headers.get("x-api-key") or headers.get("authorization") or headers.get("cookie")
-    if shown:
-        return hashlib.sha256(shown.encode()).hexdigest()
-    return str((scope.get("client") or ("",))[0])
+    if scope["type"] != "http":
+        return False
+    asked = Headers(scope=scope).get("accept", "")
+    return "text/event-stream" in asked or scope["path"].endswith(("/stream", "/events"))
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    detail = "Too many streams are open (INTERLOCK_SERVER_STREAMS)."
     if scope["type"] == "websocket":
-        return await send({"type": "websocket.close", "code": 1013, "reason": detail})
+        return await send({"type": "websocket.close", "code": 1013, "reason": TOO_MANY})
     headers = {"Retry-After": "5"}
-    return await Wire({"detail": detail}, status_code=429, headers=headers)(scope, receive, send)
+    return await Wire({"detail": TOO_MANY}, status_code=429, headers=headers)(scope, receive, send)

@@ -13,6 +13,7 @@ from interlock.errors import Forbidden, Unauthorized
 from interlock.facade import Interlock
 from interlock.server.callers import Caller, Right
 from interlock.server.house import House
+from interlock.server.limits import ADMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,11 @@ def may(*rights: Right) -> Callable[[HTTPConnection], Awaitable[Scope]]:
         house: House = connection.app.state.house
         caller = await _known(house, connection)
         connection.state.caller = caller
-        house.rates.take(f"{caller.kind} {caller.tenant} {caller.identity}")
+        who = f"{caller.kind} {caller.tenant} {caller.identity}"
+        house.rates.take(who)
         require(caller, *rights)
+        if (admit := connection.scope.get(ADMIT)) is not None:
+            admit(who)
         reader, il = await house.tenancy.views(caller)
         return Scope(house=house, caller=caller, reader=reader, il=il)
 

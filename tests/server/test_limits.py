@@ -14,7 +14,7 @@ import pytest
 from fastapi import HTTPException
 
 from interlock.server.headers import Doors, hosts_of
-from interlock.server.limits import MOST_COUNTED, Bodies, Rates, Streams, depth_of
+from interlock.server.limits import ADMIT, MOST_COUNTED, Bodies, Rates, Streams, depth_of
 from tests.server.conftest import SAMPLE, serving
 
 LIMITS = {
@@ -70,6 +70,21 @@ def test_a_body_that_is_too_deep(narrow: str) -> None:
 
     assert (refused.status_code, taken.status_code) == (422, 200)
     assert "20 deep" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding"),
+    [("application/JSON", "utf-8"), ("application/json", "utf-16-le"), ("", "utf-32-be")],
+)
+def test_depth_does_not_hide(narrow: str, kind: str, encoding: str) -> None:
+    """Neither another spelling of JSON's name, nor an encoding in which brackets are told otherwise, hides depth."""
+    text = '{"metadata": {"b": "\u0122", "a": ' + "[" * 200 + "]" * 200 + "}}"
+
+    refused = httpx.post(
+        f"{narrow}/threads", content=text.encode(encoding), headers={"content-type": kind}
+    )
+
+    assert refused.status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -133,8 +148,13 @@ async def test_streams_are_counted_while_they_are_open() -> None:
     ended = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await ended.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            scope[ADMIT](dict(scope["headers"])[b"x-api-key"].decode())
+        except HTTPException as error:
+            await send({"type": "http.response.start", "status": error.status_code})
+        else:
+            await ended.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
 
     streams = Streams(app=app, each=2, all=3)
     first, second = (asyncio.create_task(status(streams, b"ann")) for _ in range(2))
@@ -148,6 +168,23 @@ async def test_streams_are_counted_while_they_are_open() -> None:
     ended.set()
     assert [await each for each in (first, second, other)] == [200, 200, 200]
     assert await status(streams, b"ann") == 200
+
+
+async def test_a_caller_counts_as_one_whatever_it_shows(server_database: str) -> None:
+    """Headers that nobody knows, and another way to ask for a stream, make no other caller of one."""
+    limits = {"INTERLOCK_SERVER_STREAMS": "1"}
+    with serving(server_database, environment=limits) as address:
+        async with httpx.AsyncClient(base_url=address) as client:
+            await client.post("/threads", json={"thread_id": "quiet"})
+            url, told = (
+                "/threads/quiet/stream",
+                {"accept": "text/event-stream", "x-api-key": "none"},
+            )
+            async with (
+                client.stream("GET", url, headers=told) as first,
+                client.stream("GET", url, headers={"cookie": "a=b"}) as second,
+            ):
+                assert (first.status_code, second.status_code) == (200, 429)
 
 
 async def status(app: Any, key: bytes) -> int:
@@ -223,6 +260,7 @@ def test_names_of_loopback(server: str, host: str, status: int) -> None:
         ("https://evil.example", 403),
         ("http://localhost.evil.example", 403),
         ("null", 403),
+        ("http://[", 403),
     ],
 )
 def test_requests_of_other_sites(server: str, origin: str | None, status: int) -> None:
