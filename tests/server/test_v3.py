@@ -220,7 +220,8 @@ async def respond(client: LangGraphClient, thread_id: str, **params: str) -> dic
     """Send an answer as it goes over the wire."""
     path = f"/threads/{thread_id}/commands"
     sent = {"id": 3, "method": "input.respond", "params": {"namespace": [], **params}}
-    return dict(await client.http.post(path, json=sent))
+    answer: Any = await client.http.post(path, json=sent)
+    return dict(answer)
 
 
 @pytest.mark.parametrize(
