@@ -125,6 +125,11 @@ class DashboardStore:
         rows = await self._fetch("letter", {"run_id": run_id})
         return str(rows[0]["letter_id"]) if rows else ""
 
+    async def under(self, scope: str, name: str) -> list[tuple[str, str, int]]:
+        """Return graph, status and number of the runs that a switch would stop, or hold."""
+        rows = await self._fetch("under", {"scope": scope, "name": name})
+        return [(row["graph"], row["status"], row["runs"]) for row in rows]
+
     async def figures(self) -> Mapping[str, int]:
         """Return how many questions and dead letters are open."""
         return (await self._fetch("figures", {}))[0]

@@ -198,6 +198,51 @@ def test_a_repair_is_seen_on_its_letter(browser: httpx.Client, sdk: SyncLangGrap
     assert re.search(r'href="/ui/approvals\?open=\w+"', text)
 
 
+def test_a_budget_is_set_by_a_form(browser: httpx.Client, sdk: SyncLangGraphClient) -> None:
+    """Limits are stored as the form gives them; one that is emptied holds no more; a bar tells what is left."""
+    _ran(sdk, "echo", {"said": "much"})
+    path = "/ui/budgets/graph/echo"
+
+    shown = browser.post(path, data={"steps": "1,000", "usd": "2.5"})
+    assert "Stored" in _toast(shown.text)
+    assert browser.get("/budgets/graph/echo").json()["limits"] == {"usd": 2.5, "steps": 1000}
+    assert re.search(r'aria-label="steps: \d+ spent, 0 held, of 1,000"', browser.get(path).text)
+
+    browser.post(path, data={"steps": "", "usd": "2.5"})
+    assert browser.get("/budgets/graph/echo").json()["limits"] == {"usd": 2.5}
+    wrong = browser.post(path, data={"usd": "a lot"})
+    assert wrong.status_code == 422
+    assert "usd: &#39;a lot&#39; is no number." in wrong.text
+    assert 'value="a lot"' in wrong.text
+
+    browser.post(path, data={})
+    assert browser.get("/budgets/graph/echo").json()["limits"] == {}
+
+
+def test_the_switch_says_what_it_stops_before_it_is_thrown(
+    browser: httpx.Client, sdk: SyncLangGraphClient
+) -> None:
+    """What would stop is counted; thrown with a reason it stands on the page of budgets until it is lifted."""
+    _ran(sdk, "asks", {"topic": "switches"})
+    path = "/ui/budgets/switch"
+    waiting = len([x for x in browser.get("/approvals").json() if x["graph"] == "asks"])
+
+    said = browser.get(path, params={"scope": "graph", "name": "asks"}).text
+    assert re.search(rf">\s*Stop this graph: {waiting} runs?<", re.sub(r"<svg.*?</svg>", "", said))
+    assert "nothing runs now" in browser.get(f"{path}?scope=graph&name=fails").text
+    assert browser.post(path, data={"scope": "graph", "name": "asks"}).status_code == 422
+    assert browser.get("/kills").json() == []
+
+    shown = browser.post(path, data={"scope": "graph", "name": "asks", "reason": "they go round"})
+    (kill,) = browser.get("/kills").json()
+    assert (kill["name"], kill["reason"]) == ("asks", "they go round")
+    assert "Graph asks is stopped" in shown.text
+    assert "they go round" in shown.text
+    lifted = browser.post(f"{path}/{kill['id']}/lift", data={"reason": "they do not"})
+    assert "is stopped" not in lifted.text
+    assert browser.get("/kills").json() == []
+
+
 def _payment(payee: str, amount: int, folder: Path) -> dict[str, Any]:
     return {"payee": payee, "amount": amount, "ledger": str(folder / "paid")}
 

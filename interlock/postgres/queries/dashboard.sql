@@ -49,3 +49,15 @@ select l.letter_id from interlock.letters l where l.run_id = %(run_id)s and l.st
 -- figures: how many questions and dead letters are open
 select (select count(*) from interlock.questions where status = 'open')::int as approvals,
     (select count(*) from interlock.letters where status = 'open')::int as letters;
+
+-- under: the runs that have not ended and that a switch would stand over, by graph and by how they stand
+select r.graph, r.status, count(*)::int as runs from interlock.runs r
+where r.status in ('queued', 'running', 'waiting') and (r.status <> 'waiting' or r.run_id = interlock.present_run(r.thread_id))
+    and case %(scope)s::text
+        when 'all' then true
+        when 'tenant' then coalesce(r.context ->> 'tenant', '') = %(name)s
+        when 'graph' then r.graph = %(name)s
+        when 'thread' then r.thread_id = %(name)s
+        else r.run_id = %(name)s
+    end
+group by r.graph, r.status order by runs desc, r.graph, r.status;

@@ -9,6 +9,7 @@ from interlock.errors import NotFound
 from interlock.server.dashboard import assets
 from interlock.server.dashboard.pages import (
     approvals,
+    budgets,
     entering,
     figures,
     happening,
@@ -16,6 +17,7 @@ from interlock.server.dashboard.pages import (
     runs,
     starting,
     steering,
+    switches,
     threads,
     travel,
 )
@@ -31,6 +33,8 @@ PAGES: tuple[APIRouter, ...] = (
     approvals.router,
     figures.router,
     letters.router,
+    switches.router,
+    budgets.router,
     threads.router,
 )
 
