@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import re
 import sys
@@ -55,6 +56,12 @@ class Application:
         read = langgraph_json.read(path)
         targets = {name: entry.path for name, entry in read.graphs.items()}
         return cls(folder=path.resolve().parent, targets=targets, config=read)
+
+    def about(self, name: str) -> str:
+        """Return the first paragraph of what a graph's module says about itself; the graph was imported before."""
+        module = sys.modules.get(self.targets[name].rpartition(":")[0])
+        text = inspect.cleandoc((module and module.__doc__) or f"The graph {name}.")
+        return text.partition("\n\n")[0]
 
     @property
     def names(self) -> tuple[str, ...]:

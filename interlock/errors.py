@@ -263,6 +263,10 @@ class DatabaseUnavailable(InterlockError):
     """The database cannot be reached or cannot be used."""
 
 
+class ServerUnavailable(DatabaseUnavailable):
+    """The server that the command line was told to ask does not answer."""
+
+
 class EmbeddedPostgresError(DatabaseUnavailable):
     """The embedded Postgres server cannot be started or stopped."""
 

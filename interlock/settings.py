@@ -289,6 +289,18 @@ class Settings:
     stream_hours: float = _setting(
         "STREAM_HOURS", "Hours for which what a run told is kept after its end.", _positive, 24.0
     )
+    server: str = _setting(
+        "SERVER", "The server that the command line asks instead of a database.", str, ""
+    )
+    api_key: str = _setting(
+        "API_KEY", "The key that the command line shows that server.", str, "", secret=True
+    )
+    api_key_in_clear: bool = _setting(
+        "API_KEY_IN_CLEAR",
+        "Let that key go over http to another machine: for networks that encrypt by themselves.",
+        _boolean,
+        False,
+    )
     server_key: bool = _setting(
         "SERVER_KEY", "Let the server ask for a key on loopback, too.", _boolean, False
     )

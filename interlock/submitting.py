@@ -152,7 +152,7 @@ class Submitting(Resuming):
                 run_id = await self.endings.named(name)
                 return await self._at_rest(run_id)
         except TimeoutError as error:
-            raise _still_running(run_id, timeout) from error
+            raise still_running(run_id, timeout) from error
 
     async def ajoin(self, thread_id: str, timeout: float | None = None) -> Run:  # noqa: ASYNC109
         """Wait until a thread has come to rest, also what is queued on it, and return the run that it is at then.
@@ -164,7 +164,7 @@ class Submitting(Resuming):
             async with asyncio.timeout(timeout):
                 return await self._all_at_rest(full)
         except TimeoutError as error:
-            raise _still_running(full, timeout) from error
+            raise still_running(full, timeout) from error
 
     async def acarry_out_stops(self) -> None:
         """Cancel what is to be stopped and has lost its process; any process may do this, at any time."""
@@ -301,7 +301,8 @@ async def _heard(news: asyncio.Event, seconds: float) -> None:
     news.clear()
 
 
-def _still_running(name: str, seconds: float | None) -> StillRunning:
+def still_running(name: str, seconds: float | None) -> StillRunning:
+    """Return the error that says that something had not ended in time."""
     return StillRunning(
         f"{name} has not ended within {seconds:g} seconds; it goes on.",
         hint=f"`interlock watch {name}` shows what it does; `interlock cancel {name}` stops it.",

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from interlock.errors import UsageError
+
 if TYPE_CHECKING:
     from interlock.facade import Interlock
+    from interlock.remote.remote import Remote
     from interlock.settings import Settings
 
 
@@ -27,6 +30,7 @@ class Call:
     config: Path | None = None
     data_dir: Path | None = None
     url: str | None = None
+    server: str | None = None
     as_json: bool = False
     debug: bool = False
     thread_id: str = ""
@@ -41,6 +45,7 @@ class Call:
             as_json="--json" in given,
             debug="--debug" in given,
             config=Path(config) if config else None,
+            server=_value_of("--server", given) or None,
         )
 
     def settings(self) -> Settings:
@@ -51,16 +56,41 @@ class Call:
             config=self.config,
             data_dir=self.data_dir,
             database_url=self.url,
+            server=self.server,
             debug=self.debug or None,
         )
 
+    def address(self) -> str:
+        """Return the server that this call is about; empty where it is about a database. Raises `UsageError`."""
+        if self.server is None:
+            return "" if self.url or self.data_dir else self.settings().server
+        if self.url or self.data_dir:
+            raise UsageError(
+                "A call is about a server or about a database.",
+                hint="Leave out --server, or --url and --data-dir.",
+            )
+        return self.server
+
     @contextmanager
     def runtime(self) -> Iterator[Interlock]:
-        """Open the runtime that this call asks for."""
+        """Open the runtime that this call asks for: on a database, or a server's."""
         from interlock.app import open as open_runtime
 
+        if self.address():
+            with self.remote() as remote:
+                # Which has what commands use of it by name and signature: each method is looked up there.
+                yield cast("Interlock", remote)
+            return
         with open_runtime(settings=self.settings()) as il:
             yield il
+
+    @contextmanager
+    def remote(self) -> Iterator[Remote]:
+        """Open the line to the server that this call is about."""
+        from interlock.remote.remote import connected
+
+        with connected(self.settings()) as remote:
+            yield remote
 
 
 def this_call() -> Call:
@@ -74,6 +104,7 @@ def shared_options() -> list[click.Parameter]:
         _option("--config", "FILE", "The langgraph.json that names the graphs  [INTERLOCK_CONFIG]"),
         _option("--data-dir", "DIR", "The embedded Postgres's data  [INTERLOCK_DATA_DIR]"),
         _option("--url", "URL", "A Postgres of your own instead  [INTERLOCK_DATABASE_URL]"),
+        _option("--server", "URL", "A server instead of a database  [INTERLOCK_SERVER]"),
         _flag("--json", "as_json", "Print one JSON document on standard output."),
         _flag("--debug", "debug", "Show tracebacks  [INTERLOCK_DEBUG]"),
     ]
@@ -85,6 +116,11 @@ class Command(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # click's signature
         super().__init__(*args, **kwargs)
         self.params.extend(shared_options())
+
+    def invoke(self, ctx: click.Context) -> Any:  # what the command returns
+        """Run it, unless it cannot be about what the call is about."""
+        _check_place(ctx)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, then the shared ones."""
@@ -100,6 +136,12 @@ class Group(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # click's signature
         super().__init__(*args, **{"no_args_is_help": False, **kwargs})
         self.params.extend(shared_options())
+
+    def invoke(self, ctx: click.Context) -> Any:  # what the command returns
+        """Run it, or its command, unless it cannot be about what the call is about."""
+        if ctx.parent is not None and not ctx._protected_args:
+            _check_place(ctx)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, the group's own options, then the shared ones."""
@@ -126,12 +168,18 @@ def write_options(
                 formatter.write_dl(rows)
 
 
+def _check_place(ctx: click.Context) -> None:
+    from interlock.cli.places import check_place
+
+    check_place(ctx)
+
+
 def _is_shared(parameter: click.Parameter) -> bool:
     return getattr(parameter, "callback", None) is _remember
 
 
 def _option(name: str, metavar: str, text: str) -> click.Option:
-    kind = str if name == "--url" else click.Path(path_type=Path)
+    kind = str if name in ("--url", "--server") else click.Path(path_type=Path)
     return click.Option(
         [name], metavar=metavar, type=kind, help=text, expose_value=False, callback=_remember
     )

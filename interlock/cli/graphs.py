@@ -11,9 +11,8 @@ from interlock.cli.call import Call, Command, this_call
 from interlock.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
-    from interlock.application import Graph
     from interlock.core.runs import Run
-    from interlock.drawing import Marks
+    from interlock.drawing import Drawing, Marks, Shape
 
 
 @click.command(cls=Command)
@@ -28,34 +27,37 @@ def graph(name: str, png: Path | None, mermaid: bool, thread: str | None, xray: 
     """Draw a graph."""
     from interlock.cli.output import print_json, print_notice, remarks
     from interlock.documents.runs import notice_of
-    from interlock.drawing import draw_text, shape_of
+    from interlock.drawing import draw_text
 
     call = this_call()
-    compiled = _compiled(call, name)
+    drawing = _drawing(call, name, xray=xray)
     run, marks = _marks(call, name, thread)
-    drawable = compiled.get_graph(xray=xray)
     if png is not None:
-        _write_png(png, drawable, name, run, marks)
+        _write_png(png, drawing.shape, name, run, marks)
     if call.as_json:
-        document = drawable.to_json() | {"graph": name, "counts": dict(marks.counts)}
+        document = {**drawing.document, "graph": name, "counts": dict(marks.counts)}
         print_json(
             document | {"current": sorted(marks.current), "png": png and str(png.absolute())}
         )
     elif mermaid:
-        click.echo(drawable.draw_mermaid().rstrip())
+        click.echo(drawing.mermaid.rstrip())
     elif png is not None:
         click.echo(str(png.absolute()))
     else:
-        click.echo(draw_text(shape_of(drawable), marks))
+        click.echo(draw_text(drawing.shape, marks))
     if run is not None and not call.as_json:
         print_notice(remarks(), notice_of(run.model))
     return 0
 
 
-def _compiled(call: Call, name: str) -> Graph:
+def _drawing(call: Call, name: str, *, xray: bool) -> Drawing:
     from interlock.application import Application
+    from interlock.drawing import drawing_of
 
-    return Application.find(call.settings().config).graph(name)
+    if call.address():
+        with call.remote() as remote:
+            return remote.drawing(name, xray=xray)
+    return drawing_of(Application.find(call.settings().config).graph(name).get_graph(xray=xray))
 
 
 def _marks(call: Call, name: str, thread: str | None) -> tuple[Run | None, Marks]:
@@ -74,16 +76,13 @@ def _marks(call: Call, name: str, thread: str | None) -> tuple[Run | None, Marks
     return run, Marks(counts=node_counts(steps), current=frozenset(steps[-1].next if steps else ()))
 
 
-def _write_png(png: Path, drawable: object, name: str, run: Run | None, marks: Marks) -> None:
-    from langchain_core.runnables.graph import Graph as Drawable
-
+def _write_png(png: Path, shape: Shape, name: str, run: Run | None, marks: Marks) -> None:
     from interlock.documents.runs import notice_of
-    from interlock.drawing import draw_png, shape_of
+    from interlock.drawing import draw_png
 
-    assert isinstance(drawable, Drawable)  # noqa: S101  # LangGraph's own type, imported where it is used
     parts = [f"thread {run.thread_id[:8]}, {run.status}", notice_of(run.model)] if run else []
     picture = draw_png(
-        shape_of(drawable),
+        shape,
         title=name,
         note="  ·  ".join(each for each in parts if each),
         marks=marks,

@@ -24,6 +24,7 @@ T = TypeVar("T")
 Throw = Callable[..., int]
 
 LOOK_SECONDS = 0.02
+LOOK_SECONDS_THERE = 0.2
 WAIT_SECONDS = 5.0
 """How long the command waits for what it kills to have stopped."""
 
@@ -114,7 +115,11 @@ def list_(lifted: bool) -> int:
         kills = await (store.kills() if lifted else store.standing())
         return [await _told(store, pool, each) for each in kills]
 
-    told = _with_kills(this_call(), found)
+    if this_call().address():
+        with this_call().remote() as remote:
+            told = remote.kills_told(lifted=lifted)
+    else:
+        told = _with_kills(this_call(), found)
     if this_call().as_json:
         print_json({"kills": [kill_document(each) for each in told]})
     else:
@@ -130,6 +135,9 @@ def show(number: int) -> int:
     async def found(store: KillStore, pool: Pool) -> Told:
         return await _told(store, pool, await store.kill(number))
 
+    if this_call().address():
+        with this_call().remote() as remote:
+            return _report(remote.kill_told(number))
     return _report(_with_kills(this_call(), found))
 
 
@@ -146,10 +154,15 @@ def lift(number: int, reason: str, by: str | None) -> int:
         await noted(pool, who, "kill.lift", str(number), {"reason": reason})
         return await _told(store, pool, gone)
 
+    if this_call().address():
+        with this_call().remote() as remote:
+            return _report(remote.kill_lifted(number, reason=reason))
     return _report(_with_kills(this_call(), lifted))
 
 
 def _throw(scope: KillScope, name: str, reason: str, by: str | None) -> int:
+    if this_call().address():
+        return _report(_thrown_there(scope, name, reason))
     order = Order(scope=scope, name=name, reason=reason, by=_who(this_call(), by))
 
     async def thrown(store: KillStore, pool: Pool) -> Told:
@@ -159,6 +172,19 @@ def _throw(scope: KillScope, name: str, reason: str, by: str | None) -> int:
         return await _stopped(store, pool, kill)
 
     return _report(_with_kills(this_call(), thrown))
+
+
+def _thrown_there(scope: KillScope, name: str, reason: str) -> Told:
+    """Throw a switch at a server, and wait as `_stopped` does."""
+    from dataclasses import replace
+
+    deadline = time.monotonic() + WAIT_SECONDS
+    with this_call().remote() as remote:
+        thrown = told = remote.kill_thrown(scope, name, reason=reason)
+        while told.working and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS_THERE)
+            told = remote.kill_told(told.kill.id)
+    return replace(told, notice=thrown.notice)
 
 
 async def _stopped(store: KillStore, pool: Pool, kill: Kill) -> Told:

@@ -13,7 +13,9 @@ from interlock.cli.examples import examples
 from interlock.errors import UsageError
 
 if TYPE_CHECKING:
-    from interlock.core.policy import Facts, Policy
+    from collections.abc import Mapping
+
+    from interlock.core.policy import Explanation, Facts, Policy
 
 FILE = click.Path(path_type=Path)
 NUMBERS = ("amount", "cost", "confidence")
@@ -77,8 +79,7 @@ def show(file: Path | None) -> int:
     from interlock.documents.policies import policy_document, rule_document
 
     call = this_call()
-    path = file or call.settings().policy
-    found = _policy(call, path)
+    found, path = _shown(call, file)
     if call.as_json:
         rules = [rule_document(each) for each in (*found.rules, found.otherwise)]
         trust = asdict(found.trust) if found.trust else None
@@ -115,10 +116,7 @@ def explain(action: str, given: tuple[str, ...], file: Path | None) -> int:
     from interlock.documents.policies import policy_document
 
     call = this_call()
-    path = file or call.settings().policy
-    found = _policy(call, path)
-    facts, sources = _facts(call, action, given)
-    explanation = found.explain(facts)
+    found, path, facts, sources, explanation = _explained(call, action, given, file)
     if call.as_json:
         document = {
             "policy": policy_document(found, path),
@@ -183,6 +181,30 @@ def declared_facts(call: Call, action: str) -> dict[str, Any]:  # facts by name
             raise
         return {}
     return policies.declared_facts(application, action, say)
+
+
+def _shown(call: Call, file: Path | None) -> tuple[Policy, Path | None]:
+    """Return the policy that a call is about, and its file."""
+    if call.address():
+        with call.remote() as remote:
+            told = remote.policy_told()
+        return told.policy(), told.path
+    path = file or call.settings().policy
+    return _policy(call, path), path
+
+
+def _explained(
+    call: Call, action: str, given: tuple[str, ...], file: Path | None
+) -> tuple[Policy, Path | None, Facts, Mapping[str, str], Explanation]:
+    """Return the policy and its file, the facts and where they come from, and why it decides as it does."""
+    if call.address():
+        written = {"action": action, **dict(_assignment(each) for each in given)}
+        with call.remote() as remote:
+            told = remote.policy_explained(written)
+        return (*told.place, told.facts, told.sources, told.explanation)
+    found, path = _shown(call, file)
+    facts, sources = _facts(call, action, given)
+    return found, path, facts, sources, found.explain(facts)
 
 
 def _policy(call: Call, path: Path | None) -> Policy:

@@ -13,12 +13,12 @@ from interlock.cli.call import Call, Command, Group, this_call
 from interlock.errors import InterlockError
 
 if TYPE_CHECKING:
-    from interlock.application import Application
+    from interlock.cli.offers import Offer
     from interlock.core.runs import AnswerForm, Run
     from interlock.facade import Interlock
 
 OWN_OPTIONS = ("--json", "--debug", "--help")
-SHARED_OPTIONS = ("--config", "--data-dir", "--url")
+SHARED_OPTIONS = ("--config", "--data-dir", "--url", "--server")
 BACKGROUND = "Work in the background."
 
 
@@ -53,14 +53,15 @@ class Graphs(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the graphs; none where there is no langgraph.json."""
-        try:
-            return sorted(_application(ctx).targets)
-        except InterlockError:
-            return []
+        from interlock.cli.offers import names_of
+
+        return names_of(ctx.ensure_object(Call))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Return the command that runs a graph; raises `NotFound`, `UsageError`."""
-        return _graph_command(_application(ctx), cmd_name, self)
+        from interlock.cli.offers import offer_of
+
+        return _graph_command(offer_of(ctx.ensure_object(Call)), cmd_name, self)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -108,6 +109,11 @@ def run() -> None:
 def resume(thread: str, model: str | None, budget: str | None, detach: bool) -> int:
     """Go on with a thread that crashed, was stopped, failed, or is queued."""
     call = this_call()
+    if call.address():
+        from interlock.cli.remotely import resume_there
+
+        limits = limits_from([budget], "--budget") if budget else None
+        return resume_there(call, thread, model=model, limits=limits, detached=detach)
     with call.runtime() as il:
         found = il.run(thread)
         if budget:
@@ -119,6 +125,10 @@ def work_on(
     il: Interlock, call: Call, run: Run, *, model: str | None = None, detached: bool = False
 ) -> int:
     """Work on a thread, here or in the background; report it and return the exit code."""
+    if call.address():
+        from interlock.cli.remotely import work_there
+
+        return work_there(il, call, run, detached=detached)
     from interlock.cli.detached import detach
     from interlock.cli.following import exit_code, follow
     from interlock.cli.reports import report_detached, report_run
@@ -147,25 +157,17 @@ def answer_here(il: Interlock, call: Call, run: Run) -> AnswerForm | None:
     return ask_here(run.interrupts[0], il.settings.user or login_name())
 
 
-def _application(ctx: click.Context) -> Application:
-    from interlock.application import Application
-
-    return Application.find(ctx.ensure_object(Call).settings().config)
-
-
-def _graph_command(application: Application, name: str, group: Graphs) -> click.Command:
+def _graph_command(offer: Offer, name: str, group: Graphs) -> click.Command:
     from interlock.cli.graph_options import flag, options_of
-    from interlock.inputs import input_properties
 
-    graph = application.graph(name)
-    properties = input_properties(graph)
+    properties = offer.properties(name)
     own = group.own_options()
     taken = [*OWN_OPTIONS, *SHARED_OPTIONS, *(each for option in own for each in option.opts)]
     command = GraphCommand(
         name,
         params=[*options_of(properties, taken), *own],
         callback=lambda **params: group.begin(this_call(), given_by(name, properties, params)),
-        help=_about(application, name),
+        help=offer.about(name),
     )
     command.many = tuple(flag(key) for key, each in properties.items() if _is_list(each))
     return command
@@ -196,17 +198,6 @@ def given_by(
     limits = limits_from([params["budget"]], "--budget") if params["budget"] else None
     run = {"thread_id": params["thread"], "model": params["model"], "limits": limits}
     return Given(graph=name, input=given, run=run, params=params)
-
-
-def _about(application: Application, name: str) -> str:
-    """Return the first paragraph of what the graph's module says about itself."""
-    import inspect
-    import sys
-
-    module = sys.modules.get(application.targets[name].rpartition(":")[0])
-    return inspect.cleandoc((module and module.__doc__) or f"The graph {name}.").partition("\n\n")[
-        0
-    ]
 
 
 def _is_list(schema: Mapping[str, Any]) -> bool:  # JSON Schema

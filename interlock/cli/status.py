@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from typing_extensions import TypedDict
@@ -153,6 +153,8 @@ def _policy_line(problem: str) -> str:
 
 def server_of(il: Interlock) -> str:
     """Return which server it is, without its password."""
+    if this_call().address():
+        return il.url
     from interlock.cli.database import without_password
     from interlock.postgres.embedded import default_data_dir
 
@@ -194,6 +196,9 @@ def _unreachable(call: Call, error: Any) -> int:  # DatabaseUnavailable
 def _looked(call: Call) -> Health:
     import asyncio
 
+    if call.address():
+        with call.remote() as remote:
+            return cast("Health", remote.ask("health"))
     return asyncio.run(_look(_address(call)))
 
 

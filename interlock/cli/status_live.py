@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from interlock.cli.call import Call
+from interlock.cli.call import Call, this_call
 from interlock.cli.following import handled
 from interlock.cli.kill_views import kill_line
 from interlock.cli.output import results
@@ -88,10 +88,11 @@ class Screen:
     lost: str = ""
     _looked_at: float = 0.0
     _took: float = 0.0
-    _hearing: Hearing = field(init=False)
+    _hearing: Hearing | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._hearing = Hearing(self.il.url, NEWS)
+        there = this_call().address()  # a server is asked, and tells nothing of its own accord
+        self._hearing = None if there else Hearing(self.il.url, NEWS)
 
     def look(self) -> None:
         """Look again; when the database does not answer, what was seen last stays."""
@@ -107,13 +108,17 @@ class Screen:
 
     def wait(self) -> None:
         """Wait for news, and at most a second."""
+        if self._hearing is None:
+            time.sleep(EVERY_SECONDS)
+            return
         run_sync(self._hearing.wait(EVERY_SECONDS))
         rest = max(AT_MOST_SECONDS, SHARE * self._took)
         time.sleep(max(0.0, self._looked_at + rest - time.monotonic()))
 
     def close(self) -> None:
         """Stop listening."""
-        run_sync(self._hearing.close())
+        if self._hearing is not None:
+            run_sync(self._hearing.close())
 
     def document(self) -> dict[str, object]:
         """Return what was seen as JSON."""

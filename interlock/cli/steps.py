@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -12,6 +13,10 @@ from interlock.errors import NotFound, UsageError
 if TYPE_CHECKING:
     from interlock.cli.call import Call
     from interlock.facade import Interlock
+    from interlock.remote.remote import Remote
+
+Check = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Returns values as a state takes them; raises `UsageError`."""
 
 
 @click.command(cls=Command)
@@ -151,29 +156,36 @@ def _values(
 ) -> dict[str, Any]:  # the state at a step
     from interlock.cli.approvals import assignment
 
-    graph = il.graph_at(thread, at)
-    return {key: _value(graph, key, text) for key, text in map(assignment, changes)}
+    check = _check_of(il, thread, at)
+    return {key: _value(check, key, text) for key, text in map(assignment, changes)}
 
 
-def _value(graph: Any, key: str, text: str) -> Any:  # a compiled graph; a value of its state
+def _check_of(il: Interlock, thread: str, at: str) -> Check:
+    from functools import partial
+
+    from interlock.inputs import check_values
+
+    if this_call().address():
+        return partial(cast("Remote", il).fitting, thread, at)
+    return partial(check_values, il.graph_at(thread, at))
+
+
+def _value(check: Check, key: str, text: str) -> Any:  # of the state
     """Return what a person typed in the type of the state's key: as JSON where that fits, else as text."""
     from interlock.cli.texts import read_value
-    from interlock.inputs import check_values
 
     read = read_value(text)
     try:
-        return check_values(graph, {key: read})[key]
+        return check({key: read})[key]
     except UsageError:
-        if read == text or not _fits(graph, key, text):
+        if read == text or not _fits(check, key, text):
             raise
     return text
 
 
-def _fits(graph: Any, key: str, text: str) -> bool:  # a compiled graph
-    from interlock.inputs import check_values
-
+def _fits(check: Check, key: str, text: str) -> bool:
     try:
-        check_values(graph, {key: text})
+        check({key: text})
     except UsageError:
         return False
     return True

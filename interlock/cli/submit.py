@@ -41,7 +41,7 @@ class Submitted(Graphs):
         with call.runtime() as il:
             run = il.submit(given.graph, given.input, **given.run, options=options)
             if not given.params["wait"]:
-                _report(run, call)
+                report_submitted(run, call)
                 if not call.as_json:
                     tell_if_no_worker(il, run)
                 return 0
@@ -114,7 +114,8 @@ def _option_list() -> list[click.Parameter]:
     ]
 
 
-def _report(run: Run, call: Call) -> None:
+def report_submitted(run: Run, call: Call) -> None:
+    """Tell of a run that workers will do, and what shows it."""
     from interlock.cli.output import print_json, remarks, results
     from interlock.cli.texts import short
     from interlock.documents.runs import run_document
@@ -131,4 +132,4 @@ def _report(run: Run, call: Call) -> None:
     )
 
 
-__all__ = ["submit"]
+__all__ = ["report_submitted", "submit"]

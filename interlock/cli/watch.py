@@ -66,7 +66,7 @@ def _shown(il: Interlock, call: Call, name: str, *, follow: bool, since: str) ->
     from interlock.core.sync import run_sync
 
     standing = il.standing(name)
-    view = _view(standing)
+    view = view_of(standing)
     try:
         run_sync(_watch(il, standing, view, follow=follow, since=since))
     except KeyboardInterrupt:
@@ -82,10 +82,22 @@ def _shown(il: Interlock, call: Call, name: str, *, follow: bool, since: str) ->
     return _code(ended, call)
 
 
-async def _watch(
-    il: Interlock, standing: Standing, view: View, *, follow: bool, since: str
-) -> None:
-    """Show events as they come, and beside them again and again how the run stands."""
+def watched(il: Interlock, standing: Standing, view: View | None, *, since: str) -> str:
+    """Show a run until it rests, if there is a view, and return the cursor of the last event."""
+    from interlock.core.sync import run_sync
+
+    if view is None:
+        for event in il.watch(standing.run_id, since=since):
+            since = event.cursor
+        return since
+    try:
+        return run_sync(_watch(il, standing, view, follow=False, since=since))
+    finally:
+        view.close()
+
+
+async def _watch(il: Interlock, standing: Standing, view: View, *, follow: bool, since: str) -> str:
+    """Show events as they come, and beside them again and again how the run stands; return the last one's cursor."""
     import asyncio
 
     events = il.awatch(standing.run_id, since=since, follow=follow, values=True)
@@ -93,8 +105,10 @@ async def _watch(
     try:
         async for event in events:
             view.show(event)
+            since = event.cursor
     finally:
         beside.cancel()
+    return since
 
 
 async def _look_again(il: Interlock, run_id: str, view: View) -> None:
@@ -111,7 +125,8 @@ async def _look_again(il: Interlock, run_id: str, view: View) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _view(standing: Standing) -> View:
+def view_of(standing: Standing) -> View:
+    """Return a picture that is kept up to date where there is a terminal, else one line per event."""
     import sys
 
     from interlock.cli.watch_views import EventLines, EventScreen

@@ -3,7 +3,17 @@
 from interlock.drawing.geometry import Layout
 from interlock.drawing.layout import lay_out
 from interlock.drawing.picture import draw_png
-from interlock.drawing.shape import Marks, Shape, shape_of
+from interlock.drawing.shape import Drawing, Marks, Shape, drawing_of, shape_of
 from interlock.drawing.terminal import draw_text
 
-__all__ = ["Layout", "Marks", "Shape", "draw_png", "draw_text", "lay_out", "shape_of"]
+__all__ = [
+    "Drawing",
+    "Layout",
+    "Marks",
+    "Shape",
+    "draw_png",
+    "draw_text",
+    "drawing_of",
+    "lay_out",
+    "shape_of",
+]

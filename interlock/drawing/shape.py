@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from langchain_core.runnables.graph import Graph
@@ -49,6 +49,20 @@ class Marks:
 
     counts: Mapping[str, int] = field(default_factory=dict)
     current: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A graph as it is drawn: as LangGraph's JSON, as Mermaid, and as a shape."""
+
+    document: Mapping[str, Any]  # JSON
+    mermaid: str
+    shape: Shape
+
+
+def drawing_of(graph: Graph) -> Drawing:
+    """Return LangGraph's drawable graph in all forms."""
+    return Drawing(document=graph.to_json(), mermaid=graph.draw_mermaid(), shape=shape_of(graph))
 
 
 def shape_of(graph: Graph) -> Shape:

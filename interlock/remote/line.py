@@ -1,0 +1,153 @@
+"""The line to a server: requests, streams, and what is said when it does not answer."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from interlock import __version__
+from interlock.errors import InterlockError, ServerUnavailable, UsageError
+from interlock.remote.codec import decode_error
+from interlock.settings import Settings
+
+VERSION_HEADER = "Interlock-Version"
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 120.0
+"""How long a server may take for an answer; what waits for runs asks again and again instead."""
+
+IDLE_SECONDS = 3.0
+"""How long a connection is kept for the next request: shorter than servers and proxies keep it."""
+
+SILENT_SECONDS = 30.0
+"""How long a stream may be silent, heartbeats included, before it is taken for dead."""
+
+
+class Line:
+    """Asks one server, with one key."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.address = checked(settings)
+        key = {"x-api-key": settings.api_key} if settings.api_key else {}
+        self._client = httpx.AsyncClient(
+            base_url=self.address,
+            headers={VERSION_HEADER: __version__, "Accept": "application/json", **key},
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
+            trust_env=not is_loopback(self.address),  # no proxy stands between us and ourselves
+        )
+
+    async def ask(self, method: str, arguments: Mapping[str, Any]) -> Any:  # JSON
+        """Return what a method of the server said; raises what it raised, and `ServerUnavailable`."""
+        try:
+            answer = await self._client.post(_path(method), content=json.dumps(arguments))
+        except httpx.RequestError as error:
+            raise self._lost(error) from error
+        return self._read(answer)["result"]
+
+    async def listen(
+        self, method: str, arguments: Mapping[str, Any]
+    ) -> AsyncGenerator[dict[str, Any]]:  # JSON
+        """Yield what the server tells, until it stops; raises as `ask`."""
+        silent = httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS)
+        try:
+            async with self._client.stream(
+                "POST",
+                _path(method),
+                content=json.dumps(arguments),
+                headers={"Accept": "text/event-stream"},
+                timeout=silent,
+            ) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    self._read(answer)
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: "):
+                        yield json.loads(line.removeprefix("data: "))
+        except httpx.RequestError as error:
+            raise self._lost(error) from error
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._client.aclose()
+
+    def _read(self, answer: httpx.Response) -> dict[str, Any]:  # JSON
+        try:
+            said = answer.json()
+        except ValueError:
+            said = None
+        if isinstance(said, dict) and answer.is_success and "result" in said:
+            return said
+        if isinstance(said, dict) and {"kind", "message", "hint", "more"} <= said.keys():
+            raise decode_error(said)
+        raise self._foreign(answer, said)
+
+    def _foreign(self, answer: httpx.Response, said: Any) -> InterlockError:  # JSON
+        """Return what to say of an answer that is not the bridge's."""
+        detail = said.get("detail") if isinstance(said, dict) else None
+        told = f": {detail}" if isinstance(detail, str) else ""
+        if answer.status_code in (404, 405) or answer.is_redirect or answer.is_success:
+            return UsageError(
+                f"{self.address} answers HTTP {answer.status_code}, and not as Interlock's server.",
+                hint=f"Is it the address that `interlock serve` names, and of version {__version__}?",
+            )
+        return ServerUnavailable(
+            f"The server at {self.address} answered HTTP {answer.status_code}{told.rstrip('.')}."
+        )
+
+    def _lost(self, error: httpx.RequestError) -> ServerUnavailable:
+        never = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        said = str(error).strip() or type(error).__name__
+        return ServerUnavailable(
+            f"The server at {self.address} does not answer: {said.rstrip('.')}.",
+            hint="Is it running? `interlock serve` runs it, and --server or INTERLOCK_SERVER names it."
+            if never
+            else "What was asked of it may have been done: look before you ask again.",
+        )
+
+
+def checked(settings: Settings) -> str:
+    """Return the server's address; raises `UsageError` when it is none, or the key would be sent in the clear."""
+    address = settings.server.strip().rstrip("/")
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise UsageError(
+            f"{without_secret(address)!r} is no server's address.",
+            hint="Write https://agents.example.com, or http://127.0.0.1:2024.",
+        )
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(
+            "A server's address holds no name and no password.",
+            hint="Put the key into INTERLOCK_API_KEY.",
+        )
+    in_the_clear = parts.scheme == "http" and not is_loopback(address)
+    if in_the_clear and settings.api_key and not settings.api_key_in_clear:
+        raise UsageError(
+            f"The key would go to {parts.hostname} unencrypted.",
+            hint="Use https, or set INTERLOCK_API_KEY_IN_CLEAR=true where the network itself is trusted.",
+        )
+    return address
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether an address is of this machine."""
+    host = urlsplit(address).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def without_secret(address: str) -> str:
+    """Return an address without what may be a secret in it."""
+    return address.rpartition("@")[2]
+
+
+def _path(method: str) -> str:
+    return f"/bridge/{method}"
