@@ -19,12 +19,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from interlock.errors import Forbidden, InterlockError, NotFound, ThreadBusy
 from interlock.postgres.authorizing import metadata_of
 from interlock.postgres.pool import Pool
+from interlock.server.callers import roles_in
 from interlock.server.failures import status_of
 from interlock.server.gatekeeping import Gatekeeper, key_in
 from interlock.server.handlers import Handlers, User
 from interlock.server.wire import Wire
 
 Resource = Literal["threads", "assistants", "crons", "store"]
+
+ONLY_LISTENS = "interlock.only_listens"
+"""Under which a WebSocket keeps that its caller was let read: commands are not asked about one by one there."""
 
 FREE = re.compile(r"/(ok|info|docs|openapi\.json|metrics|access/me|ui/(login|logout|static/.*))")
 """Paths that tell of nobody, or ask by themselves who calls."""
@@ -113,16 +117,21 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorizing:
-    """Asks the handlers about each request."""
+    """Asks the handlers about each request.
+
+    Attributes:
+        prefix: under which the server is mounted.
+    """
 
     app: ASGIApp
     handlers: Handlers
     gatekeeper: Gatekeeper
     pool: Pool
+    prefix: str = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve."""
-        if scope["type"] not in ("http", "websocket") or FREE.fullmatch(scope["path"]):
+        if scope["type"] not in ("http", "websocket") or FREE.fullmatch(self._path(scope)):
             return await self.app(scope, receive, send)
         try:
             return await self._serve(scope, receive, send)
@@ -132,16 +141,23 @@ class Authorizing:
             answer = Wire({"detail": str(error)}, status_code=status_of(error))
             return await answer(scope, receive, send)
 
+    def _path(self, scope: Scope) -> str:
+        """Return a request's path as routes are written."""
+        path = str(scope["path"])
+        return path.removeprefix(self.prefix) if path.startswith(f"{self.prefix}/") else path
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = HTTPConnection(scope)
         known = key_in(connection) or await self.gatekeeper.sessions.caller(connection)
         if known or not self.handlers.decides:
             return await self.app(scope, receive, send)
         user = await self.handlers.user(connection)
-        if "admin" in user.document().get("roles", ()):
+        if "admin" in roles_in(user.document().get("roles")):
             return await self.app(scope, receive, send)
         method = scope.get("method", "WEBSOCKET")
-        rule, named = rule_of(method, scope["path"])
+        rule, named = rule_of(method, self._path(scope))
+        if method == "WEBSOCKET":
+            scope[ONLY_LISTENS] = True
         if method in ("GET", "WEBSOCKET"):
             asked = Asked(rule, named, _query(connection) if rule.kind == "store" else {})
             await self._decide(user, asked)
@@ -149,10 +165,10 @@ class Authorizing:
                 scope["query_string"] = _as_query(asked.body)
             return await self.app(scope, receive, send)
         text = await _whole(receive)
-        asked = Asked(rule, named, _body(text))
+        asked = _asked(rule, named, _body(text))
         await self._decide(user, asked)
         if asked.nothing:
-            count = scope["path"].endswith("/count")
+            count = self._path(scope).endswith("/count")
             return await Wire(0 if count else [])(scope, receive, send)
         if asked.changed:
             text = json.dumps(asked.body).encode()
@@ -167,8 +183,9 @@ class Authorizing:
         if json.dumps(value, default=str) != before:
             write_back(asked, value)
         await self._apply(asked, wanted)
-        if rule.kind in ("run", "create") and "assistant_id" in asked.body:
-            await self._check_assistant(user, asked)
+        if rule.kind in ("run", "create") and rule.resource in ("threads", "crons"):
+            for each in _assistants(asked.body):
+                await self._check_assistant(user, each)
 
     async def _apply(self, asked: Asked, wanted: Filter) -> None:
         match asked.rule.kind:
@@ -194,10 +211,7 @@ class Authorizing:
             except NotFound as error:
                 raise ThreadBusy(f"{named} is taken.") from error
 
-    async def _check_assistant(self, user: User, asked: Asked) -> None:
-        if asked.rule.resource == "assistants":
-            return
-        named = str(asked.body["assistant_id"])
+    async def _check_assistant(self, user: User, named: str) -> None:
         wanted = await self.handlers.verdict(
             user, "assistants", "read", {"assistant_id": named, "metadata": {}}
         )
@@ -290,11 +304,27 @@ def _listed(value: Any) -> list[Any]:  # JSON
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
+def _asked(rule: Rule, named: str | None, body: dict[str, Any]) -> Asked:  # JSON
+    """Return a request; a run that is asked for without a thread in the path may name one all the same."""
+    within = body.get("thread_id")
+    if rule.kind == "run" and named is None and isinstance(within, str):
+        named = within
+    return Asked(rule, named, body)
+
+
+def _assistants(body: Mapping[str, Any]) -> list[str]:  # JSON
+    """Return the assistants that a body names: as LangGraph has it, as Agent Protocol has it, or within a command."""
+    within = body.get("params")
+    places = (body, within) if isinstance(within, dict) else (body,)
+    names = [each.get(key) for each in places for key in ("assistant_id", "agent_id")]
+    return [str(each) for each in names if each is not None]
+
+
 def _body(text: bytes) -> dict[str, Any]:  # JSON
     """Return a body as a mapping; empty for what is none: the route refuses it."""
     try:
         found = json.loads(text or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -302,7 +332,8 @@ def _body(text: bytes) -> dict[str, Any]:  # JSON
 def _query(connection: HTTPConnection) -> dict[str, Any]:  # JSON
     """Return the query of a look into the store as a body would say it."""
     said = dict(connection.query_params)
-    return {**said, "namespace": [each for each in said.get("namespace", "").split(".") if each]}
+    labels = ".".join(connection.query_params.getlist("namespace")).split(".")
+    return {**said, "namespace": [each for each in labels if each]}
 
 
 def _as_query(body: Mapping[str, Any]) -> bytes:  # JSON

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Role = Literal["viewer", "operator", "approver", "admin"]
 
@@ -43,6 +43,14 @@ class Caller:
     def rights(self) -> frozenset[Right]:
         """All that their roles allow."""
         return frozenset[Right]().union(*(RIGHTS[role] for role in self.roles))
+
+
+def roles_in(said: Any) -> tuple[Role, ...]:  # JSON, of whoever vouches for a caller
+    """Return the roles that a list has, or a text names with spaces; what is none of ours is left out."""
+    names = (
+        said.split() if isinstance(said, str) else said if isinstance(said, list | tuple) else ()
+    )
+    return tuple(each for each in get_args(Role) if each in names)
 
 
 LOOPBACK = Caller(identity="loopback", roles=("admin",), kind="loopback")

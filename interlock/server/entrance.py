@@ -54,7 +54,11 @@ def guarded(app: ASGIApp, house: House, *, loopback: bool) -> ASGIApp:
     settings = house.il.settings
     if (handlers := Handlers.of(house.il.application)) is not None:
         app = Authorizing(
-            app=app, handlers=handlers, gatekeeper=house.gatekeeper, pool=house.il.pool
+            app=app,
+            handlers=handlers,
+            gatekeeper=house.gatekeeper,
+            pool=house.il.pool,
+            prefix=house.il.application.config.http.mount_prefix,
         )
     app = Bodies(app=app, size=settings.server_body, depth=settings.server_depth)
     app = Streams(app=app, each=settings.server_streams, all=settings.server_all_streams)

@@ -6,14 +6,14 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from langgraph_sdk import Auth
 from starlette.requests import HTTPConnection, Request
 
 from interlock.application import Application
 from interlock.errors import Forbidden, Unauthorized, UsageError
-from interlock.server.callers import Caller, Role
+from interlock.server.callers import Caller, Role, roles_in
 
 KNOWN = "interlock.handler"
 """Under which a request keeps whom the handler said it comes from: it is asked once."""
@@ -126,8 +126,9 @@ class Handlers:
         """Return who the handler says a request comes from; raises `Unauthorized` or `Forbidden` as it does."""
         user = await self.user(connection)
         said = user.document()
-        roles = tuple(each for each in get_args(Role) if each in said.get("roles", ())) or ROLES
-        tenant = said.get("tenant") or None
+        roles, tenant = roles_in(said.get("roles")) or ROLES, said.get("tenant")
+        if tenant is not None and (not isinstance(tenant, str) or not tenant):
+            raise Unauthorized("The authentication handler returned a `tenant` that is none.")
         return Caller(identity=user.identity, roles=roles, tenant=tenant, kind="handler", user=said)
 
     async def user(self, connection: HTTPConnection) -> User:

@@ -6,14 +6,14 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import httpx
 import jwt
 from starlette.requests import HTTPConnection
 
 from interlock.errors import Unauthorized, UsageError
-from interlock.server.callers import Caller, Role
+from interlock.server.callers import Caller, roles_in
 from interlock.server.gatekeeping import bearer
 from interlock.settings import Settings
 
@@ -91,7 +91,7 @@ class Tokens:
         tenant = _claim(claims, self.claims["tenant"])
         if tenant is not None and (not isinstance(tenant, str) or not tenant):
             raise Unauthorized(f"The token's claim `{self.claims['tenant']}` names no tenant.")
-        roles = _roles(_claim(claims, self.claims["roles"]))
+        roles = roles_in(_claim(claims, self.claims["roles"]))
         return Caller(identity=identity, roles=roles, tenant=tenant, kind="token")
 
 
@@ -151,9 +151,3 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:  # JSON
     for part in name.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
     return found
-
-
-def _roles(said: Any) -> tuple[Role, ...]:  # JSON
-    """Return the roles that a claim lists, or names in a text; what is none of ours is left out."""
-    names = said.split() if isinstance(said, str) else said if isinstance(said, list) else []
-    return tuple(each for each in get_args(Role) if each in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -11,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from langgraph_sdk import get_sync_client
+from langgraph_sdk import Auth, get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import (
     AuthenticationError,
@@ -23,14 +25,19 @@ from langgraph_sdk.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
+from starlette.requests import HTTPConnection
+from websockets.asyncio.client import connect
 
-from interlock.errors import Forbidden
+from interlock.errors import Forbidden, Unauthorized
 from interlock.postgres.keys import KeyStore
 from interlock.postgres.pool import open_pool
 from interlock.server.authorizing import fits
+from interlock.server.handlers import Handlers
 from tests.server.conftest import serving
+from tests.server.guarded_sample.auth import HIDDEN
 
 GUARDED = Path(__file__).parent / "guarded_sample" / "langgraph.json"
+
 People = Callable[[str], SyncLangGraphClient]
 
 ORACLE = os.environ.get("INTERLOCK_TEST_ORACLE") == "1"
@@ -192,6 +199,108 @@ def test_a_key_of_ours_passes(client: People, guarded: str, server_database: str
     mine = client("ann").threads.create()["thread_id"]
     with get_sync_client(url=guarded, api_key=asyncio.run(made())) as root:
         assert root.threads.get(mine)["thread_id"] == mine
+
+
+@pytest.mark.skipif(ORACLE, reason="Interlock's own")
+@pytest.mark.parametrize("path", ["/runs", "/runs/wait", "/runs/stream"])
+def test_a_thread_that_a_body_names(client: People, guarded: str, path: str) -> None:
+    """A run that names its thread in the body reaches no other's thread."""
+    mine = client("ann").threads.create()["thread_id"]
+    body = {"assistant_id": "echo", "input": {"said": "x"}, "thread_id": mine}
+
+    answers = [
+        httpx.post(f"{guarded}{path}", json=body, headers={"authorization": f"Bearer {name}"})
+        for name in ("bob", "ann")
+    ]
+
+    assert [each.status_code for each in answers] == [404, 200]
+
+
+@pytest.mark.skipif(ORACLE, reason="Interlock's own")
+def test_an_assistant_by_any_name(client: People, guarded: str) -> None:
+    """The handlers are asked about an assistant, whatever a body calls it, and wherever it stands."""
+    ann = {"authorization": "Bearer ann"}
+    mine = client("ann").threads.create()["thread_id"]
+    command = {"id": 1, "method": "run.start", "params": {"assistant_id": HIDDEN, "input": {}}}
+
+    answers = [
+        httpx.post(f"{guarded}/runs", json={"assistant_id": HIDDEN}, headers=ann),
+        httpx.post(f"{guarded}/runs", json={"agent_id": HIDDEN}, headers=ann),
+        httpx.post(f"{guarded}/threads/{mine}/commands", json=command, headers=ann),
+    ]
+
+    assert [each.status_code for each in answers] == [403, 403, 403]
+
+
+@pytest.mark.skipif(ORACLE, reason="Interlock's own")
+def test_all_labels_of_a_namespace_are_shown(client: People, guarded: str) -> None:
+    """A handler sees the whole namespace of an item, also one that comes in several parts."""
+    ann = client("ann")
+    ann.store.put_item(["bob", "ann"], "parts", {"text": "ann's"})
+
+    found = httpx.get(
+        f"{guarded}/store/items?key=parts&namespace=bob&namespace=ann",
+        headers={"authorization": "Bearer ann"},
+    )
+
+    assert found.json()["value"] == {"text": "ann's"}
+
+
+@pytest.mark.skipif(ORACLE, reason="Interlock's own")
+async def test_who_may_read_starts_nothing_over_a_websocket(guarded: str) -> None:
+    """Over a WebSocket that the handlers let read a thread, nothing is begun: they would not be asked."""
+    bearer = {"authorization": "Bearer vic"}
+    async with httpx.AsyncClient(base_url=guarded, headers={"authorization": "Bearer ann"}) as ann:
+        thread = (await ann.post("/threads", json={})).json()["thread_id"]
+    address = f"{guarded.replace('http', 'ws')}/threads/{thread}/stream/events"
+    begin = {"id": 1, "method": "run.start", "params": {"assistant_id": "echo", "input": {}}}
+
+    async with connect(address, additional_headers=bearer) as socket:
+        await socket.send(json.dumps(begin))
+        said = json.loads(await socket.recv())
+
+    assert said["type"] == "error"
+    assert "handlers decide" in said["message"]
+
+
+@pytest.mark.parametrize(
+    ("said", "roles"),
+    [
+        (["admin", "viewer"], ("viewer", "admin")),
+        ("viewer operator", ("viewer", "operator")),
+        ("administrator", ("operator", "approver")),
+        (None, ("operator", "approver")),
+    ],
+)
+async def test_roles_are_whole_words(said: object, roles: tuple[str, ...]) -> None:
+    """Who is called something that a role's name is part of has not that role."""
+    caller = await handlers_that_say({"roles": said}).caller(connection())
+
+    assert caller is not None
+    assert caller.roles == roles
+
+
+@pytest.mark.parametrize("tenant", ["", 5, ["acme"]])
+async def test_a_tenant_that_is_none(tenant: object) -> None:
+    """A tenant that is no name lets nobody see everybody's rows."""
+    with pytest.raises(Unauthorized, match="tenant"):
+        await handlers_that_say({"tenant": tenant}).caller(connection())
+
+
+def connection() -> HTTPConnection:
+    """Return a request that shows nothing."""
+    return HTTPConnection({"type": "http", "path": "/", "headers": []})
+
+
+def handlers_that_say(said: dict[str, object]) -> Handlers:
+    """Return handlers that know everybody as ann, with this beside."""
+    auth = Auth()
+
+    @auth.authenticate
+    async def known() -> Any:
+        return {"identity": "ann", **said}
+
+    return Handlers(auth)
 
 
 @pytest.mark.parametrize(

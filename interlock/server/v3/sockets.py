@@ -14,7 +14,8 @@ from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
-from interlock.errors import InterlockError, StreamCut, UsageError
+from interlock.errors import Forbidden, InterlockError, StreamCut, UsageError
+from interlock.server.authorizing import ONLY_LISTENS
 from interlock.server.failures import status_of
 from interlock.server.scope import Scope, may
 from interlock.server.v3.commanding import Command, NotDone, Response, answer, refusal
@@ -83,6 +84,11 @@ class _Connection:
                 await self._subscribe(command)
             case "subscription.unsubscribe":
                 await self._unsubscribe(command)
+            case _ if self.websocket.scope.get(ONLY_LISTENS):
+                raise Forbidden(
+                    "The application's handlers decide on each command.",
+                    hint=f"Send it to POST /threads/{self.thread_id}/commands.",
+                )
             case _:
                 await self._send(await answer(self.scope, self.thread_id, command))
 

@@ -8,6 +8,8 @@ from langgraph_sdk import Auth
 
 auth = Auth()
 
+HIDDEN = "00000000-0000-4000-8000-000000000000"
+
 PEOPLE = {"ann": ["write"], "bob": ["write"], "vic": []}
 
 
@@ -58,8 +60,8 @@ async def searched(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any]:
 
 @auth.on.assistants.read
 async def any_assistant(ctx: Auth.types.AuthContext, value: Any) -> bool:
-    """Let all see assistants."""
-    return True
+    """Let all see assistants but one."""
+    return value.get("assistant_id") != HIDDEN
 
 
 @auth.on.store
