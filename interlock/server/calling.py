@@ -36,8 +36,9 @@ async def call(url: str, body: bytes, headers: Mapping[str, str], settings: Sett
                 headers={**headers, **signed, "Host": target.netloc.decode("ascii")},
                 extensions={"sni_hostname": target.raw_host.decode("ascii")},
             )
-            with unlogged():
-                answer = await client.send(request)
+            with unlogged():  # what it says beside its status is not read: it could be without end
+                answer = await client.send(request, stream=True)
+                await answer.aclose()
     except (httpx.HTTPError, OSError, UnicodeError) as error:
         raise NotDelivered(f"no answer: {type(error).__name__}") from None
     if not answer.is_success:

@@ -102,7 +102,9 @@ class Withheld:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on unless its path is not served."""
-        if scope["type"] == "http" and self.pattern.match(_path(scope)):
+        if scope["type"] == "websocket" and self.pattern.match(_path(scope)):
+            await send({"type": "websocket.close", "code": 1008, "reason": "Not Found"})
+        elif scope["type"] == "http" and self.pattern.match(_path(scope)):
             await Wire({"detail": "Not Found"}, status_code=404)(scope, receive, send)
         else:
             await self.app(scope, receive, send)

@@ -37,6 +37,9 @@ KEPT = {
 }
 """What is kept of a request, to be shown."""
 
+SERVERS = "langgraph_"
+"""With which keys begin that a server sets and graphs believe, such as who calls."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -106,15 +109,16 @@ def _settings(
     request: RunCreate, assistant: Assistant
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # JSON
     own = _own(request.config.configurable)
-    configurable = {**dict(assistant.config.get("configurable") or {}), **own}
+    configurable = {**_own(assistant.config.get("configurable") or {}), **own}
     context = {**assistant.context, **(request.context or {})}
-    return {**context, **configurable}, context
+    theirs = {key: each for key, each in context.items() if not key.startswith(SERVERS)}
+    return {**theirs, **configurable}, context
 
 
 def _own(configurable: Mapping[str, Any]) -> dict[str, Any]:  # JSON
     """Return what is a client's own of what it sends: some hand back all that LangGraph's server told them."""
     said = without_reserved(configurable)
-    return {key: said[key] for key in said if not key.startswith("langgraph_")}
+    return {key: said[key] for key in said if not key.startswith(SERVERS)}
 
 
 def _names(schema: type) -> frozenset[str]:
