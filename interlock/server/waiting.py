@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from fastapi.responses import StreamingResponse
 
@@ -98,8 +99,13 @@ def waited(
 
 def headers(thread_id: str, run_id: str) -> dict[str, str]:
     """Return where a run is, and where its outcome can be asked for again."""
-    at = f"/threads/{thread_id}/runs/{run_id}"
+    at = run_path(thread_id, run_id)
     return {"Location": f"{at}/join", "Content-Location": at}
+
+
+def run_path(thread_id: str, run_id: str) -> str:
+    """Return where a run is; the name of its thread may be anything."""
+    return f"/threads/{quote(thread_id, safe='')}/runs/{run_id}"
 
 
 async def _body(

@@ -245,7 +245,7 @@ def check_select(select: Sequence[str] | None) -> None:
 async def _accepted(scope: Scope, run: Run, *, stateless: bool = False) -> Wire:
     found = await RunCards(scope.reader.pool).run(run.run_id)
     at = f"/runs/{run.run_id}"
-    where = at if stateless else f"/threads/{run.thread_id}{at}"
+    where = at if stateless else waiting.run_path(run.thread_id, run.run_id)
     return Wire(_document(scope, found), headers={"Content-Location": where})
 
 

@@ -18,6 +18,7 @@ from interlock.server.requests import RunCreate, StatelessCreate, accept
 from interlock.server.scope import Reading, Scope, Starting
 from interlock.server.sse import HEARTBEAT_SECONDS, MEDIA_TYPE, EventStream, sse
 from interlock.server.thread_requests import ThreadId
+from interlock.server.waiting import run_path
 from interlock.streaming import Page, place_of
 
 router = APIRouter()
@@ -163,8 +164,7 @@ def _joined(
 
 
 def _path(run: Run) -> str:
-    """Return a run's path; the name of its thread may be anything."""
-    return f"/threads/{quote(run.thread_id, safe='')}/runs/{run.run_id}"
+    return run_path(run.thread_id, run.run_id)
 
 
 async def _run(scope: Scope, run_id: str) -> Run:
