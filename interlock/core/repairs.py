@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from interlock.errors import UsageError
 
 GRAPH = "interlock.repair"
 """The name of the graph that repairs."""
 
-ChangeKind = Literal["state", "prompt"]
+ChangeKind = Literal["state", "prompt", "route", "arguments"]
 
 Outcome = Literal[
     "ended", "asks", "sleeps", "would_act", "would_repeat", "stopped", "failed", "refused"
@@ -47,10 +53,15 @@ class Change(BaseModel):
     """One change under which a dead run is to go on.
 
     Attributes:
-        kind: `state`: values of the state at the last checkpoint; `prompt`: another released version of a prompt.
-        values: for `state`; a key with a reducer is added to, any other replaced.
+        kind: `state`: values of the state at the last checkpoint; `prompt`: another released version of a prompt;
+            `route`: the node that failed is not run again, the run goes on behind it or at another node; `arguments`:
+            other arguments for a tool call, or for an act that was refused.
+        values: for `state`, and for `route` what the node that failed would have brought: a key with a reducer is
+            added to, any other replaced; for `arguments` those that change.
         prompt: for `prompt`: its name.
         version: for `prompt`: a released one.
+        goto: for `route`: where the run goes on; empty: where the edges of the node that failed lead.
+        call: for `arguments`: id of the tool call, or of the act, that gets them.
         reason: why this should help.
     """
 
@@ -60,7 +71,15 @@ class Change(BaseModel):
     values: list[Setting] = Field(default_factory=list)
     prompt: str = ""
     version: str = ""
+    goto: list[str] = Field(default_factory=list)
+    call: str = ""
     reason: str = ""
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:  # JSON
+        """Leave out what older versions did not know, where it is empty: questions are told by what they show."""
+        shape: dict[str, Any] = handler(self)
+        return {key: each for key, each in shape.items() if each or key not in ("goto", "call")}
 
     def state(self) -> dict[str, Any]:  # JSON
         """Return the values by key; raises `UsageError` when one is no JSON."""
@@ -96,6 +115,26 @@ class PromptInfo(BaseModel):
     released: list[str]
 
 
+class CallInfo(BaseModel):
+    """A tool call that waits, or an act that was refused, at the last checkpoint.
+
+    Attributes:
+        id: names it in a change.
+        what: `tool call` or `act`.
+        name: of the tool or action.
+        arguments: as JSON text, cut.
+        type: the JSON Schema of its arguments, as text; empty where it is not known.
+        fault: why it was refused, or how its arguments do not fit; empty when nothing is known.
+    """
+
+    id: str
+    what: Literal["tool call", "act"]
+    name: str
+    arguments: str
+    type: str = ""
+    fault: str = ""
+
+
 class Case(BaseModel):
     """What is known of a dead run, cut to a size that a model can read.
 
@@ -106,6 +145,8 @@ class Case(BaseModel):
         next: the nodes that would run.
         done: acts that were done, a line each.
         in_doubt: acts that may have been done.
+        ways: where the node that failed may lead, as its graph declares it.
+        calls: whose arguments can be changed.
     """
 
     letter: str
@@ -125,6 +166,8 @@ class Case(BaseModel):
     tries: list[str] = Field(default_factory=list)
     done: list[str] = Field(default_factory=list)
     in_doubt: list[str] = Field(default_factory=list)
+    ways: list[str] = Field(default_factory=list)
+    calls: list[CallInfo] = Field(default_factory=list)
 
 
 class Trial(BaseModel):
@@ -137,6 +180,7 @@ class Trial(BaseModel):
         steps: how many it made.
         passed: nodes that it finished.
         reused: acts that were answered from the ledger, a line each.
+        stays: acts of a node that was gone round, which stay done, a line each.
         changed: keys that its state has otherwise than the dead run, a line each.
         model_calls: that were made live.
         irreversible: what it would do cannot be undone.
@@ -151,6 +195,7 @@ class Trial(BaseModel):
     steps: int = 0
     passed: list[str] = Field(default_factory=list)
     reused: list[str] = Field(default_factory=list)
+    stays: list[str] = Field(default_factory=list)
     changed: list[str] = Field(default_factory=list)
     model_calls: int = 0
     irreversible: bool = False

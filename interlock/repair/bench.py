@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from interlock.core import actions, prompts
+from interlock.core import actions
 from interlock.core.allowance import Allowance, allowance_here
 from interlock.core.letters import LetterDetail
 from interlock.core.metering import Meter
 from interlock.core.repairs import Case, Change, Outcome, Promoted, Trial
-from interlock.core.runs import Run
+from interlock.core.runs import Run, Step
 from interlock.errors import (
     BudgetSpent,
     DatabaseUnavailable,
     InterlockError,
     Killed,
     LeaseLost,
-    PromptError,
     ReplayDiverged,
     RunCancelled,
     UsageError,
 )
 from interlock.failing import blotted
-from interlock.forks import changes_of
-from interlock.postgres.checkpoints import strict_serializer
-from interlock.postgres.encryption import ring_of
 from interlock.postgres.plain import plain
-from interlock.postgres.repairs import RepairStore
-from interlock.repair.casebook import VALUE, case_of, cut, line_of, shown
+from interlock.repair.casebook import VALUE, case_of, cut, hopeless, line_of, shown
+from interlock.repair.plans import Plan, plan_of
+from interlock.repair.remains import apart
 
 if TYPE_CHECKING:
     from interlock.execution import Execution
@@ -60,38 +55,33 @@ class Bench:
             graph = il.graph(detail.letter.graph)
         except InterlockError:
             graph = None
-        return case_of(detail, graph, stored.context.get("prompts", {}))
+        remains = await il.remains(detail.letter) if graph and not hopeless(detail) else None
+        return case_of(detail, graph, stored.context.get("prompts", {}), remains)
 
     async def rehearse(self, letter_id: str, change: Change) -> Trial:
         """Try a change on a fork of the run's thread, at its last checkpoint, without effects."""
         detail = await self._runtime.aletter(letter_id)
         try:
-            trial = await self._forked(detail, change)
+            plan = await plan_of(self._runtime, detail, change)
+            trial = await self._forked(detail, plan)
         except UsageError as error:
             return Trial(outcome="refused", says=_said(error))
-        outer = allowance_here()
-        # LangGraph would take a graph that is run in a node's own context for a part of the graph around it.
-        driving = asyncio.get_running_loop().create_task(
-            self._driven(trial, outer), context=contextvars.Context()
-        )
-        return await self._told(detail, trial, *await driving)
+        ended = await apart(self._driven(trial, allowance_here()))
+        return await self._told(detail, plan, trial, *ended)
 
     async def promote(self, letter_id: str, change: Change, *, by: str, key: str) -> Promoted:
         """Let the run go on with a change, and close its letter; the same key again changes nothing more."""
         il = self._runtime
-        letter = (await il.aletter(letter_id)).letter
+        detail = await il.aletter(letter_id)
+        letter = detail.letter
         if letter.proposal is None or letter.proposal.get("key") != key:
-            values, pin = self._wanted(change)
-            store = RepairStore(
-                il.pool, strict_serializer(ring=ring_of(il.settings.encryption_key))
-            )
-            letter = await store.promote(
+            plan = await plan_of(il, detail, change)
+            letter = await il.repairs.promote(
                 letter.id,
                 by=by,
                 why=change.reason,
                 proposal={**change.model_dump(), "key": key},
-                changes=changes_of(il.graph(letter.graph), values) if values else (),
-                prompt=pin,
+                amendment=plan.amendment,
             )
         return Promoted(letter=letter.id, thread=letter.thread_id, run=letter.run_id)
 
@@ -101,34 +91,21 @@ class Bench:
             raise UsageError("There is no runtime here that could repair.")
         return self.il
 
-    def _wanted(self, change: Change) -> tuple[dict[str, Any], tuple[str, str] | None]:  # JSON
-        """Return the values and the pin of a change; raises `UsageError` when it is none."""
-        if change.kind == "prompt":
-            try:
-                prompts.load(change.prompt, change.version)
-            except PromptError as error:
-                raise UsageError(str(error.args[0])) from error
-            return {}, (change.prompt, change.version)
-        if not (values := change.state()):
-            raise UsageError("A change of the state names no key.")
-        return values, None
-
-    async def _forked(self, detail: LetterDetail, change: Change) -> StoredRun:
+    async def _forked(self, detail: LetterDetail, plan: Plan) -> StoredRun:
         il, letter = self._runtime, detail.letter
-        values, pin = self._wanted(change)
         context = dict((await il.store.stored(letter.run_id)).context)
-        if pin is not None:
-            if pin[0] not in context.get("prompts", {}):
-                raise UsageError(f"The run uses no prompt {pin[0]!r}.")
-            context["prompts"] = {**context["prompts"], pin[0]: pin[1]}
-        return await il.forks.submit(
+        if (pin := plan.amendment.prompt) is not None:
+            context["prompts"] = {**context.get("prompts", {}), pin[0]: pin[1]}
+        trial = await il.forks.submit(
             letter.thread_id,
             letter.checkpoint_id,
-            values,
+            {},
             context,
             recorded_only=True,
             live_models=True,
         )
+        await il.repairs.amend(trial.run, letter, plan.amendment)
+        return trial
 
     async def _driven(
         self, stored: StoredRun, outer: Allowance | None
@@ -149,7 +126,12 @@ class Bench:
         return run, None
 
     async def _told(
-        self, detail: LetterDetail, trial: StoredRun, run: Run | None, error: Exception | None
+        self,
+        detail: LetterDetail,
+        plan: Plan,
+        trial: StoredRun,
+        run: Run | None,
+        error: Exception | None,
     ) -> Trial:
         il, thread = self._runtime, trial.run.thread_id
         steps = await il.ahistory(thread)
@@ -163,12 +145,21 @@ class Bench:
             says=cut(blotted(says[: 2 * VALUE])),
             node=node,
             steps=len(since),
-            passed=[name for each in since for name in each.nodes],
-            reused=[line_of(each) for each in effects],
+            passed=_passed(since, plan.skips),
+            reused=[line_of(each) for each in effects if each.agent != plan.skips],
+            stays=[line_of(each) for each in effects if each.agent == plan.skips],
             changed=_changed(detail.state or {}, now),
             model_calls=(await il.store.spent(thread)).calls,
             irreversible=outcome == "would_act" and _is_final(says),
         )
+
+
+def _passed(steps: Sequence[Step], skipped: str) -> list[str]:
+    """Return the nodes that ran; one that was gone round did not, although its step names it."""
+    passed = [name for each in steps for name in each.nodes]
+    if skipped in passed:
+        passed.remove(skipped)
+    return passed
 
 
 def _charge(execution: Execution, outer: Allowance) -> None:

@@ -15,6 +15,8 @@ from interlock.core import prompts
 from interlock.core.effects import Effect
 from interlock.core.letters import Letter, LetterDetail, RunEvent
 from interlock.core.repairs import GRAPH, Case, KeyInfo, PromptInfo
+from interlock.repair.remains import Remains
+from interlock.repair.routes import ways_of
 
 VALUE = 1_000
 STATE = 12_000
@@ -60,13 +62,19 @@ def _out_of_reach(detail: LetterDetail) -> str:
     return ""
 
 
-def case_of(detail: LetterDetail, graph: Graph | None, pins: Mapping[str, str]) -> Case:
+def case_of(
+    detail: LetterDetail,
+    graph: Graph | None,
+    pins: Mapping[str, str],
+    remains: Remains | None = None,
+) -> Case:
     """Return what is known of a dead run.
 
     Args:
         detail: its letter.
         graph: of its thread; None when the code is not here.
         pins: the versions of prompts that the run uses.
+        remains: its last checkpoint; None where nothing can be tried on it.
     """
     letter, events = detail.letter, detail.tries[-LINES:]
     return Case(
@@ -79,6 +87,7 @@ def case_of(detail: LetterDetail, graph: Graph | None, pins: Mapping[str, str]) 
         tries=[_try(each) for each in events],
         done=[line_of(each) for each in detail.done[-LINES:]],
         in_doubt=[line_of(each) for each in detail.in_doubt[-LINES:]],
+        ways=ways_of(remains.graph, remains.node) if remains and remains.failed else [],
     )
 
 

@@ -88,6 +88,9 @@ def _diff(case: Case, change: Change) -> Iterator[str]:
     if change.kind == "prompt":
         pinned = case.prompts[change.prompt].pinned if change.prompt in case.prompts else "?"
         yield f"change: prompt {change.prompt}: {pinned} → {change.version}"
+    if change.kind == "route":
+        yield f"change: {_route(case, change)}"
+        yield f"what {_failed(case)} checks, asks or does is then not checked, asked or done"
     for each in change.values:
         info = case.state.get(each.key)
         before = (info.value if info else "") or "not set"
@@ -96,11 +99,21 @@ def _diff(case: Case, change: Change) -> Iterator[str]:
     yield f"because: {_cut(change.reason)}"
 
 
+def _failed(case: Case) -> str:
+    return case.node.partition(" / ")[0]
+
+
+def _route(case: Case, change: Change) -> str:
+    where = f"at {', '.join(change.goto)}" if change.goto else "where its edges lead"
+    return f"{_failed(case)} is not run; the run goes on {where}"
+
+
 def _outcome(trial: Trial) -> Iterator[str]:
     shown = WORDS[trial.outcome] if trial.outcome == "would_act" else _said(trial)
     yield f"trial {trial.thread}: {shown}"
     if trial.passed:
         yield f"nodes that it finished: {', '.join(trial.passed)}"
+    yield from (f"stays done: {each}" for each in trial.stays)
     yield from (f"used again from the ledger: {each}" for each in trial.reused)
     yield from (f"state: {each}" for each in trial.changed)
     if trial.outcome == "would_act":
@@ -116,7 +129,11 @@ def _said(trial: Trial) -> str:
 def _named(change: Change) -> str:
     if change.kind == "prompt":
         return f"prompt {change.prompt} at {change.version}"
-    return ", ".join(f"{each.key} = {_cut(each.value)}" for each in change.values)
+    values = ", ".join(f"{each.key} = {_cut(each.value)}" for each in change.values)
+    if change.kind == "route":
+        where = f"on to {', '.join(change.goto)}" if change.goto else "on behind it"
+        return f"{where}, with {values}" if values else where
+    return values
 
 
 def _cut(text: Any) -> str:  # anything that has a text

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.types import StateSnapshot
+
+from interlock.core.letters import Letter
 from interlock.core.repairs import GRAPH
 from interlock.core.runs import Run
 from interlock.core.sync import run_sync
 from interlock.errors import UsageError
 from interlock.forks import Forks
 from interlock.letters import Letters
+from interlock.postgres.checkpoints import strict_serializer
+from interlock.postgres.encryption import ring_of
+from interlock.postgres.pool import translated
+from interlock.postgres.repairs import RepairStore
+from interlock.repair.remains import Remains
 from interlock.runtime import Runtime
 
 
@@ -18,6 +29,27 @@ class Repairing(Runtime, Letters):
     def forks(self) -> Forks:
         """What makes forks and trials."""
         return self._forks
+
+    @property
+    def repairs(self) -> RepairStore:
+        """What writes repairs."""
+        ring = ring_of(self.settings.encryption_key)
+        return RepairStore(self.pool, strict_serializer(ring=ring))
+
+    async def remains(self, letter: Letter) -> Remains:
+        """Return the last checkpoint of a dead run; raises `UsageError` when there is none."""
+        graph = self._past.graph(letter.graph)
+        config: Any = {"configurable": {"thread_id": letter.thread_id, "checkpoint_ns": ""}}
+        saver: Any = graph.checkpointer  # LangGraph's type allows a flag, too
+
+        async def read() -> tuple[CheckpointTuple | None, StateSnapshot]:
+            return await saver.aget_tuple(config), await graph.aget_state(config)
+
+        with translated():
+            found, snapshot = await self._past.steady(letter.thread_id, read)
+        if found is None:
+            raise UsageError(f"Thread {letter.thread_id} has no checkpoint.")
+        return Remains(letter=letter, graph=graph, found=found, snapshot=snapshot)
 
     async def aletter_repair(
         self,
