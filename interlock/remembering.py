@@ -26,7 +26,7 @@ class Remembering(ABC):
 
     settings: Settings
     _items: Items
-    _graphs_with_items: dict[Named, Graph]
+    _graphs_with_items: dict[Named, tuple[Graph, Graph]]  # as it was, and with the store
 
     def items(self, tenant: str | None = None) -> BaseStore:
         """Return LangGraph's store as a tenant sees it; default: the tenant of the settings.
@@ -45,12 +45,13 @@ class Remembering(ABC):
             return graph
         tenant, replay = str(stored.context.get("tenant", "")), stored.lineage.recorded_only
         named = (stored.run.graph, tenant, replay)
-        if named not in self._graphs_with_items:
+        known = self._graphs_with_items.get(named)
+        if known is None or known[0] is not graph:
             if len(self._graphs_with_items) >= KEPT:
                 self._graphs_with_items.clear()
             store = self._items.of(tenant, replay=replay)
-            self._graphs_with_items[named] = graph.copy({"store": store})
-        return self._graphs_with_items[named]
+            known = self._graphs_with_items[named] = (graph, graph.copy({"store": store}))
+        return known[1]
 
 
 class RememberingNow(Remembering):

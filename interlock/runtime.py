@@ -128,7 +128,7 @@ class Runtime(
         self._forks = Forks(self.store, fork_store, self._past)
         self._graphs: dict[str, Graph] = {}
         self._items = items_of(application, pool)
-        self._graphs_with_items: dict[Named, Graph] = {}
+        self._graphs_with_items: dict[Named, tuple[Graph, Graph]] = {}
         self._controls: set[RunControl] = set()
 
     @property

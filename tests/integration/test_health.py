@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import pty
@@ -362,6 +363,7 @@ class Terminal:
     def __init__(self, columns: int, *arguments: str) -> None:
         self._master, slave = pty.openpty()
         self.said = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()  # a read may end inside a character
         size = {"COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "interlock", *arguments],
@@ -384,7 +386,7 @@ class Terminal:
         """Read what was written."""
         while select.select([self._master], [], [], seconds)[0]:
             try:
-                self.said += os.read(self._master, 65536).decode()
+                self.said += self._decoder.decode(os.read(self._master, 65536))
             except OSError:  # it has ended
                 return
 
