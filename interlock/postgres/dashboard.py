@@ -84,6 +84,17 @@ class ListedRun:
     process: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What happened of one kind within one minute; `queued` and `working`: by how much it moved their numbers."""
+
+    minutes_ago: int
+    kind: str
+    events: int
+    queued: int
+    working: int
+
+
 class DashboardStore:
     """Reads for pages; each method is one statement."""
 
@@ -129,6 +140,10 @@ class DashboardStore:
         """Return graph, status and number of the runs that a switch would stop, or hold."""
         rows = await self._fetch("under", {"scope": scope, "name": name})
         return [(row["graph"], row["status"], row["runs"]) for row in rows]
+
+    async def flow(self, minutes: int) -> list[Moved]:
+        """Return what happened to runs in each of the last minutes, the newest first."""
+        return [Moved(**row) for row in await self._fetch("flow", {"minutes": minutes})]
 
     async def figures(self) -> Mapping[str, int]:
         """Return how many questions and dead letters are open."""

@@ -243,6 +243,25 @@ def test_the_switch_says_what_it_stops_before_it_is_thrown(
     assert browser.get("/kills").json() == []
 
 
+def test_workers_and_their_queue_are_shown(browser: httpx.Client, sdk: SyncLangGraphClient) -> None:
+    """The page tells who works, that nothing is queued, what ended in the last hour, and which crons are set."""
+    _ran(sdk, "echo", {"said": "for the chart"})
+    cron: dict[str, Any] = {
+        **sdk.crons.create("echo", schedule="0 7 * * 1-5", input={"said": "good morning"})
+    }
+
+    text = browser.get("/ui/workers").text
+    sdk.crons.delete(cron["cron_id"])
+
+    assert re.search(r"\d of 8</span>", text)
+    assert "all graphs" in text
+    assert "Nothing is queued." in text
+    assert "0 7 * * 1-5" in text
+    ended = re.search(r"<caption>Ended, a minute</caption>.*?</table>", text, re.DOTALL)
+    assert ended
+    assert sum(int(each) for each in re.findall(r"<td>(\d+)</td>", ended[0])) >= 1
+
+
 def _payment(payee: str, amount: int, folder: Path) -> dict[str, Any]:
     return {"payee": payee, "amount": amount, "ledger": str(folder / "paid")}
 

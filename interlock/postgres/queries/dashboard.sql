@@ -61,3 +61,22 @@ where r.status in ('queued', 'running', 'waiting') and (r.status <> 'waiting' or
         else r.run_id = %(name)s
     end
 group by r.graph, r.status order by runs desc, r.graph, r.status;
+
+-- flow: what happened to runs in each of the last minutes, of the newest events only, and by how much it moved the queue and what is worked on
+with latest as (
+    select id, run_id, at, kind,
+        case when kind in ('submitted', 'queued', 'released', 'lost', 'woken') then 'queued' when kind = 'claimed' then 'working' else 'out' end as place
+    from interlock.run_events
+    where id > (select coalesce(max(id), 0) - 20000 from interlock.run_events) and at > clock_timestamp() - %(minutes)s * interval '1 minute'
+), moved as (
+    select l.at, l.kind, l.place, coalesce(
+        lag(l.place) over (partition by l.run_id order by l.id),
+        case when l.place = 'queued' or r.created_at > clock_timestamp() - %(minutes)s * interval '1 minute' then 'out'
+            when l.place = 'working' then 'queued' else 'working' end
+    ) as before
+    from latest l left join interlock.runs r using (run_id)
+)
+select floor(extract(epoch from clock_timestamp() - at) / 60)::int as minutes_ago, kind, count(*)::int as events,
+    sum((place = 'queued')::int - (before = 'queued')::int)::int as queued,
+    sum((place = 'working')::int - (before = 'working')::int)::int as working
+from moved group by minutes_ago, kind order by minutes_ago, kind;

@@ -20,6 +20,7 @@ from interlock.server.dashboard.pages import (
     switches,
     threads,
     travel,
+    workers,
 )
 from interlock.server.dashboard.routing import pages
 
@@ -35,6 +36,7 @@ PAGES: tuple[APIRouter, ...] = (
     letters.router,
     switches.router,
     budgets.router,
+    workers.router,
     threads.router,
 )
 
