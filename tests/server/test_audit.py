@@ -6,12 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import httpx
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
+from langgraph_sdk.client import LangGraphClient
 
 from interlock.cli.keys import ROLES
 from interlock.cli.program import program
@@ -157,10 +158,64 @@ def test_the_server_notes(server: str, server_database: str) -> None:
         noted = client.get("/audit", params={"limit": 10}).json()
 
     assert [(each["act"], each["subject"]) for each in noted] == [
-        ("DELETE /assistants/{assistant_id}", made["assistant_id"]),
-        ("POST /assistants", ""),
+        ("assistant.delete", made["assistant_id"]),
+        ("assistant.create", made["assistant_id"]),
     ]
     assert noted[0]["identity"] == "loopback"
+
+
+async def test_the_server_notes_changes(client: LangGraphClient, server: str) -> None:
+    """Each change of a thread, a run, a cron, an item or an assistant says in a word what it was, and of what."""
+    before = _noted(server)[0]["number"]
+    thread = (await client.threads.create(graph_id="echo"))["thread_id"]
+    await client.threads.update(thread, metadata={"a": 1})
+    await client.threads.update_state(thread, {"said": "x"}, as_node="__start__")
+    place = (await client.threads.get_state(thread))["checkpoint"]
+    copied: Any = await client.threads.copy(thread)  # typed as nothing
+    copy = copied["thread_id"]
+    run = (await client.runs.create(thread, "echo", input={}, after_seconds=60))["run_id"]
+    await client.runs.cancel(thread, run)
+    later = (await client.runs.create(thread, "echo", input={}, after_seconds=60))["run_id"]
+    await client.runs.cancel_many(thread_id=thread, run_ids=[later], action="rollback")
+    await client.runs.delete(thread, run)
+    made: Any = await client.crons.create("echo", schedule="0 0 1 1 *")  # typed as a run
+    cron = made["cron_id"]
+    await client.crons.update(cron, enabled=False)
+    await client.crons.delete(cron)
+    await client.store.put_item(["a", "b"], key="k", value={})
+    await client.store.delete_item(["a", "b"], key="k")
+    assistant = (await client.assistants.create("echo"))["assistant_id"]
+    await client.assistants.update(assistant, name="other")
+    await client.assistants.set_latest(assistant, 1)
+    await client.threads.prune([copy], strategy="delete")
+    await client.threads.delete(thread)
+
+    told = [each for each in reversed(_noted(server)) if each["number"] > before]
+
+    where = place["checkpoint_id"]
+    assert [(each["act"], each["subject"], each["detail"]) for each in told] == [
+        ("thread.update", thread, {}),
+        ("thread.write", thread, {"checkpoint_id": where, "as_node": "__start__"}),
+        ("thread.copy", thread, {"copy": copy}),
+        ("cancel", thread, {"run": run, "how": "cancel"}),
+        ("cancel", thread, {"runs": [later], "how": "rollback"}),
+        ("run.delete", run, {"thread": thread}),
+        ("cron.create", cron, {"schedule": "0 0 1 1 *", "thread": ""}),
+        ("cron.update", cron, {"changed": ["enabled"]}),
+        ("cron.delete", cron, {}),
+        ("store.put", "k", {"namespace": ["a", "b"]}),
+        ("store.delete", "k", {"namespace": ["a", "b"]}),
+        ("assistant.create", assistant, {}),
+        ("assistant.update", assistant, {"version": 2}),
+        ("assistant.latest", assistant, {"version": 1}),
+        ("thread.prune", "", {"threads": [copy], "strategy": "delete", "pruned": 1}),
+        ("thread.delete", thread, {}),
+    ]
+
+
+def _noted(server: str) -> list[dict[str, Any]]:  # JSON
+    noted: list[dict[str, Any]] = httpx.get(f"{server}/audit", params={"limit": 100}).json()
+    return noted
 
 
 def test_the_server_notes_refusals(server: str) -> None:

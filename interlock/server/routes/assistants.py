@@ -58,6 +58,7 @@ async def create(scope: Running, request: AssistantCreate) -> Wire:
     made = await AssistantStore(scope.il.pool).add(_changed(new, request))
     if made is None:
         return Wire(assistant_document(await _existing(scope, request, new)))
+    await scope.house.audit.note(scope.caller, "assistant.create", str(made.assistant_id))
     return Wire(assistant_document(made))
 
 
@@ -99,6 +100,7 @@ async def update(scope: Running, assistant_id: str, request: AssistantPatch) -> 
     store = AssistantStore(scope.il.pool)
     changed = await store.change(found.assistant_id, lambda latest: _changed(latest, request))
     scope.house.assistants.forget(found.assistant_id)
+    await _note(scope, "assistant.update", changed)
     return Wire(assistant_document(changed))
 
 
@@ -110,6 +112,7 @@ async def delete(scope: Running, assistant_id: str, delete_threads: bool = False
         await _delete_threads(scope, found)
     await AssistantStore(scope.il.pool).remove(found.assistant_id)
     scope.house.assistants.forget(found.assistant_id)
+    await scope.house.audit.note(scope.caller, "assistant.delete", str(found.assistant_id))
     return Response(status_code=204)
 
 
@@ -129,6 +132,7 @@ async def set_latest(scope: Running, assistant_id: str, request: VersionChoice) 
     found = await _own(scope, assistant_id)
     restored = await AssistantStore(scope.il.pool).restore(found.assistant_id, request.version)
     scope.house.assistants.forget(found.assistant_id)
+    await _note(scope, "assistant.latest", restored)
     return Wire(assistant_document(restored))
 
 
@@ -160,6 +164,11 @@ async def get_subgraph(
     """Return the JSON schemas of one subgraph of an assistant's graph."""
     _, graph = await _graph(scope, assistant_id)
     return Wire(await asyncio.to_thread(subgraphs, graph, namespace, recurse=recurse))
+
+
+async def _note(scope: Scope, act: str, assistant: Assistant) -> None:
+    about = {"version": assistant.version}
+    await scope.house.audit.note(scope.caller, act, str(assistant.assistant_id), about)
 
 
 async def _graph(scope: Scope, assistant_id: str) -> tuple[str, Graph]:

@@ -89,13 +89,16 @@ async def update(scope: Running, cron_id: str, request: CronPatch) -> Wire:
     said = cron.context[CLIENT]
     metadata = {**said["metadata"], **(changes.get("metadata") or {})}
     payload = {"input": dict(cron.input), **said["payload"], **changes}
-    return await _document(scope, await _set(scope, cron.name, cron.thread_id, payload, metadata))
+    changed = await _set(scope, cron.name, cron.thread_id, payload, metadata)
+    await scope.house.audit.note(scope.caller, "cron.update", cron_id, {"changed": sorted(changes)})
+    return await _document(scope, changed)
 
 
 @router.delete("/runs/crons/{cron_id}", status_code=204)
 async def delete(scope: Running, cron_id: str) -> Response:
     """Forget a cron; the runs that it submitted stay."""
     await scope.il.acron_remove((await _cron(scope, cron_id)).name)
+    await scope.house.audit.note(scope.caller, "cron.delete", cron_id)
     return Response(status_code=204)
 
 
@@ -103,7 +106,10 @@ async def _made(scope: Scope, thread_id: str, request: CronCreate) -> Wire:
     payload = request.model_dump(mode="json", exclude_unset=True)
     payload["assistant_id"] = str(id_of(scope, request.assistant_id))
     metadata = request.metadata or {}
-    return await _document(scope, await _set(scope, str(uuid4()), thread_id, payload, metadata))
+    made = await _set(scope, str(uuid4()), thread_id, payload, metadata)
+    about = {"schedule": request.schedule, "thread": thread_id}
+    await scope.house.audit.note(scope.caller, "cron.create", made.name, about)
+    return await _document(scope, made)
 
 
 async def _set(

@@ -147,6 +147,8 @@ async def cancel_many(
         raise NotFound("None of these runs can be stopped.", hint="They have ended, or never were.")
     for run_id in found:
         await waiting.stop(scope, run_id, kind_of(action))
+    about = {"runs": found, "how": kind_of(action)}
+    await scope.house.audit.note(scope.caller, "cancel", request.thread_id or "", about)
     return Response(status_code=204)
 
 
@@ -211,6 +213,9 @@ async def stopped(scope: Scope, run: ClientRun, kind: StopKind, *, wait: bool) -
     if not await cards.unended(run_ids=[run.run_id]):
         raise NotFound(f"Run {run.run_id} has ended: there is nothing to stop.")
     await waiting.stop(scope, run.run_id, kind)
+    await scope.house.audit.note(
+        scope.caller, "cancel", run.thread_id, {"run": run.run_id, "how": kind}
+    )
     if not wait:
         return Response(status_code=202)
     return waiting.waited(scope, run.thread_id, run.run_id)
@@ -222,6 +227,7 @@ async def remove(scope: Scope, run: ClientRun) -> None:
         await waiting.stop(scope, run.run_id, "cancel")
         await waiting.ended(scope, run.run_id)
     await RunCards(scope.il.pool).remove(run.run_id)
+    await scope.house.audit.note(scope.caller, "run.delete", run.run_id, {"thread": run.thread_id})
 
 
 def shown(scope: Scope, run_id: str) -> waiting.Show:

@@ -50,6 +50,8 @@ async def update(scope: Running, thread_id: ThreadId, request: StateUpdateReques
     place = await scope.il.aupdate_state(
         thread_id, request.values, as_node=request.as_node, checkpoint=request.place
     )
+    about = {"checkpoint_id": place.get("checkpoint_id"), "as_node": request.as_node}
+    await scope.house.audit.note(scope.caller, "thread.write", thread_id, about)
     known = {"checkpoint": place, "configurable": place}
     return Wire({**known, "checkpoint_id": place.get("checkpoint_id")})
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from langgraph.store.base import BaseStore, Item, SearchItem
 from pydantic import AfterValidator, BaseModel, Field
 
-from interlock.server.scope import Reading, Running
+from interlock.server.scope import Reading, Running, Scope
 from interlock.server.wire import Wire
 
 router = APIRouter(prefix="/store", tags=["Store"])
@@ -105,13 +105,16 @@ async def put(scope: Running, request: ItemPut) -> Response:
     items = scope.il.items()
     ttl = request.ttl if request.ttl is not None else (items.ttl_config or {}).get("default_ttl")
     await items.aput(namespace, request.key, request.value, index=request.index, ttl=ttl)
+    await _note(scope, "store.put", namespace, request.key)
     return Response(status_code=204)
 
 
 @router.delete("/items", status_code=204)
 async def delete(scope: Running, request: ItemDelete) -> Response:
     """Forget an item; it need not be there."""
-    await scope.il.items().adelete(_writable(request.namespace), request.key)
+    namespace = _writable(request.namespace)
+    await scope.il.items().adelete(namespace, request.key)
+    await _note(scope, "store.delete", namespace, request.key)
     return Response(status_code=204)
 
 
@@ -152,6 +155,10 @@ async def namespaces(scope: Reading, request: NamespaceSearch) -> Wire:
         offset=request.offset,
     )
     return Wire({"namespaces": found})
+
+
+async def _note(scope: Scope, act: str, namespace: tuple[str, ...], key: str) -> None:
+    await scope.house.audit.note(scope.caller, act, key, {"namespace": list(namespace)})
 
 
 async def _searched(

@@ -75,6 +75,8 @@ async def prune(scope: Running, request: ThreadPrune) -> Wire:
         Wanted(ids=request.thread_ids), limit=len(request.thread_ids)
     )
     done = await scope.il.aprune_threads([each.thread_id for each in seen], request.strategy)
+    about = {"threads": [each.thread_id for each in seen], "strategy": request.strategy}
+    await scope.house.audit.note(scope.caller, "thread.prune", "", {**about, "pruned": done})
     return Wire({"pruned_count": done})
 
 
@@ -98,6 +100,7 @@ async def update(
     await scope.reader.athread(thread_id)
     ttl = request.ttl.said if request.ttl else None
     card = await scope.il.aupdate_thread(thread_id, metadata=request.metadata, ttl=ttl)
+    await scope.house.audit.note(scope.caller, "thread.update", thread_id)
     if prefer == "return=minimal":
         return Response(status_code=204, headers={"Preference-Applied": prefer})
     return Wire(await _document(scope, card))
@@ -108,6 +111,7 @@ async def delete(scope: Running, thread_id: ThreadId) -> Response:
     """Cancel the runs of a thread, and delete it; what it did to the world stays in the ledger."""
     await scope.reader.athread(thread_id)
     await scope.il.adelete_thread(thread_id, by=scope.caller.identity)
+    await scope.house.audit.note(scope.caller, "thread.delete", thread_id)
     return Response(status_code=204)
 
 
@@ -115,7 +119,9 @@ async def delete(scope: Running, thread_id: ThreadId) -> Response:
 async def copy(scope: Running, thread_id: ThreadId) -> Wire:
     """Make a thread that goes on where this one stands."""
     await scope.reader.athread(thread_id)
-    return Wire(await _document(scope, await scope.il.acopy_thread(thread_id)))
+    made = await scope.il.acopy_thread(thread_id)
+    await scope.house.audit.note(scope.caller, "thread.copy", thread_id, {"copy": made.thread_id})
+    return Wire(await _document(scope, made))
 
 
 async def _document(scope: Scope, card: ThreadCard, *, ttl: bool = False) -> dict[str, Any]:
