@@ -114,6 +114,25 @@ async def test_a_breakpoint_is_gone_on_from_by_hand(worked: Interlock) -> None:
     assert (await worked.aresume("t")).output["said"] == ["a", "b", "c"]
 
 
+async def test_a_run_takes_the_place_of_a_breakpoint(worked: Interlock) -> None:
+    """With an input, from an older step, or at its turn; the run that stopped is cancelled."""
+    stopped = await done(worked, "line", {}, driving=BEFORE_B)
+    again = await done(worked, "line", {}, driving=BEFORE_B, options=IN_PLACE)
+    old = replace(await checkpoint(worked, 0), goes_on=True, interrupt_before=("b",))
+    older = await done(worked, "line", None, driving=old, options=IN_PLACE)
+    runs = [
+        await worked.asubmit("line", {}, thread_id="t", driving=BEFORE_B, options=IN_PLACE)
+        for _ in range(3)
+    ]
+    ended = [(await worked.await_run(run.run_id, PATIENCE)).status for run in runs]
+
+    assert [run.error_kind for run in (again, older)] == ["breakpoint", "breakpoint"]
+    assert ended[-1] == "waiting"
+    assert (await worked.aresume("t")).status == "succeeded"
+    for run in (stopped, again, older, *runs[:-1]):
+        assert (await worked.store.stored(run.run_id)).run.status == "cancelled"
+
+
 async def test_what_is_behind_a_breakpoint_waits(worked: Interlock) -> None:
     """As behind a question; what goes on comes before it."""
     await done(worked, "line", {}, driving=BEFORE_B)
