@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph.types import Interrupt
+from langgraph.types import Interrupt, StateSnapshot
 
 from interlock.application import Graph
 from interlock.core.sync import run_sync
@@ -39,7 +39,7 @@ class Outcomes(ABC):
         names = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
         with translated():
             snapshot = await compiled.aget_state({"configurable": names})
-        return Outcome(output=output_of(compiled, snapshot.values), interrupts=snapshot.interrupts)
+        return Outcome(output=output_of(compiled, snapshot.values), interrupts=_open(snapshot))
 
 
 class OutcomesNow(Outcomes):
@@ -48,3 +48,9 @@ class OutcomesNow(Outcomes):
     def outcome(self, graph: str, thread_id: str, checkpoint_id: str) -> Outcome:
         """Return what stood at a checkpoint of a thread; see `aoutcome`."""
         return run_sync(self.aoutcome(graph, thread_id, checkpoint_id))
+
+
+def _open(snapshot: StateSnapshot) -> tuple[Interrupt, ...]:
+    """Return what still waits: a state by its checkpoint's id names those that were answered since, too."""
+    waiting = (task for task in snapshot.tasks if task.result is None)
+    return tuple(each for task in waiting for each in task.interrupts)

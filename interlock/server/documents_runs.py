@@ -27,6 +27,9 @@ RunField = Literal[
 ]
 RUN_FIELDS: tuple[str, ...] = get_args(RunField)
 
+FAILED = ("failed", "dead", "killed")
+"""How a run stands whose client is told of an error alone; its state may not even be readable."""
+
 ERROR = "__error__"
 INTERRUPT = "__interrupt__"
 
@@ -95,7 +98,7 @@ def outcome(standing: Standing, came: Outcome | None) -> Any:  # the graph's out
         standing: of the run.
         came: what stood at its last checkpoint; None when it made none.
     """
-    if standing.status in ("failed", "dead", "killed"):
+    if standing.status in FAILED:
         return {ERROR: failure(standing.error, standing.error_kind)}
     if came is None:
         return {}

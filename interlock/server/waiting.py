@@ -14,7 +14,7 @@ from interlock.core.queueing import StopKind
 from interlock.errors import InterlockError
 from interlock.postgres.ended import POLL_SECONDS
 from interlock.postgres.run_cards import RunCards, Standing
-from interlock.server.documents_runs import ERROR, outcome
+from interlock.server.documents_runs import ERROR, FAILED, outcome
 from interlock.server.scope import Scope
 from interlock.server.wire import dumps
 
@@ -65,7 +65,7 @@ async def result(
 ) -> Any:  # the graph's output schema
     """Wait for a run, and return what its client is told of it; `fresh` as for `ended`."""
     standing = await ended(scope, run_id, fresh=fresh)
-    if standing.checkpoint_id is None:
+    if standing.checkpoint_id is None or standing.status in FAILED:
         return outcome(standing, None)
     found = await scope.reader.aoutcome(standing.graph, standing.thread_id, standing.checkpoint_id)
     return outcome(standing, found)

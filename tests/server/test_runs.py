@@ -414,6 +414,41 @@ async def test_an_assistants_settings_are_its_runs(client: LangGraphClient) -> N
     assert told["__error__"]["error"] == "LimitReached"
 
 
+async def test_a_state_that_cannot_be_read(client: LangGraphClient, thread_id: str) -> None:
+    """Who waits for a run that broke its own state gets its error, and not a broken answer."""
+    await client.runs.wait(thread_id, "steps", input={"count": 1})
+    command: Any = {"update": [["count", 1], ["count", 2]], "goto": "step"}
+
+    told: Any = await client.runs.wait(thread_id, "steps", command=command, raise_error=False)
+
+    assert told["__error__"]["error"] == "InvalidUpdateError"
+
+
+async def test_a_part_of_what_is_asked(client: LangGraphClient, thread_id: str) -> None:
+    """Who answers one of two questions is told what is still asked, and not what was answered."""
+    asked: Any = await client.runs.wait(thread_id, "both", input={"topic": "x"})
+    first, second = asked["__interrupt__"]
+
+    left: Any = await client.runs.wait(thread_id, "both", command={"resume": {first["id"]: "one"}})
+    told = await client.runs.wait(thread_id, "both", command={"resume": {second["id"]: "two"}})
+
+    assert [each["id"] for each in left["__interrupt__"]] == [second["id"]]
+    assert told == {"topic": "x", "answers": ["one", "two"]}
+
+
+async def test_an_input_at_a_breakpoint(client: LangGraphClient, thread_id: str) -> None:
+    """A run with an input, or from an older step, takes the place of one that stopped at a breakpoint."""
+    stops: Any = {"input": {"count": 2}, "interrupt_before": "*"}
+    await client.runs.wait(thread_id, "steps", **stops)
+    begun = (await client.threads.get_history(thread_id))[0]["checkpoint"]
+
+    anew = await client.runs.wait(thread_id, "steps", **stops)
+    older = await client.runs.wait(thread_id, "steps", checkpoint=begun)
+
+    assert anew == {"count": 2, "done": []}
+    assert older == {"count": 2, "done": [0, 1]}
+
+
 async def test_who_waits_is_told(client: LangGraphClient, thread_id: str) -> None:
     """An answer comes when the run has ended, and not at the next look of a poll."""
     await client.runs.wait(thread_id, "echo", input={"said": "a"})
