@@ -18,7 +18,7 @@ LOCAL: Mapping[str, str] = {
     "check": "It looks at the code of graphs on this machine: leave out --server and INTERLOCK_SERVER.",
     "db": AT_THE_DATABASE,
     "storage": AT_THE_DATABASE,
-    "keys": f"{AT_THE_DATABASE} Keys are made over no key.",
+    "keys": AT_THE_DATABASE,
     "tenants": AT_THE_DATABASE,
     "audit": f"{AT_THE_DATABASE} `GET /audit` of the server lists what was noted.",
     "trust": AT_THE_DATABASE,

@@ -17,7 +17,8 @@ def resume_there(
 ) -> int:
     """Let a server's workers go on with a thread, watch them, and return the exit code."""
     with call.runtime() as il, call.remote() as remote:
-        run = remote.go_on(thread, model=model, limits=limits)
+        call.thread_id = remote.ask("run", thread).thread_id
+        run = remote.go_on(call.thread_id, model=model, limits=limits)
         return work_there(il, call, run, detached=detached)
 
 

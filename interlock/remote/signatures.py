@@ -66,9 +66,14 @@ def shape_of(method: str) -> Shape:
 
 def _function(method: str) -> Callable[..., Any]:
     part, dot, name = method.partition(".")
-    own = getattr(Own, method, None)
-    found = getattr(PARTS[part], name) if dot else own or getattr(Interlock, method)
-    return found  # type: ignore[no-any-return]  # a method, by the table of those that are served
+    if dot:
+        return _method(PARTS[part], name)
+    return _method(Own if hasattr(Own, method) else Interlock, method)
+
+
+def _method(of: type, name: str) -> Callable[..., Any]:  # as it is declared
+    method: Callable[..., Any] = getattr(of, name)
+    return method
 
 
 @cache

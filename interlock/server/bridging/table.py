@@ -139,11 +139,11 @@ WRITTEN: Mapping[str, tuple[Right, Writing]] = {
     "remove_budget": ("govern", Writing(guard=guards.budget, act="budget.remove", subject="name")),
     "set_rate": (
         "govern",
-        Writing(guard=guards.everybodys, act="limit.set", subject="name", signed=True),
+        Writing(guard=guards.everybodys, act="limit.set", subject="target", signed=True),
     ),
     "remove_rate": (
         "govern",
-        Writing(guard=guards.everybodys, act="limit.remove", subject="name"),
+        Writing(guard=guards.everybodys, act="limit.remove", subject="target"),
     ),
     "outbox.try_again": ("govern", Writing(guard=guards.everybodys, act="notifications.retry")),
 }
