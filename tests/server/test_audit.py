@@ -171,7 +171,8 @@ async def test_the_server_notes_changes(client: LangGraphClient, server: str) ->
     await client.threads.update(thread, metadata={"a": 1})
     await client.threads.update_state(thread, {"said": "x"}, as_node="__start__")
     place = (await client.threads.get_state(thread))["checkpoint"]
-    copied: Any = await client.threads.copy(thread)  # typed as nothing
+    copied = await client.threads.copy(thread)
+    assert copied is not None
     copy = copied["thread_id"]
     run = (await client.runs.create(thread, "echo", input={}, after_seconds=60))["run_id"]
     await client.runs.cancel(thread, run)
