@@ -21,9 +21,6 @@ SQL = load("run_cards")
 
 ClientStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
 
-AT_REST = 100
-"""How many threads that are over are named at once."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRun:
@@ -142,11 +139,6 @@ class RunCards:
     async def remove(self, run_id: str) -> bool:
         """Forget a run that has ended; False where there is none, or it is at work."""
         return bool(await self._fetch("remove", run_id=run_id))
-
-    async def over(self, seconds: float) -> list[str]:
-        """Return some threads that were to leave nothing behind and ended so long ago."""
-        rows = await self._fetch("over", seconds=seconds, limit=AT_REST)
-        return [row["thread_id"] for row in rows]
 
     async def _fetch(self, statement: str, **values: Any) -> list[DictRow]:  # SQL values
         async with connected(self._pool) as connection:

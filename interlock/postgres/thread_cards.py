@@ -164,7 +164,7 @@ class ThreadCards:
 
     async def forget(self, thread_id: str) -> None:
         """Delete a thread's rows; what it did to the world stays in the ledger."""
-        await self._execute("forget", thread_id=thread_id)
+        await self._execute("forget", threads=[thread_id])
 
     async def expired(self) -> list[tuple[str, TtlStrategy]]:
         """Return some threads whose time is over and that have come to rest, and what is to become of them."""

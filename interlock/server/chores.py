@@ -18,6 +18,7 @@ import psycopg
 from interlock.errors import DatabaseUnavailable, InterlockError, NotFound
 from interlock.facade import Interlock
 from interlock.notify.targets import NotDelivered
+from interlock.postgres.leftovers import Leftovers
 from interlock.postgres.run_cards import ClientStatus, RunCards
 from interlock.postgres.webhooks import Ended, Webhooks
 from interlock.server.calling import call
@@ -52,6 +53,7 @@ class Chores:
         self._il = il
         self._webhooks = Webhooks(il.pool)
         self._cards = RunCards(il.pool)
+        self._leftovers = Leftovers(il.pool)
         self._news = asyncio.Event()
         self._forget_at = 0.0
 
@@ -65,8 +67,8 @@ class Chores:
         """Do what is due now, and return in how many seconds to look again."""
         while due := await self._webhooks.claim():
             await asyncio.gather(*(self._tell(each) for each in due))
-        for thread_id in await self._cards.over(LINGER_SECONDS):
-            await self._remove(thread_id)
+        while await self._leftovers.remove(LINGER_SECONDS):
+            pass
         await self._forget()
         following = await self._webhooks.next_due()
         return POLL_SECONDS if following is None else min(POLL_SECONDS, max(following, 0.0))
@@ -125,15 +127,6 @@ class Chores:
         came = await self._il.aoutcome(standing.graph, standing.thread_id, standing.checkpoint_id)
         asks = {"interrupts": list(came.interrupts)} if came.interrupts else {}
         return {"values": came.output, **asks}
-
-    async def _remove(self, thread_id: str) -> None:
-        with suppress(NotFound):
-            try:
-                await self._il.adelete_thread(thread_id)
-            except DatabaseUnavailable:
-                raise
-            except InterlockError as error:  # an act of it may be in doubt: somebody has to look
-                log.warning("thread.not_removed thread=%s reason=%s", thread_id, error.args[0])
 
     async def _forget(self) -> None:
         if (now := time.monotonic()) >= self._forget_at:

@@ -29,12 +29,15 @@ ATTEMPTS = 5
 Connection = AsyncConnection[DictRow]
 
 
-async def begin_sweep(connection: Connection, holder: str) -> int:
-    """Announce that a thread will lose references, and return the generation; outside of any transaction."""
+async def begin_sweeps(connection: Connection, holders: Sequence[str]) -> int:
+    """Announce that threads will lose references, and return the first generation; outside of any transaction.
+
+    Nobody saves meanwhile, so none of the threads has a reference that was saved between the first and its own.
+    """
     async with connection.transaction():
         await connection.execute(SQL["shut"])
-        rows = await fetched(connection, "begin_sweep", {"holder": holder})
-    generation = int(rows[0]["generation"])
+        rows = await fetched(connection, "begin_sweeps", {"holders": list(holders)})
+    generation = min(int(row["generation"]) for row in rows)
     await run(connection, "old_sweeps", {"generation": generation})
     return generation
 
@@ -49,7 +52,20 @@ async def collect(connection: Connection, thread_id: str) -> int:
 
 async def delete_thread(connection: Connection, thread_id: str) -> int:
     """Delete a thread with all that only it needed; return the bytes of that content."""
-    return await _swept(connection, "delete_thread", thread_id)
+    return await _swept(connection, "delete_threads", thread_id)
+
+
+async def delete_threads(
+    connection: Connection, thread_ids: Sequence[str], generation: int
+) -> list[bytes]:
+    """Delete the rows of threads whose sweeps have begun, in the caller's transaction; return what may be unused then.
+
+    Raises:
+        DeadlockDetected: with someone who saves on one of them.
+    """
+    values = {"holders": list(thread_ids), "generation": generation}
+    await connection.execute(SQL["take_turns"], values)
+    return [row["hash"] for row in await fetched(connection, "delete_threads", values)]
 
 
 async def delete_content(connection: Connection, hashes: Sequence[bytes]) -> int:
@@ -89,12 +105,12 @@ async def run(connection: Connection, name: str, values: Mapping[str, Any]) -> N
 
 
 async def _swept(connection: Connection, statement: str, thread_id: str) -> int:
-    generation = await begin_sweep(connection, thread_id)
-    values = {"holder": thread_id, "generation": generation}
+    generation = await begin_sweeps(connection, [thread_id])
+    values = {"holder": thread_id, "holders": [thread_id], "generation": generation}
     for attempt in range(1, ATTEMPTS + 1):
         try:
             async with connection.transaction():
-                await connection.execute(SQL["take_turn"], values)
+                await connection.execute(SQL["take_turns"], values)
                 rows = await fetched(connection, statement, values)
         except DeadlockDetected:  # with someone who saves on the thread
             if attempt == ATTEMPTS:

@@ -127,11 +127,11 @@ insert into checkpoint_keys (id, cipher, sealed) values (0, %(cipher)s, %(sealed
 -- renew_key: keep the secret as the present key encrypts it
 update checkpoint_keys set cipher = %(cipher)s, sealed = %(sealed)s where id = 0;
 
--- begin_sweep: say that a holder will lose references; writers then forget what they had stored for it
-insert into checkpoint_sweeps (holder) values (%(holder)s) returning generation;
+-- begin_sweeps: say that holders will lose references; writers then forget what they had stored for them
+insert into checkpoint_sweeps (holder) select * from unnest(%(holders)s::text[]) returning generation;
 
--- take_turn: wait until no one else sweeps the same thread, until the end of the transaction
-select pg_advisory_xact_lock(510546119, hashtext(%(holder)s));
+-- take_turns: wait until no one else sweeps the same threads, until the end of the transaction
+select pg_advisory_xact_lock(510546119, turn) from (select distinct hashtext(holder) as turn from unnest(%(holders)s::text[]) as h (holder) order by 1) as turns;
 
 -- shut: let no one save what refers to content until the end of the transaction
 select pg_advisory_xact_lock(510546118);
@@ -163,20 +163,20 @@ delete from checkpoint_references r using unused
 where r.holder = %(holder)s and r.kind = 0 and r.hash = unused.hash
 returning r.hash;
 
--- delete_thread: delete all rows of a thread; of its references, those from before the sweep began
+-- delete_threads: delete all rows of threads; of their references, those from before the sweep began
 with checkpoint as (
-    delete from checkpoints where thread_id = %(holder)s
+    delete from checkpoints where thread_id = any(%(holders)s)
 ), blob as (
-    delete from checkpoint_blobs where thread_id = %(holder)s
+    delete from checkpoint_blobs where thread_id = any(%(holders)s)
 ), write as (
-    delete from checkpoint_writes where thread_id = %(holder)s
+    delete from checkpoint_writes where thread_id = any(%(holders)s)
 ), unused as (
-    select hash from checkpoint_references
-    where holder = %(holder)s and kind = 0 and generation < %(generation)s
-    order by hash for update
+    select holder, hash from checkpoint_references
+    where holder = any(%(holders)s) and kind = 0 and generation < %(generation)s
+    order by holder, hash for update
 )
 delete from checkpoint_references r using unused
-where r.holder = %(holder)s and r.kind = 0 and r.hash = unused.hash
+where r.holder = unused.holder and r.kind = 0 and r.hash = unused.hash
 returning r.hash;
 
 -- delete_content: delete content that nobody refers to; nobody may save meanwhile

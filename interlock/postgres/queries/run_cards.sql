@@ -64,7 +64,7 @@ delete from interlock.runs
 where run_id = %(run_id)s and status not in ('queued', 'running')
 returning run_id;
 
--- over: threads of runs that were to leave nothing behind and have ended, and whose ends were told; what somebody has to look at stays
+-- over: some threads of runs that were to leave nothing behind and have ended, and whose ends were told; what somebody has to look at stays
 select c.thread_id from interlock.run_cards c
 join interlock.runs r on r.run_id = interlock.present_run(c.thread_id)
 where c.on_completion = 'delete'
@@ -74,3 +74,17 @@ where c.on_completion = 'delete'
     and not exists (select from interlock.effects e where e.thread_id = c.thread_id and e.status = 'intended' and not e.reads)
     and not exists (select from interlock.webhooks w where w.thread_id = c.thread_id and w.status = 'waiting')
 limit %(limit)s;
+
+-- hold: those of some threads that nobody works on, held until the end of the transaction
+select t.thread_id from unnest(%(threads)s::text[]) as t (thread_id)
+where pg_try_advisory_xact_lock(hashtextextended(t.thread_id, %(seed)s));
+
+-- over_still: those of some threads that are over still; no run can be added to them until the end of the transaction
+select c.thread_id from interlock.threads c
+join interlock.runs r on r.run_id = interlock.present_run(c.thread_id)
+where c.thread_id = any(%(threads)s) and r.status in ('succeeded', 'failed', 'dead', 'cancelled')
+    and not exists (select from interlock.runs o where o.thread_id = c.thread_id and o.status in ('queued', 'running', 'killed'))
+    and not exists (select from interlock.letters l where l.thread_id = c.thread_id and l.status = 'open')
+    and not exists (select from interlock.effects e where e.thread_id = c.thread_id and e.status = 'intended' and not e.reads)
+    and not exists (select from interlock.webhooks w where w.thread_id = c.thread_id and w.status = 'waiting')
+order by c.thread_id for update of c;

@@ -109,16 +109,16 @@ where r.thread_id = %(thread_id)s and r.status in ('queued', 'running', 'waiting
 -- in_doubt: what a thread intended to do, and of which is not known whether it happened
 select key from interlock.effects where thread_id = %(thread_id)s and status = 'intended' and not reads limit 1;
 
--- forget: delete a thread with its runs, questions and records; what it did to the world stays in the ledger
+-- forget: delete threads with their runs, questions and records; what they did to the world stays in the ledger
 with budget as (
-    delete from interlock.budgets where (kind = 'thread' and name = %(thread_id)s)
-        or (kind = 'run' and name in (select run_id from interlock.runs where thread_id = %(thread_id)s))
+    delete from interlock.budgets where (kind = 'thread' and name = any(%(threads)s))
+        or (kind = 'run' and name in (select run_id from interlock.runs where thread_id = any(%(threads)s)))
 ), fold as (
-    delete from interlock.foldings where thread_id = %(thread_id)s
+    delete from interlock.foldings where thread_id = any(%(threads)s)
 ), task as (
-    delete from interlock.folded_tasks where thread_id = %(thread_id)s
+    delete from interlock.folded_tasks where thread_id = any(%(threads)s)
 )
-delete from interlock.threads where thread_id = %(thread_id)s;
+delete from interlock.threads where thread_id = any(%(threads)s);
 
 -- expired: threads whose time is over and that have come to rest; whoever waits for a person, or sleeps, is left
 select c.thread_id, c.ttl_strategy as strategy from interlock.thread_cards c
