@@ -11,6 +11,7 @@ from interlock.server.dashboard import routes as dashboard
 from interlock.server.house import House
 from interlock.server.metrics import Measured
 from interlock.server.routes import (
+    a2a,
     access,
     agents,
     approvals,
@@ -55,6 +56,7 @@ ROUTERS: Sequence[APIRouter] = (
     crons.router,
     agents.router,
     mcp.router,
+    a2a.router,
     approvals.router,
     effects.router,
     letters.router,

@@ -1,0 +1,1 @@
+"""Agent2Agent: assistants as agents for others, by JSON-RPC."""
