@@ -120,6 +120,12 @@ def classify(error: BaseException) -> FailureKind | None:
     return next((kind for each in causes(error) if (kind := _kind(each))), "bug")
 
 
+def kind_named(name: str) -> FailureKind:
+    """Return of which kind a failure is of which only the name of its class is known."""
+    ours = {each.__name__: kind for types, kind in _OURS for each in types}
+    return ours.get(name) or _BY_NAME.get(name) or "bug"
+
+
 def plan(
     kind: FailureKind,
     tries: int,

@@ -95,6 +95,21 @@ class Moved:
     working: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFailure:
+    """A failure of a run; `kind`, `letter_id` and `status` are empty where it has no letter."""
+
+    kind: str
+    error_type: str
+    graph: str
+    node: str
+    error: str
+    at: datetime
+    letter_id: str
+    status: str
+    thread_id: str
+
+
 class DashboardStore:
     """Reads for pages; each method is one statement."""
 
@@ -144,6 +159,11 @@ class DashboardStore:
     async def flow(self, minutes: int) -> list[Moved]:
         """Return what happened to runs in each of the last minutes, the newest first."""
         return [Moved(**row) for row in await self._fetch("flow", {"minutes": minutes})]
+
+    async def failures(self, since: datetime, limit: int) -> list[ListedFailure]:
+        """Return the failures of runs since a time, the newest first."""
+        rows = await self._fetch("failures", {"since": since, "limit": limit})
+        return [ListedFailure(**row) for row in rows]
 
     async def figures(self) -> Mapping[str, int]:
         """Return how many questions and dead letters are open."""

@@ -262,6 +262,41 @@ def test_workers_and_their_queue_are_shown(browser: httpx.Client, sdk: SyncLangG
     assert sum(int(each) for each in re.findall(r"<td>(\d+)</td>", ended[0])) >= 1
 
 
+def test_the_policy_says_which_rule_decides(browser: httpx.Client) -> None:
+    """Of an act that cannot be undone the page says that a person is asked, by which rule, and from where it knows."""
+    text = browser.get("/ui/policies").text
+    assert "No file: what Interlock holds by itself" in text
+    assert "This one decides." not in text
+
+    said = browser.get("/ui/policies", params={"action": "pay", "amount": "7"}).text
+    assert re.search(r'<div class="pad verdict verdict-ask"', said)
+    assert re.search(r"reversible <strong>no</strong> \(declared\)", said)
+    assert re.search(r"amount <strong>7.0</strong> \(given\)", said)
+    assert said.count("This one decides.") == 1
+    undone = browser.get("/ui/policies", params={"action": "pay", "reversible": "yes"}).text
+    assert re.search(r'<div class="pad verdict verdict-allow"', undone)
+
+    wrong = browser.get("/ui/policies", params={"action": "pay", "amount": "much"})
+    assert wrong.status_code == 422
+    assert "amount: &#39;much&#39; is no number." in wrong.text
+
+
+def test_failures_stand_in_groups(browser: httpx.Client, sdk: SyncLangGraphClient) -> None:
+    """What was raised in one place is one case, however often, with its letters; a chart tells when."""
+    for number in range(2):
+        _ran(sdk, "fails", {"said": f"case {number}"})
+
+    text = html.unescape(browser.get("/ui/failures").text)
+    (group,) = re.findall(r'<section class="card" id="kind-bug".*?</section>', text, re.DOTALL)
+    assert "A node raised something else." in group
+    assert group.count("<tr>") == 2  # the head, and one case
+    assert "cannot answer 'case 1'" in group
+    assert "/ui/letters?kind=bug&graph=fails" in group
+    assert re.search(r"<caption>Runs that failed</caption>", text)
+    assert "Nothing failed" not in browser.get("/ui/failures?span=month").text
+    assert browser.get("/ui/failures?span=year").status_code == 422
+
+
 def _payment(payee: str, amount: int, folder: Path) -> dict[str, Any]:
     return {"payee": payee, "amount": amount, "ledger": str(folder / "paid")}
 

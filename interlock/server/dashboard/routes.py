@@ -11,9 +11,11 @@ from interlock.server.dashboard.pages import (
     approvals,
     budgets,
     entering,
+    failures,
     figures,
     happening,
     letters,
+    policies,
     runs,
     starting,
     steering,
@@ -37,6 +39,8 @@ PAGES: tuple[APIRouter, ...] = (
     switches.router,
     budgets.router,
     workers.router,
+    policies.router,
+    failures.router,
     threads.router,
 )
 
