@@ -11,7 +11,7 @@ from interlock.core import actions
 from interlock.core.allowance import Allowance, allowance_here
 from interlock.core.letters import LetterDetail
 from interlock.core.metering import Meter
-from interlock.core.repairs import Case, Change, Outcome, Promoted, Trial
+from interlock.core.repairs import GOOD, Case, Change, Outcome, Promoted, Trial
 from interlock.core.runs import Run, Step
 from interlock.errors import (
     BudgetSpent,
@@ -26,7 +26,8 @@ from interlock.errors import (
 from interlock.failing import blotted
 from interlock.postgres.plain import plain
 from interlock.repair.casebook import VALUE, case_of, cut, hopeless, line_of, shown
-from interlock.repair.plans import Plan, plan_of
+from interlock.repair.plans import Expected, Plan, plan_of
+from interlock.repair.question import WORDS
 from interlock.repair.remains import apart
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Bench:
         except InterlockError:
             graph = None
         remains = await il.remains(detail.letter) if graph and not hopeless(detail) else None
-        return case_of(detail, graph, stored.context.get("prompts", {}), remains)
+        calls = await il.calls(remains) if remains else []
+        return case_of(detail, graph, stored.context.get("prompts", {}), remains, calls)
 
     async def rehearse(self, letter_id: str, change: Change) -> Trial:
         """Try a change on a fork of the run's thread, at its last checkpoint, without effects."""
@@ -136,7 +138,7 @@ class Bench:
         il, thread = self._runtime, trial.run.thread_id
         steps = await il.ahistory(thread)
         since = [each for each in steps if each.checkpoint_id > detail.letter.checkpoint_id]
-        outcome, says, node = _outcome(run, error)
+        outcome, says, node = _as_expected(plan.expects, error, *_outcome(run, error))
         now = steps[-1].values if steps else {}
         effects = [each for each in await il.aeffects(thread) if each.source]
         return Trial(
@@ -184,6 +186,20 @@ def _outcome(run: Run | None, error: Exception | None) -> tuple[Outcome, str, st
     if run.wakes_at is not None:
         return "sleeps", f"until {run.wakes_at.isoformat()}", ""
     return "stopped", run.error or run.status, ""
+
+
+def _as_expected(
+    expected: Expected | None, error: Exception | None, outcome: Outcome, says: str, node: str
+) -> tuple[Outcome, str, str]:
+    """Return how a trial ended that must come to a call with other arguments."""
+    if expected is None:
+        return outcome, says, node
+    if not expected.is_action:  # a trial does not call it, and does not know what it did
+        came = isinstance(error, ReplayDiverged) and error.kind == "tool"
+        return ("would_act" if came and f" {expected.name}(" in says else outcome), says, node
+    if outcome not in GOOD or (outcome == "would_act" and expected.is_in(says)):
+        return outcome, says, node
+    return "failed", f"it did not come to {expected}; {WORDS[outcome]} {says}".rstrip(), node
 
 
 def _stopped_at(stop: ReplayDiverged) -> tuple[Outcome, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
 from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
@@ -14,7 +14,9 @@ from interlock.application import Graph
 from interlock.core import prompts
 from interlock.core.effects import Effect
 from interlock.core.letters import Letter, LetterDetail, RunEvent
-from interlock.core.repairs import GRAPH, Case, KeyInfo, PromptInfo
+from interlock.core.repairs import GRAPH, CallInfo, Case, KeyInfo, PromptInfo
+from interlock.failing import blotted
+from interlock.repair.calls import Call, schema_of
 from interlock.repair.remains import Remains
 from interlock.repair.routes import ways_of
 
@@ -53,13 +55,20 @@ def _out_of_reach(detail: LetterDetail) -> str:
     if detail.state is None:
         return detail.state_problem or "Its state cannot be read."
     if " / " in detail.letter.node:
-        return (
-            f"It died inside a subgraph ({detail.letter.node}), where no change can be made yet: "
-            "fork the thread there by hand."
-        )
+        return _inside(detail.letter)
     if (detail.step or 0) < 0:
         return "It died before its input was taken in; submit it again with another one."
     return ""
+
+
+def _inside(letter: Letter) -> str:
+    thread = letter.thread_id
+    return (
+        f"It died inside a subgraph ({letter.node}), whose checkpoints no repair changes. Do it by hand:"
+        f" `interlock history {thread} --inside` names the last step in there,"
+        f" `interlock fork {thread} --at STEP --set KEY=VALUE` goes on from it with another state, on a thread of its"
+        f" own, and does nothing again that was done; then `interlock letters discard {letter.id[:8]} --reason TEXT`."
+    )
 
 
 def case_of(
@@ -67,6 +76,7 @@ def case_of(
     graph: Graph | None,
     pins: Mapping[str, str],
     remains: Remains | None = None,
+    calls: Sequence[Call] = (),
 ) -> Case:
     """Return what is known of a dead run.
 
@@ -75,6 +85,7 @@ def case_of(
         graph: of its thread; None when the code is not here.
         pins: the versions of prompts that the run uses.
         remains: its last checkpoint; None where nothing can be tried on it.
+        calls: whose arguments can be changed.
     """
     letter, events = detail.letter, detail.tries[-LINES:]
     return Case(
@@ -88,6 +99,19 @@ def case_of(
         done=[line_of(each) for each in detail.done[-LINES:]],
         in_doubt=[line_of(each) for each in detail.in_doubt[-LINES:]],
         ways=ways_of(remains.graph, remains.node) if remains and remains.failed else [],
+        calls=[_told(remains.graph, each) for each in calls[-LINES:]] if remains else [],
+    )
+
+
+def _told(graph: Graph, call: Call) -> CallInfo:
+    schema = schema_of(graph, call.name)
+    return CallInfo(
+        id=call.id,
+        what=call.what,
+        name=call.name,
+        arguments=shown(call.arguments),
+        type=cut(json.dumps(schema)) if schema else "",
+        fault=cut(blotted(call.fault)),
     )
 
 

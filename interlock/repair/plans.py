@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from interlock.core import prompts
+from interlock.core import actions, prompts
+from interlock.core.actions import State
 from interlock.core.effects import Effect
 from interlock.core.letters import LetterDetail
 from interlock.core.repairs import Change
 from interlock.errors import PromptError, UsageError
 from interlock.forks import changes_of
+from interlock.postgres.divergence import SHOWN
 from interlock.postgres.repairs import Amendment
+from interlock.repair.calls import Call, check
 from interlock.repair.casebook import line_of
 from interlock.repair.routes import gone_round
+from interlock.repair.sources import changes_for
 
 if TYPE_CHECKING:
     from interlock.repair.repairing import Repairing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A call with other arguments.
+
+    Attributes:
+        arguments: those that changed, as JSON.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]  # JSON
+
+    @property
+    def is_action(self) -> bool:
+        """Whether a trial tells the arguments that it is called with."""
+        return actions.is_declared(self.name)
+
+    def __str__(self) -> str:
+        """Return it as it would be called."""
+        return f"{self.name}({', '.join(self._given)})"
+
+    def is_in(self, request: str) -> bool:
+        """Say whether an act, as a trial tells it, is this one."""
+        begins = request.startswith(f"{self.name}(")
+        return begins and all(
+            f"{each}," in request or f"{each})" in request for each in self._given
+        )
+
+    @property
+    def _given(self) -> list[str]:
+        return [f"{name}={_told(value)}" for name, value in self.arguments.items()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +64,12 @@ class Plan:
     Attributes:
         amendment: what is written.
         skips: the node that is not run again; empty for none.
+        expects: what a trial must come to; None for anything.
     """
 
     amendment: Amendment = field(default_factory=Amendment)
     skips: str = ""
+    expects: Expected | None = None
 
 
 async def plan_of(il: Repairing, detail: LetterDetail, change: Change) -> Plan:
@@ -43,7 +82,7 @@ async def plan_of(il: Repairing, detail: LetterDetail, change: Change) -> Plan:
         case "route":
             return await _route(il, detail, change)
         case "arguments":
-            raise UsageError("Arguments cannot be changed yet.")
+            return await _arguments(il, detail, change)
         case never:
             assert_never(never)
 
@@ -70,6 +109,51 @@ async def _route(il: Repairing, detail: LetterDetail, change: Change) -> Plan:
     _refuse_doubt([each for each in detail.in_doubt if each.agent == remains.node])
     written = await gone_round(remains, change.goto, change.state())
     return Plan(amendment=Amendment(written=written), skips=remains.node)
+
+
+async def _arguments(il: Repairing, detail: LetterDetail, change: Change) -> Plan:
+    remains = await il.remains(detail.letter)
+    call = _call(await il.calls(remains), change)
+    _refuse_doubt([each for each in detail.in_doubt if each.action == call.name])
+    given = change.state()
+    if not given:
+        raise UsageError("A change of arguments names none.")
+    arguments = check(remains.graph, call.name, {**call.arguments, **given})
+    changed = {key: each for key, each in arguments.items() if call.arguments.get(key) != each}
+    if not changed:
+        raise UsageError(f"The arguments of {call.name} are these already.")
+    changes, state = changes_for(remains, call, arguments)
+    _refuse_unmet(call.name, state, arguments)
+    return Plan(
+        amendment=Amendment(changes=changes),
+        expects=Expected(name=call.name, arguments=changed),
+    )
+
+
+def _told(value: object) -> str:  # JSON
+    """Return an argument as the report on a trial tells it."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _call(calls: Sequence[Call], change: Change) -> Call:
+    for each in calls:
+        if each.id == change.call:
+            return each
+    known = ", ".join(f"{each.id} ({each.name})" for each in calls) or "none"
+    raise UsageError(
+        f"No call {change.call!r} waits or was refused at the last checkpoint.",
+        hint=f"There are: {known}. One that was answered cannot be changed any more.",
+    )
+
+
+def _refuse_unmet(name: str, state: State, arguments: Mapping[str, Any]) -> None:
+    """Refuse what a precondition of the action would refuse."""
+    if not actions.is_declared(name):
+        return
+    for holds in actions.find(name).preconditions:
+        if reason := holds(state, arguments):
+            raise UsageError(f"{name} would be refused again: {reason}.")
 
 
 def _refuse_doubt(acts: Sequence[Effect]) -> None:

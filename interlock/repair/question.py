@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from interlock.core import actions
 from interlock.core.gate import DecisionType, Question
 from interlock.core.repairs import Case, Change, Trial
 from interlock.repair.acts import ask_for_help, promote
@@ -91,12 +92,23 @@ def _diff(case: Case, change: Change) -> Iterator[str]:
     if change.kind == "route":
         yield f"change: {_route(case, change)}"
         yield f"what {_failed(case)} checks, asks or does is then not checked, asked or done"
-    for each in change.values:
+    if change.kind == "arguments":
+        yield from _arguments(case, change)
+    for each in change.values if change.kind != "arguments" else ():
         info = case.state.get(each.key)
         before = (info.value if info else "") or "not set"
         arrow = "adds" if info and info.adds else "→"
         yield f"change: {each.key}: {_cut(before)} {arrow} {_cut(each.value)}"
     yield f"because: {_cut(change.reason)}"
+
+
+def _arguments(case: Case, change: Change) -> Iterator[str]:
+    call = next((each for each in case.calls if each.id == change.call), None)
+    name = call.name if call else change.call
+    yield f"call: {name}({_cut(call.arguments)})" if call else f"call: {name}"
+    yield from (f"change: {name}: {each.key} → {_cut(each.value)}" for each in change.values)
+    if not actions.is_declared(name):
+        yield f"{name} is no action: whether it did something before it failed is not recorded"
 
 
 def _failed(case: Case) -> str:
@@ -130,6 +142,8 @@ def _named(change: Change) -> str:
     if change.kind == "prompt":
         return f"prompt {change.prompt} at {change.version}"
     values = ", ".join(f"{each.key} = {_cut(each.value)}" for each in change.values)
+    if change.kind == "arguments":
+        return f"call {change.call} with {values}"
     if change.kind == "route":
         where = f"on to {', '.join(change.goto)}" if change.goto else "on behind it"
         return f"{where}, with {values}" if values else where

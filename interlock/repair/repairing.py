@@ -18,6 +18,7 @@ from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.encryption import ring_of
 from interlock.postgres.pool import translated
 from interlock.postgres.repairs import RepairStore
+from interlock.repair.calls import Call, calls_of
 from interlock.repair.remains import Remains
 from interlock.runtime import Runtime
 
@@ -50,6 +51,12 @@ class Repairing(Runtime, Letters):
         if found is None:
             raise UsageError(f"Thread {letter.thread_id} has no checkpoint.")
         return Remains(letter=letter, graph=graph, found=found, snapshot=snapshot)
+
+    async def calls(self, remains: Remains) -> list[Call]:
+        """Return the calls of a dead run whose arguments can be changed."""
+        letter = remains.letter
+        refused = await self.repairs.refused_at(letter.thread_id, letter.checkpoint_id)
+        return calls_of(remains, refused)
 
     async def aletter_repair(
         self,

@@ -349,13 +349,20 @@ async def test_a_spoilt_prompt_is_pinned_to_the_release_before(
 
 
 async def test_what_no_change_helps_is_said_at_once(il: Interlock, log: Path) -> None:
-    """Of a run that died inside a subgraph, and of a letter that is closed meanwhile; nobody is asked."""
-    await died(il, log, graph="inside")
+    """Of a run that died inside a subgraph, with what to do instead, which works; nobody is asked."""
+    dead = await died(il, log, graph="inside")
 
     done = await repairing(il, "offline:extractive")
 
     assert done.output["status"] == "hopeless"
-    assert "It died inside a subgraph (all / price)" in done.output["message"]
+    said = done.output["message"]
+    assert "It died inside a subgraph (all / price)" in said
+    assert f"`interlock history {dead.thread_id} --inside`" in said
+    assert f"`interlock fork {dead.thread_id} --at STEP --set KEY=VALUE`" in said
+    last = [each for each in await il.ahistory(dead.thread_id, inside=True) if each.inside][-1]
+    fork = await il.afork(dead.thread_id, at=last.checkpoint_id, values={"pieces": 4})
+    assert fork.status == "succeeded"
+    assert lines(log) == [*DIED, "pay 12"]
 
 
 async def test_a_worker_repairs_and_goes_on(

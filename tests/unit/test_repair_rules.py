@@ -102,6 +102,20 @@ def test_what_a_model_is_shown_is_cut() -> None:
     assert len(shown) < 1_100
 
 
+def test_a_change_of_before_looks_as_it_did() -> None:
+    """A question that was asked by an older version is known again by what it shows."""
+    stored = {
+        "kind": "state",
+        "values": [{"key": "text", "value": "1"}],
+        "prompt": "",
+        "version": "",
+        "reason": "why",
+    }
+
+    assert Change.model_validate(stored).model_dump() == stored
+    assert list(Change.model_validate(stored).model_dump()) == list(stored)
+
+
 def test_a_value_that_is_no_json_is_refused() -> None:
     """With the key that it is for."""
     change = Change(kind="state", values=[Setting(key="text", value="plain")])
