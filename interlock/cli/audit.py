@@ -95,7 +95,7 @@ def export() -> int:
 
 
 def _list(limit: int, chosen: dict[str, str | None]) -> int:
-    from interlock.cli.output import print_json, results
+    from interlock.cli.output import on_a_line, print_json, results
     from interlock.postgres.audit import AuditStore, Wanted
 
     wanted: Wanted = Wanted(**chosen)
@@ -112,7 +112,7 @@ def _list(limit: int, chosen: dict[str, str | None]) -> int:
         detail = json.dumps(entry.detail, ensure_ascii=False) if entry.detail else ""
         whose = f" for {entry.tenant}" if entry.tenant else ""
         line = f"{each.number}  {each.at:%Y-%m-%d %H:%M:%S}  {entry.identity}{whose}  {entry.act}"
-        results().print(f"{line}  {entry.subject}  {detail}".rstrip(), markup=False)
+        results().print(on_a_line(f"{line}  {entry.subject}  {detail}".rstrip()), markup=False)
     if not shown:
         results().print("Nothing is noted.")
     return 0

@@ -37,6 +37,11 @@ def is_conversation() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def on_a_line(text: str) -> str:
+    """Return a text without breaks and commands to the terminal: they are shown as they would be written."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def print_notice(console: Console, notice: str) -> None:
     """Say that no language model was at work, where that is so."""
     if notice:
@@ -44,7 +49,7 @@ def print_notice(console: Console, notice: str) -> None:
 
 
 def _console(file: TextIO) -> Console:
-    from rich.console import Console
+    from interlock.cli.terminal import Quiet as Console
 
     if file.isatty():
         return Console(file=file, highlight=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +13,9 @@ from interlock.errors import DatabaseUnavailable
 from interlock.server.auditing import THIS_REQUEST, Audit
 from interlock.server.callers import Caller
 from interlock.server.sessions import SAFE
+
+LONGEST = 200
+"""Characters of a path that are noted where there is no such route."""
 
 REFUSALS = (401, 403, 413, 429)
 
@@ -47,7 +51,7 @@ class Witness:
 
     async def _note(self, scope: Scope, status: int, noted: list[str]) -> None:
         caller: Caller | None = scope.get("state", {}).get("caller")
-        path = str(getattr(scope.get("route"), "path", scope["path"]))
+        path = str(getattr(scope.get("route"), "path", quote(scope["path"])[:LONGEST]))
         act = f"{scope['method']} {path}"
         if status in REFUSALS:
             host = str((scope.get("client") or ("",))[0])

@@ -66,6 +66,19 @@ async def test_rows_are_only_added(log: AuditStore, database_url: str) -> None:
     assert (await log.verify()).broken_at is None
 
 
+async def test_a_row_is_a_line(log: AuditStore, database_url: str) -> None:
+    """Whatever an identity or a subject holds, a row is one line, and commands no terminal."""
+    await log.note(Entry(identity="eve\n5  ann", act="x", subject="\x1b[31m\x9b"))
+
+    said = await asyncio.to_thread(
+        CliRunner().invoke, program, ["audit", "list", "--url", database_url]
+    )
+
+    (line,) = [each for each in said.output.splitlines() if "eve" in each]
+    assert "eve\\n5  ann" in line
+    assert "\\x1b[31m\\x9b" in line
+
+
 @pytest.mark.parametrize(
     ("statement", "broken_at", "why"),
     [
@@ -171,9 +184,7 @@ async def test_the_server_notes_changes(client: LangGraphClient, server: str) ->
     await client.threads.update(thread, metadata={"a": 1})
     await client.threads.update_state(thread, {"said": "x"}, as_node="__start__")
     place = (await client.threads.get_state(thread))["checkpoint"]
-    copied = await client.threads.copy(thread)
-    assert copied is not None
-    copy = copied["thread_id"]
+    copy = httpx.post(f"{server}/threads/{thread}/copy").json()["thread_id"]
     run = (await client.runs.create(thread, "echo", input={}, after_seconds=60))["run_id"]
     await client.runs.cancel(thread, run)
     later = (await client.runs.create(thread, "echo", input={}, after_seconds=60))["run_id"]
@@ -300,3 +311,15 @@ def test_keys_of_tenants_that_are_none(database_url: str) -> None:
 def test_the_roles_are_those_of_the_server() -> None:
     """The command line offers the roles that the server knows."""
     assert get_args(Role) == ROLES
+
+
+def test_a_refused_path_forges_no_row(server: str, server_database: str) -> None:
+    """What somebody who is refused wrote into a path is one line of the log, and commands no terminal."""
+    path = "/%1b%5b31mnowhere%0a9%20root%20did%20it"
+    refused = httpx.post(f"{server}{path}", headers={"origin": "https://evil.example"})
+
+    said = CliRunner().invoke(program, ["audit", "list", "--url", server_database])
+
+    assert refused.status_code == 403
+    (line,) = [each for each in said.output.splitlines() if "nowhere" in each]
+    assert "POST /%1B%5B31mnowhere%0A9%20root%20did%20it" in line

@@ -93,3 +93,8 @@ def test_a_budget_is_set_for_a_run_by_its_name(two: Two) -> None:
     limited = two.mine.put(f"/budgets/run/{run_id}", json={"limits": {"usd": 2}})
 
     assert limited.json()["name"] == run_id
+
+
+def test_rate_limits_are_no_tenants(two: Two) -> None:
+    """A tenant that asks for rate limits sees none: they hold for several tenants."""
+    assert two.mine.get("/limits").status_code == 200
