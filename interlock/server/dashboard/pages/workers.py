@@ -51,7 +51,7 @@ async def workers(request: Request, scope: Reading) -> Response:
         scope,
         "workers.html",
         health=health,
-        places=[(each, _place(each.do)) for each in health.findings],
+        findings=[(each, _place(each.do)) for each in health.findings],
         ended=health.pace.rate(*ENDINGS),
         busy=[(each, _busy(each)) for each in health.workers],
         charts=[
