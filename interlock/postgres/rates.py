@@ -7,9 +7,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+import psycopg
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
@@ -149,7 +151,10 @@ class PostgresRates:
 
     async def standing(self) -> list[Standing]:
         """Return how each target stands that is limited or was asked, by name."""
-        await self._execute("forget_dead", {})
+        with suppress(
+            psycopg.errors.ReadOnlySqlTransaction
+        ):  # a tenant looks, and tidies nothing up
+            await self._execute("forget_dead", {})
         self._known.at = float("-inf")
         stored = (await self.look()).stored
         rows = {each["name"]: each for each in await self._fetch("standing", {})}

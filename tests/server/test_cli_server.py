@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -20,12 +21,18 @@ import pytest
 from interlock import __version__
 from interlock.cli.places import LOCAL
 from interlock.cli.program import execute, program
+from interlock.core.runs import AnswerForm, Approve, Edit, Reject, Respond, Resume
+from interlock.errors import BudgetSpent, InterlockError, Killed, NotFound, ReplayDiverged
 from interlock.facade import Interlock
+from interlock.postgres.keys import KeyStore
+from interlock.postgres.pool import open_pool
+from interlock.remote.codec import decode_error, encode_error
 from interlock.remote.own import Own
 from interlock.remote.signatures import shape_of
 from interlock.server.bridging.table import SERVED
+from interlock.server.callers import Role
 from tests.server.conftest import SAMPLE, serving
-from tests.server.test_tenants import fill, insert, make_keys
+from tests.server.test_tenants import SECRET, fill, insert, make_keys
 
 CONFIG = ["--config", str(SAMPLE)]
 
@@ -58,7 +65,7 @@ Run = Callable[..., Said]
 @pytest.fixture(scope="module")
 def place(server_database: str) -> Iterator[Place]:
     """A server with two tenants, one of which has one of everything."""
-    keys = asyncio.run(make_keys(server_database))
+    keys = asyncio.run(make_keys(server_database)) | asyncio.run(_make_roles(server_database))
     with serving(server_database) as server:
         ids = asyncio.run(asyncio.to_thread(fill, server, keys["bolt"], keys["root"]))
         ids |= insert(server_database, ids)
@@ -126,6 +133,10 @@ LOOKING = (
     "wait nothing",
     "cancel nothing",
     "resume {thread_id}",
+    "approvals approve {question_id}",
+    "approvals edit {question_id} --set a=1",
+    "approvals reject {question_id} --reason no",
+    "approvals respond {question_id} --message no",
     "fork {thread_id} --at 77",
     "fork {thread_id} --at 0 --set nothing=1",
     "run nothing",
@@ -260,6 +271,10 @@ FOREIGN = (
     "graph asks --thread {thread_id}",
     "approvals show {question_id}",
     "approvals answer {question_id} --value 1 --no-run",
+    "approvals approve {question_id}",
+    "approvals edit {question_id} --set a=1",
+    "approvals reject {question_id}",
+    "approvals respond {question_id} --message mine",
     "approvals list --thread {thread_id}",
     "effects show {key}",
     "effects list --thread {thread_id}",
@@ -297,6 +312,60 @@ def test_a_tenants_things_are_not_there_for_another(command: str, place: Place, 
     said = there(*words, "--json", key="acme")
 
     assert (said.code, said.json["error"]["kind"]) == (2, "NotFound"), said
+
+
+@pytest.mark.parametrize("shown", [(), ("--json",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status",
+        "status --check",
+        "approvals list",
+        "approvals notifications",
+        "effects list",
+        "effects refused",
+        "budget list",
+        "limits list --all",
+        "kill list --all",
+        "letters list --all",
+        "cron list",
+        "timers list --over",
+    ],
+)
+def test_lists_tell_a_tenant_nothing_of_another(
+    command: str, shown: tuple[str, ...], place: Place, there: Run
+) -> None:
+    """What one tenant lists holds no word and no id of the other."""
+    said = there(*command.split(), *shown, key="acme")
+
+    assert said.code == 0
+    assert SECRET not in said.out
+    assert not {name for name in (place.ids["thread_id"], "bolt") if name in said.out}
+
+
+@pytest.mark.parametrize(
+    ("role", "command", "allowed"),
+    [
+        ("viewer", "history {thread_id}", True),
+        ("viewer", "submit echo", False),
+        ("viewer", "cancel {other_thread}", False),
+        ("operator", "submit echo", True),
+        ("operator", "approvals answer {question_id} --value 1", False),
+        ("operator", "effects resolve {key} --did-not", False),
+        ("operator", "budget set graph echo usd=1", False),
+        ("approver", "submit echo", False),
+        ("approver", "letters replay {letter_id}", False),
+        ("approver", "kill graph echo --reason mine", False),
+    ],
+)
+def test_a_key_may_do_what_its_role_may(
+    role: str, command: str, allowed: bool, place: Place, there: Run
+) -> None:
+    """A command takes the right that the same request over HTTP takes."""
+    said = there(*command.format(**place.ids).split(), "--json", key=role)
+
+    assert (said.code == 0) is allowed
+    assert allowed or said.json["error"]["kind"] == "Forbidden"
 
 
 @pytest.mark.parametrize(
@@ -457,6 +526,12 @@ def test_looking_on_survives_another_server(place: Place, here: Run) -> None:
     assert events[-1]["kind"] == "succeeded"
 
 
+async def _make_roles(database: str) -> dict[str, str]:
+    roles: tuple[Role, ...] = ("viewer", "operator", "approver")
+    async with open_pool(database, size=1) as pool:
+        return {each: (await KeyStore(pool).create(each, [each])).secret for each in roles}
+
+
 def _process(place: Place, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "interlock", *arguments, "--server", place.server],
@@ -475,6 +550,65 @@ def _free_port() -> int:
 def _timeless(said: Said) -> Said:
     """Return what was said without how long ago something was: a second may pass between two looks."""
     return said._replace(out=re.sub(r"\d+ (s|min|h|d) ago *", "… ago", said.out))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Approve("q", "me", "fine", "abc"),
+        Edit("q", {"amount": 3}, "me"),
+        Reject("q", "no", "me"),
+        Respond("q", "why?", "me"),
+        Resume("q", {"any": ["thing"]}, "me"),
+    ],
+)
+def test_an_answer_arrives_as_what_it_is(answer: AnswerForm) -> None:
+    """Answers that have the same fields are told apart."""
+    shape = shape_of("submit_answers")
+
+    sent = json.loads(json.dumps(shape.written("thread", [answer])))
+
+    assert shape.read(sent)["answers"] == [answer]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFound("There is none.", hint="Look."),
+        BudgetSpent("It is spent.", scope="run", unit="usd"),
+        Killed("It is killed.", hint="Lift it.", kill=3),
+        ReplayDiverged("No.", node="n", kind="model", requested="r", differs=("a", "b")),
+    ],
+)
+def test_an_error_arrives_as_what_it_is(error: InterlockError) -> None:
+    """An error keeps its kind, its words, its exit code and what it carries."""
+    arrived = decode_error(json.loads(json.dumps(encode_error(error))))
+
+    assert type(arrived) is type(error)
+    assert (str(arrived), arrived.exit_code) == (str(error), error.exit_code)
+    assert vars(arrived) == vars(error)
+
+
+def test_each_command_is_tried_here_or_asks_no_server() -> None:
+    """A new command is tried against a server, or says that it asks none."""
+    tried = " ".join([*LOOKING, *FOREIGN, *Path(__file__).read_text(encoding="utf-8").splitlines()])
+    forgotten = [
+        " ".join(words)
+        for words in _leaves(program)
+        if not any(" ".join(words[:n]) in LOCAL for n in range(1, len(words) + 1))
+        and " ".join(words) not in tried
+        and ", ".join(f'"{each}"' for each in words) not in tried
+    ]
+
+    assert forgotten == []
+
+
+def _leaves(group: click.Group, *before: str) -> Iterator[list[str]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group) and command.commands:
+            yield from _leaves(command, *before, name)
+        else:
+            yield [*before, name]
 
 
 def _leaf(name: str) -> list[str]:
