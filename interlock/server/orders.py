@@ -90,8 +90,12 @@ def order(
 
 def named(assistant: Assistant, metadata: Mapping[str, Any]) -> dict[str, Any]:  # JSON
     """Return a client's metadata with the names of what it is about."""
-    names = {"graph_id": assistant.graph, "assistant_id": str(assistant.assistant_id)}
-    return {"created_by": "system", **names, **metadata}
+    return {"created_by": "system", **names(assistant), **metadata}
+
+
+def names(assistant: Assistant) -> dict[str, str]:
+    """Return what nodes, too, are told of an assistant."""
+    return {"graph_id": assistant.graph, "assistant_id": str(assistant.assistant_id)}
 
 
 def fitting(
@@ -179,7 +183,7 @@ def _driving(
         interrupt_before=_nodes(request.interrupt_before),
         interrupt_after=_nodes(request.interrupt_after),
         durability=_durability(request),
-        configurable=configurable,
+        configurable={**configurable, **names(assistant)},
         tags=tuple(dict.fromkeys([*(config.get("tags") or ()), *request.config.tags])),
         recursion_limit=request.config.recursion_limit or config.get("recursion_limit"),
         metadata={**request.config.metadata, **named(assistant, request.metadata)},

@@ -219,8 +219,10 @@ async def see_thread(scope: Scope, thread_id: str, *, create: bool = False) -> M
     try:
         return await scope.reader.store.thread(thread_id)
     except NotFound:
-        if not create or await _exists(scope, thread_id):
+        if not create:
             raise
+    if await _exists(scope, thread_id):  # another tenant's, or somebody made it at this moment
+        return await scope.reader.store.thread(thread_id)
     return {}
 
 

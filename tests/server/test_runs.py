@@ -414,6 +414,43 @@ async def test_an_assistants_settings_are_its_runs(client: LangGraphClient) -> N
     assert told["__error__"]["error"] == "LimitReached"
 
 
+async def test_a_thread_that_several_make(client: LangGraphClient) -> None:
+    """Runs at once on a thread that is not there make it once, and each has its turn."""
+    thread_id = str(uuid4())
+    run = client.runs.wait
+
+    told = await asyncio.gather(
+        *(run(thread_id, "echo", input={"said": "ab"}, if_not_exists="create") for _ in range(30))
+    )
+
+    assert told == [{"said": "ab", "answered": "ba"}] * 30
+
+
+async def test_nodes_know_their_assistant(client: LangGraphClient, thread_id: str) -> None:
+    """Their configuration names it, as LangGraph's server does, whatever the client says."""
+    config: Any = {"configurable": {"assistant_id": "other", "x": 1}}
+    assistant = await client.assistants.create("echo")
+
+    told = [
+        part.data
+        async for part in client.runs.stream(
+            thread_id,
+            assistant["assistant_id"],
+            input={"said": "x"},
+            config=config,
+            stream_mode="checkpoints",
+        )
+        if part.event == "checkpoints"
+    ]
+
+    seen = told[-1]["config"]["configurable"]
+    assert (seen["assistant_id"], seen["graph_id"], seen["x"]) == (
+        assistant["assistant_id"],
+        "echo",
+        1,
+    )
+
+
 async def test_a_state_that_cannot_be_read(client: LangGraphClient, thread_id: str) -> None:
     """Who waits for a run that broke its own state gets its error, and not a broken answer."""
     await client.runs.wait(thread_id, "steps", input={"count": 1})
