@@ -23,8 +23,11 @@ from a2a.types import (
     TaskState,
 )
 from a2a.utils.errors import TaskNotCancelableError, TaskNotFoundError
-from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.struct_pb2 import Value
+from google.protobuf.json_format import (  # type: ignore[import-untyped]  # it has no types
+    MessageToDict,
+    ParseDict,
+)
+from google.protobuf.struct_pb2 import Value  # type: ignore[import-untyped]  # as above
 from langgraph_sdk.client import LangGraphClient
 
 from tests.server.sample.graphs import ANSWER
@@ -106,10 +109,10 @@ async def test_a_context_is_a_thread(server: str, client: LangGraphClient) -> No
         first = await sent(agent, saying("one"))
         second = await sent(agent, saying("two", context_id=first.context_id))
 
-    state = await client.threads.get_state(first.context_id)
+    state: Any = await client.threads.get_state(first.context_id)
     assert second.context_id == first.context_id
     assert second.id != first.id
-    assert [each["content"] for each in dict(state["values"])["messages"]] == [
+    assert [each["content"] for each in state["values"]["messages"]] == [
         "one",
         ANSWER,
         "two",
@@ -159,7 +162,7 @@ async def test_a_task_is_cancelled_while_somebody_looks_on(server: str) -> None:
     async with calling(server, "steps", streaming=True) as client:
         request = saying({"count": 1000, "seconds": 0.05})
         request.configuration.return_immediately = True
-        stream = client.send_message(request)
+        stream: Any = client.send_message(request)  # a generator
         task = (await anext(stream)).task
 
         async def looked() -> list[Any]:

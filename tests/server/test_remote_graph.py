@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.pregel.remote import RemoteException, RemoteGraph
-from langgraph.types import Command
+from langgraph.types import Command, StreamMode
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 from tests.server.sample.graphs import ANSWER, Asked, Echo, Talk
@@ -46,7 +48,7 @@ def test_it_is_invoked_without_asyncio(remote: Remote) -> None:
 
 async def test_it_streams_modes_and_subgraphs(remote: Remote) -> None:
     """Each part has its path, its mode and its data, as a local graph gives them."""
-    modes = ["values", "updates", "custom"]
+    modes: list[StreamMode] = ["values", "updates", "custom"]
     parts = [
         part
         async for part in remote("nested").astream({"count": 1}, stream_mode=modes, subgraphs=True)
@@ -61,7 +63,7 @@ async def test_it_streams_modes_and_subgraphs(remote: Remote) -> None:
 
 async def test_it_streams_messages(remote: Remote) -> None:
     """A model's words come one by one."""
-    said = [
+    said: list[Any] = [  # messages, each with what is known about it
         part
         async for part in remote("talker").astream(
             {"messages": [{"role": "user", "content": "hi"}]}, stream_mode="messages"
@@ -132,10 +134,10 @@ async def test_it_is_a_node_of_another_graph(remote: Remote) -> None:
         .compile()
     )
 
-    parts = [
+    parts: list[Any] = [  # paths and values
         part
         async for part in outer.astream(
-            {"messages": [{"role": "user", "content": "hi"}]}, stream_mode="values", subgraphs=True
+            {"messages": [HumanMessage("hi")]}, stream_mode="values", subgraphs=True
         )
     ]
 

@@ -209,11 +209,11 @@ async def test_a_second_answer_is_refused(client: LangGraphClient) -> None:
         again = await respond(client, thread_id, interrupt_id=name, response="black")
         nameless = await respond(client, thread_id, interrupt_id="bad", response="red")
 
-    state = await client.threads.get_state(thread_id)
+    state: Any = await client.threads.get_state(thread_id)
     assert done["type"] == "success"
     assert (again["type"], again["error"]) == ("error", "no_such_interrupt")
     assert (nameless["type"], nameless["error"]) == ("error", "no_such_interrupt")
-    assert dict(state["values"])["answers"] == ["green"]
+    assert state["values"]["answers"] == ["green"]
 
 
 async def respond(client: LangGraphClient, thread_id: str, **params: str) -> dict[str, Any]:

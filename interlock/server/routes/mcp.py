@@ -44,8 +44,12 @@ class Exchange(Response):
 
     media_type = "application/json"
 
-    def __init__(self, scope: Scope) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        scope: Scope,
+        status_code: int = 200,  # FastAPI reads it from here for the OpenAPI document
+    ) -> None:
+        super().__init__(status_code=status_code)
         self._scope = scope
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
