@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi.responses import StreamingResponse
 
 from interlock.core.queueing import StopKind
-from interlock.errors import InterlockError
+from interlock.errors import DatabaseUnavailable, InterlockError
 from interlock.postgres.ended import POLL_SECONDS
 from interlock.postgres.run_cards import RunCards, Standing
 from interlock.server.documents_runs import ERROR, FAILED, outcome
@@ -20,6 +20,9 @@ from interlock.server.wire import dumps
 
 ALIVE_SECONDS = 5.0
 """How often a client that waits gets a byte: white space, which JSON may begin with."""
+
+AGAIN_SECONDS = 1.0
+"""After how long a database that did not answer is asked again."""
 
 Show = Callable[[Any], Awaitable[Any]]
 """Makes an answer of what came of a run."""
@@ -126,8 +129,14 @@ async def _body(
 async def _shown(
     scope: Scope, run_id: str, show: Show | None, *, fresh: bool
 ) -> Any:  # the graph's output schema, or JSON
-    came = await result(scope, run_id, fresh=fresh)
-    return came if show is None else await show(came)
+    """Wait for a run, and for the database: that it does not answer now is not what came of the run."""
+    while True:
+        try:
+            came = await result(scope, run_id, fresh=fresh)
+            return came if show is None else await show(came)
+        except DatabaseUnavailable:
+            fresh = False  # its end may have been told meanwhile
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 def _told(waiting: asyncio.Task[Any]) -> Any:  # the graph's output schema
