@@ -12,12 +12,14 @@ from interlock.core.actions import State
 from interlock.core.effects import Effect
 from interlock.core.letters import LetterDetail
 from interlock.core.repairs import Change
+from interlock.core.runs import Run
 from interlock.errors import PromptError, UsageError
 from interlock.forks import changes_of
 from interlock.postgres.divergence import SHOWN
 from interlock.postgres.repairs import Amendment
 from interlock.repair.calls import Call, check
 from interlock.repair.casebook import line_of
+from interlock.repair.remains import Remains
 from interlock.repair.routes import gone_round
 from interlock.repair.sources import changes_for
 
@@ -107,8 +109,23 @@ def _state(il: Repairing, detail: LetterDetail, change: Change) -> Plan:
 async def _route(il: Repairing, detail: LetterDetail, change: Change) -> Plan:
     remains = await il.remains(detail.letter)
     _refuse_doubt([each for each in detail.in_doubt if each.agent == remains.node])
+    _refuse_unbegun(detail.run, remains)
     written = await gone_round(remains, change.goto, change.state())
     return Plan(amendment=Amendment(written=written), skips=remains.node)
+
+
+def _refuse_unbegun(run: Run, remains: Remains) -> None:
+    """Refuse to go round a node in a step that another run made, where this one could not be begun behind it.
+
+    A run that took an answer is resumed only while something of the step that asked is left to run.
+    """
+    if (remains.found.metadata or {}).get("run_id") == run.run_id or run.kind == "fork":
+        return
+    if run.kind == "invoke" or len(remains.failed) == len(remains.snapshot.next):
+        raise UsageError(
+            f"The run died before it ended a step of its own; {remains.node} cannot be gone round there.",
+            hint="Change the state instead, or fork the thread from the step before.",
+        )
 
 
 async def _arguments(il: Repairing, detail: LetterDetail, change: Change) -> Plan:

@@ -11,7 +11,7 @@ import pytest
 import interlock
 from interlock import Interlock
 from interlock.core.repairs import Change, Setting
-from interlock.core.runs import Approve, Reject, Run
+from interlock.core.runs import Approve, Reject, Resume, Run
 from interlock.repair.asking import Diagnosis, Proposal
 from interlock.settings import Settings
 from interlock.testing import ScriptedModel
@@ -140,6 +140,22 @@ async def test_of_several_tasks_the_one_that_failed_is_skipped(
     assert sorted(lines(log)) == ["part 1", "part 2", "part 3"]
     output = (await il.arun(dead.thread_id)).output
     assert output["way"] == "begun and part 1 and part 2 by hand and part 3"
+
+
+async def test_a_node_that_failed_behind_an_answer_is_not_gone_round(
+    il: Interlock, log: Path, model: ScriptedModel
+) -> None:
+    """The run that took the answer could not be resumed behind it; that is said before anybody is asked."""
+    run = await il.asubmit("lost", {"log": str(log)})
+    assert (await attempt(il, run.run_id)).status == "waiting"
+    (question,) = await il.aquestions(run.thread_id)
+    resumed = await il.asubmit_answer(run.thread_id, Resume(question.id, "9"))
+    assert (await attempt(il, resumed.run_id)).status == "dead"
+
+    repair = await proposed(il, model, *[goes(heard='["skipped"]')] * 3)
+
+    told = "\n".join(await question_of(il, repair))
+    assert "answered cannot be gone round there. Change the state instead" in told
 
 
 async def test_a_rejected_route_leaves_the_run_as_it_was(

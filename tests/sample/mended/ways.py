@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
-from langgraph.types import Send
+from langgraph.types import Send, interrupt
 from typing_extensions import TypedDict
 
 from interlock.core.acting import act
@@ -97,6 +97,21 @@ async def told(state: Parcel) -> Parcel:
     return {"way": " and ".join(state["heard"])}
 
 
+async def answered(state: Parcel) -> Parcel:
+    """Ask for the size, and lose the answer."""
+    raise ValueError(f"the answer {interrupt('How large?')} was lost")
+
+
+def asking() -> StateGraph[Parcel, Context]:
+    """Return one that fails behind an answer."""
+    builder = StateGraph(Parcel, context_schema=Context)
+    for node in (begin, answered, told):
+        builder.add_node(node)
+    return (
+        builder.add_edge(START, "begin").add_edge("begin", "answered").add_edge("answered", "told")
+    )
+
+
 def build() -> StateGraph[Parcel, Context]:
     """Return the graph."""
     builder = StateGraph(Parcel, context_schema=Context)
@@ -119,3 +134,4 @@ def fan() -> StateGraph[Parcel, Context]:
 graph = bounded(build(), Declaration(steps=10), name="ways")
 bare = build().compile(name="bare")
 fanned = bounded(fan(), Declaration(steps=10), name="fanned")
+lost = bounded(asking(), Declaration(steps=10), name="lost")
