@@ -23,6 +23,9 @@ ADMIT = "interlock.admit"
 
 TOO_MANY = "Too many streams are open (INTERLOCK_SERVER_STREAMS)."
 
+MOST_NAMES = 100_000
+"""Names that the objects of a body may have together: a server does nothing else while it reads them."""
+
 LONG_TEXT = 200_000
 """Bytes from which on a body's depth is looked at beside the loop."""
 
@@ -54,9 +57,8 @@ class Bodies:
         kind = headers.get("content-type", "").lower()
         if "json" in kind and b"\0" in body:  # UTF-16, in which brackets look like other letters
             return await Wire({"detail": "The body is not UTF-8."}, 422)(scope, receive, send)
-        if await self._is_too_deep(kind, body):
-            detail = f"The body is nested more than {self.depth} deep (INTERLOCK_SERVER_DEPTH)."
-            return await Wire({"detail": detail}, status_code=422)(scope, receive, send)
+        if why := await self._refusal(kind, body):
+            return await Wire({"detail": why}, status_code=422)(scope, receive, send)
         return await self.app(scope, _again(body, receive), send)
 
     async def _whole(self, receive: Receive) -> bytes | None:
@@ -73,23 +75,27 @@ class Bodies:
             if not message.get("more_body", False):
                 return b"".join(parts)
 
-    async def _is_too_deep(self, kind: str, body: bytes) -> bool:
+    async def _refusal(self, kind: str, body: bytes) -> str:
+        """Return why a body is refused for its shape; nothing for one that is taken."""
         if "json" not in kind and kind and "text/plain" not in kind:
-            return False
-        if body.count(b"[") + body.count(b"{") <= self.depth:
-            return False
-        if len(body) < LONG_TEXT:
-            return depth_of(body) > self.depth
-        return await asyncio.to_thread(depth_of, body) > self.depth
+            return ""
+        if body.count(b"[") + body.count(b"{") <= self.depth and body.count(b":") <= MOST_NAMES:
+            return ""
+        beside = len(body) >= LONG_TEXT
+        depth, names = await asyncio.to_thread(shape_of, body) if beside else shape_of(body)
+        if depth > self.depth:
+            return f"The body is nested more than {self.depth} deep (INTERLOCK_SERVER_DEPTH)."
+        return f"The objects of the body have more than {MOST_NAMES} names." * (names > MOST_NAMES)
 
 
-def depth_of(body: bytes) -> int:
-    """Return how deep lists and objects of a JSON text are nested."""
+def shape_of(body: bytes) -> tuple[int, int]:
+    """Return how deep lists and objects of a JSON text are nested, and how many names its objects have."""
     deepest = depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
+    bare = _STRING.sub(b"", body)
+    for bracket in _BRACKET.findall(bare):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
-    return deepest
+    return deepest, bare.count(b":")
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

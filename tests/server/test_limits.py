@@ -14,7 +14,15 @@ import pytest
 from fastapi import HTTPException
 
 from interlock.server.headers import Doors, hosts_of
-from interlock.server.limits import ADMIT, MOST_COUNTED, Bodies, Rates, Streams, depth_of
+from interlock.server.limits import (
+    ADMIT,
+    MOST_COUNTED,
+    MOST_NAMES,
+    Bodies,
+    Rates,
+    Streams,
+    shape_of,
+)
 from tests.server.conftest import SAMPLE, serving
 
 LIMITS = {
@@ -88,20 +96,31 @@ def test_depth_does_not_hide(narrow: str, kind: str, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "depth"),
+    ("text", "depth", "names"),
     [
-        (b"", 0),
-        (b"1", 0),
-        (b"[[], {}]", 2),
-        (b'{"a": [{"b": "]]"}]}', 3),
-        (b'"[[["', 0),
-        (b'["\\"[[", [1]]', 2),
-        (b'["unended [[[', 1),
+        (b"", 0, 0),
+        (b"1", 0, 0),
+        (b"[[], {}]", 2, 0),
+        (b'{"a": [{"b": "]]", "c:": 1}]}', 3, 3),
+        (b'"[[[:"', 0, 0),
+        (b'["\\"[[:", [1]]', 2, 0),
+        (b'["unended [[[:', 1, 0),
     ],
 )
-def test_depth(text: bytes, depth: int) -> None:
-    """Depth is counted outside of strings."""
-    assert depth_of(text) == depth
+def test_shape(text: bytes, depth: int, names: int) -> None:
+    """Depth and names are counted outside of strings."""
+    assert shape_of(text) == (depth, names)
+
+
+def test_a_body_with_too_many_names(server: str) -> None:
+    """A body whose reading would hold up everybody else is refused; text with as many colons is not."""
+    names = {"x": {str(n): n for n in range(MOST_NAMES)}}
+
+    refused = httpx.post(f"{server}/threads", json=names)
+    taken = httpx.post(f"{server}/threads", json={"x": ":" * 2 * MOST_NAMES})
+
+    assert (refused.status_code, taken.status_code) == (422, 200)
+    assert "100000 names" in refused.json()["detail"]
 
 
 def test_too_many_requests(narrow: str) -> None:

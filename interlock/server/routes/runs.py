@@ -129,12 +129,13 @@ async def batch(
     orders = [
         await prepare(scope, each.thread_id, each, stream_modes=DEFAULT_MODES) for each in requests
     ]
-    made = [
-        await submit(scope, each.thread_id, each, order)
-        for each, order in zip(requests, orders, strict=True)
-    ]
-    cards = RunCards(scope.reader.pool)
-    return Wire([_document(scope, await cards.run(run.run_id)) for run in made])
+    cards, made = RunCards(scope.reader.pool), []
+    for each, order in zip(requests, orders, strict=True):
+        run = await submit(scope, each.thread_id, each, order)
+        made.append(
+            _document(scope, await cards.run(run.run_id))
+        )  # the last may take longer than this one stays
+    return Wire(made)
 
 
 @router.post("/runs/cancel", tags=[STATELESS], status_code=204)
