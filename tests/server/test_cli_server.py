@@ -489,6 +489,30 @@ def test_what_is_served_is_what_both_sides_know() -> None:
     assert not own & set(dir(Interlock))
 
 
+def test_a_thread_is_replayed_there(here: Run, there: Run) -> None:
+    """`replay` tells what it tells against the database, but for the names of what it made."""
+    thread = there("run", "steps", "--count", "2", "--json").json["thread_id"]
+
+    at_server, at_database = there("replay", thread, "--json"), here("replay", thread, "--json")
+
+    assert (at_server.code, at_server.json["same"]) == (0, True)
+    for each in ("of", "same", "changed", "divergence", "model_calls_answered", "effects_answered"):
+        assert at_server.json[each] == at_database.json[each]
+    assert at_server.json["run"]["output"] == at_database.json["run"]["output"]
+
+
+def test_the_status_is_kept_up_to_date(place: Place) -> None:
+    """`status --live --json` prints a document again and again until a signal."""
+    with _process(place, "status", "--live", "--json") as looking:
+        assert looking.stdout is not None
+        first, second = (json.loads(looking.stdout.readline()) for _ in range(2))
+        looking.send_signal(signal.SIGTERM)
+        assert looking.wait(timeout=30) == 0
+
+    assert first["error"] is second["error"] is None
+    assert first["health"]["at"] < second["health"]["at"]
+
+
 def test_ctrl_c_leaves_the_run_going(place: Place, there: Run) -> None:
     """A signal ends the looking, not the run, and says how to look again or to stop it."""
     with _process(place, "run", "steps", "--count", "1000", "--seconds", "0.1") as looking:
