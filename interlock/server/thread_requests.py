@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 from pydantic import BaseModel, Field
@@ -20,6 +20,19 @@ ThreadId = Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00-\
 CheckpointId = ThreadId
 
 Fields = Annotated[list[str], Field(max_length=100)]
+ThreadField = Literal[
+    "thread_id",
+    "created_at",
+    "updated_at",
+    "state_updated_at",
+    "metadata",
+    "status",
+    "config",
+    "values",
+    "error",
+    "interrupts",
+    "context",  # LangGraph's client may ask for it; there is none
+]
 Select = Annotated[list[str] | None, Query(max_length=100)]
 
 MOST_MINUTES = 100 * 365 * 24 * 60
@@ -84,7 +97,7 @@ class ThreadSearch(ThreadCount):
     offset: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     sort_by: SortBy | None = None
     sort_order: SortOrder | None = None
-    select: Fields | None = None
+    select: Annotated[list[ThreadField], Field(max_length=100)] | None = None
     extract: Annotated[dict[str, str], Field(max_length=10)] | None = None
 
 

@@ -174,6 +174,14 @@ async def test_threads_made_elsewhere(client: Client, il: interlock.Interlock) -
     assert (await client.threads.get(run.thread_id))["values"]["answered"] == "erehwesle"
 
 
+async def test_a_field_that_threads_do_not_have(client: Client) -> None:
+    """It is refused, and not left out."""
+    wanted: Any = ["thread_id", "colour"]
+
+    with pytest.raises(UnprocessableEntityError):
+        await client.threads.search(select=wanted)
+
+
 async def test_search(client: Client) -> None:
     """Threads are found by metadata, status, ids and values; the order and the fields are the client's."""
     mark = str(uuid4())
