@@ -140,6 +140,28 @@ async def test_an_act_that_was_refused_gets_other_arguments(
     assert lines(log) == ["wire 50 to bob"]
 
 
+async def test_an_approval_is_not_one_of_other_arguments(
+    il: Interlock, log: Path, model: ScriptedModel
+) -> None:
+    """An act that was approved, and then refused by its own function, is asked about anew once it has others."""
+    run = await il.asubmit("asked", {"log": str(log), "amount": 5, "to": "nobody"})
+    assert (await attempt(il, run.run_id)).status == "waiting"
+    await approved(il)
+    dead = await il.arun(run.thread_id)
+    assert dead.status == "dead"
+    (call,) = await calls_of(il)
+
+    await proposed(il, model, gives(call.id, to="bob"))
+    await approved(il)
+
+    assert (await attempt(il, dead.run_id)).status == "waiting"
+    (question,) = await il.aquestions()
+    assert question.payload["action_requests"][0]["args"]["to"] == "bob"
+    assert lines(log) == []
+    await approved(il)
+    assert lines(log) == ["wire 5 to bob"]
+
+
 async def test_arguments_that_the_node_computes_are_not_guessed(
     il: Interlock, log: Path, model: ScriptedModel
 ) -> None:

@@ -22,6 +22,7 @@ from interlock.core.acting import act
 from interlock.core.actions import action
 from interlock.core.bounded import Declaration, bounded
 from interlock.core.context import Context
+from interlock.errors import ActionRefused
 
 LIMIT = 100
 
@@ -43,7 +44,9 @@ def within(state: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None
 
 @action(name="mended_wire", touches="the log", preconditions=(within,))
 async def wire(path: str, amount: Annotated[int, Field(ge=1)], to: str) -> str:
-    """Pay: a line in the log."""
+    """Pay: a line in the log; nothing is paid to nobody."""
+    if to == "nobody":
+        raise ActionRefused("the bank knows no nobody")
     with Path(path).open("a") as file:
         file.write(f"wire {amount} to {to}\n")
     return f"{amount} to {to}"
