@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from langgraph.errors import InvalidUpdateError
 
 from interlock.errors import DatabaseUnavailable, InterlockError, NotFound
 from interlock.facade import Interlock
@@ -124,7 +125,12 @@ class Chores:
         standing = await self._cards.stands(ended.ended_by)
         if standing.checkpoint_id is None:
             return {}
-        came = await self._il.aoutcome(standing.graph, standing.thread_id, standing.checkpoint_id)
+        try:
+            came = await self._il.aoutcome(
+                standing.graph, standing.thread_id, standing.checkpoint_id
+            )
+        except InvalidUpdateError:  # it failed for what it wrote, which still stands there
+            return {}
         asks = {"interrupts": list(came.interrupts)} if came.interrupts else {}
         return {"values": came.output, **asks}
 

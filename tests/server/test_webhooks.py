@@ -105,6 +105,19 @@ async def test_an_end_is_told(client: LangGraphClient) -> None:
     assert told["run_ended_at"] <= told["webhook_sent_at"]
 
 
+async def test_a_state_that_cannot_be_read(client: LangGraphClient) -> None:
+    """A run that broke its own state is told of, with its error and without values."""
+    thread_id = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread_id, "steps", input={"count": 1})
+    command: Any = {"update": [["count", 1], ["count", 2]], "goto": "step"}
+    async with listening() as listener:
+        await client.runs.create(thread_id, "steps", command=command, webhook=listener.address)
+        told = await listener.document()
+
+    assert (told["status"], told["values"]) == ("error", None)
+    assert told["error"]["error"] == "InvalidUpdateError"
+
+
 async def test_it_is_signed(client: LangGraphClient) -> None:
     """What is told carries a signature over its time and its body."""
     async with listening() as listener:
