@@ -114,7 +114,7 @@ def test_another_tenants_threads_are_not_listed(place: Place) -> None:
             text = browser.get(path).text
             assert SECRET not in text
             assert "/ui/threads/" not in text
-            assert 'class="figure"' not in text
+            assert not re.search(r'class="figure"[^>]*>[1-9]', text)
 
 
 def test_who_may_only_look_is_offered_nothing_else(place: Place) -> None:
