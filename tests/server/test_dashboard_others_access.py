@@ -1,4 +1,4 @@
-"""Who sees what on the pages beside runs: tenants their own, viewers without forms, sessions with tokens."""
+"""Who sees what on the pages beside runs: tenants their own, viewers no forms, sessions with tokens."""
 
 from __future__ import annotations
 

@@ -30,11 +30,24 @@ function attributes(from, to) {
   }
 }
 
+function blank(node) {
+  return node?.nodeType === Node.TEXT_NODE && !node.nodeValue.trim();
+}
+
 export function children(from, to) {
   const wanted = [...to.childNodes];
   const known = new Map([...from.childNodes].filter(key).map((each) => [key(each), each]));
   let here = from.firstChild;
   for (const each of wanted) {
+    while (blank(here) && !blank(each)) { // a block alone begins with other space than within its page
+      const next = here.nextSibling;
+      here.remove();
+      here = next;
+    }
+    if (blank(each) && here && !blank(here)) {
+      from.insertBefore(each, here);
+      continue;
+    }
     const same = key(each) && known.get(key(each));
     if (same && same !== here) from.insertBefore(same, here);
     else if (!same && key(each) && here && key(here)) from.insertBefore(each, here);
