@@ -100,6 +100,7 @@ class Execution:
         finish: ends a run that has succeeded together with others; False when it has to be ended by itself.
         told: returns when all that it told can be read; it is waited for before its end is written.
         subgraphs: whether what they do is among its parts. Without it a message of theirs is the node's that ran them.
+        shows: somebody in this process waits for its output, though nobody does for its parts.
     """
 
     graph: Graph
@@ -117,6 +118,7 @@ class Execution:
     finish: Callable[[str, int, Charge | None], Awaitable[bool]] | None = None
     told: Callable[[], Awaitable[None]] | None = None
     subgraphs: bool = True
+    shows: bool = False
     settled: bool = False
     _ended: Run | None = None
     _interrupts: list[str] = field(default_factory=list)  # tasks that were interrupted
@@ -312,7 +314,7 @@ class Execution:
     @property
     def _watched(self) -> set[str]:
         """What it has to see itself: `updates` tell of a breakpoint, `values` give whoever waits the output."""
-        return {"updates", "values"} if self.attended else {"updates"}
+        return {"updates", "values"} if self.attended or self.shows else {"updates"}
 
     async def _close_meter(self) -> None:
         """Charge the calls that were cut off; what cannot be charged now is given back with this process."""
@@ -366,10 +368,10 @@ class Execution:
 
     async def _ending(self) -> Ending:
         """Say how the thread stands now; the stream's own last word leaves out branches that still wait."""
-        if self._has_just_run_through and not self.attended:
-            return Ending(status="succeeded")
         if self._has_just_run_through and self._values is not None:
             return Ending(status="succeeded", output=output_of(self.graph, self._values))
+        if self._has_just_run_through and not self.attended:
+            return Ending(status="succeeded")
         with translated():
             snapshot = await self.graph.aget_state(self._config())
         questions, wakes_at = tuple(questions_of(snapshot, self.run)), wakes_of(snapshot)

@@ -385,6 +385,8 @@ class Runtime(
         )
         if limits is not None:  # before anybody can take the run on
             await self._ports.budgets.limit("run", new.run_id, limits)
+        if enqueue:
+            self.endings.expect(run_id)
         return await accept(self._pool, self.store, new, options, enqueue=enqueue)
 
     async def _replayed(

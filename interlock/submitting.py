@@ -147,6 +147,8 @@ class Submitting(Resuming):
         run_id = name
         try:
             async with asyncio.timeout(timeout):
+                if (run := await self.endings.first_news(name)) is not None:
+                    return run
                 with suppress(NotFound):  # nearly always it is the whole name of a run
                     return await self._at_rest(name)
                 run_id = await self.endings.named(name)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
 from psycopg.rows import DictRow
 
+from interlock.core.runs import Run
 from interlock.errors import NotFound
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
@@ -26,6 +27,9 @@ IDLE_SECONDS = 5.0
 
 REMEMBERED = 1024
 """How many runs are known by name that have ended: it takes less time to submit one and to begin to wait for it."""
+
+EXPECTED = 1024
+"""How many runs that were submitted here are known by name before anything is heard of them."""
 
 RETRY_SECONDS = 0.2
 NAME = "interlock ended"
@@ -45,15 +49,27 @@ class Standing:
     present: bool
 
 
+class News(asyncio.Event):
+    """Is set when something was told of a run.
+
+    Attributes:
+        run: it as it ended, where it ended in this process, in success; None where that has to be looked up.
+    """
+
+    run: Run | None = None
+
+
 class Endings:
     """What is known of the ends of runs; for one event loop."""
 
     def __init__(self, url: str, pool: Pool) -> None:
         self._url = url
         self._pool = pool
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[News]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
-        self._heard: deque[str] = deque(maxlen=REMEMBERED)
+        self._heard: dict[str, None] = {}
+        self._expected: dict[str, None] = {}
+        self._here: set[str] = set()
         self._hears = False
 
     @property
@@ -64,6 +80,47 @@ class Endings:
     def has_heard(self, run_id: str) -> bool:
         """Say whether it was heard a moment ago that a run has ended or waits."""
         return run_id in self._heard
+
+    def expect(self, run_id: str) -> None:
+        """Note that a run is about to be submitted here: all that there is to hear of it will be heard."""
+        if self._hears:
+            _keep(self._expected, run_id, EXPECTED)
+
+    def expects(self, run_id: str) -> bool:
+        """Say whether a run was submitted here and nothing was heard of it yet; its end would be."""
+        return self._hears and run_id in self._expected
+
+    @contextmanager
+    def worked_on(self, run_id: str) -> Iterator[bool]:
+        """Say whether somebody in this process may wait for a run that is worked on here for the length of a block."""
+        if not self.expects(run_id):
+            yield False
+            return
+        self._here.add(run_id)
+        try:
+            yield True
+        finally:
+            self._here.discard(run_id)
+            self._tell(run_id)
+
+    def has_succeeded(self, run: Run) -> None:
+        """Tell those who wait for a run in this process how it ended, with its output, once that is committed."""
+        for news in self._waiting.get(run.run_id, ()):
+            news.run = run
+        self._tell(run.run_id)
+
+    async def first_news(self, run_id: str) -> Run | None:
+        """Wait a moment for a run that is expected; return it where it ended in this process, in success."""
+        if not self.expects(run_id):
+            return None
+        with self.watching(run_id) as news:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await news.wait()
+                    while run_id in self._here and news.run is None:  # it is about to be told
+                        news.clear()
+                        await news.wait()
+            return news.run
 
     async def named(self, name: str) -> str:
         """Return the run of this name, or the one that a thread of this name is at; generated names may be abbreviated.
@@ -92,9 +149,9 @@ class Endings:
         return rows[0]["checkpoint_id"] if rows else None
 
     @contextmanager
-    def watching(self, run_id: str) -> Iterator[asyncio.Event]:
+    def watching(self, run_id: str) -> Iterator[News]:
         """Set an event when a run ends or waits, and whenever it is not known whether it did."""
-        news = asyncio.Event()
+        news = News()
         self._waiting[run_id].add(news)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._listen(), name=NAME)
@@ -121,13 +178,15 @@ class Endings:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _hear(self, connection: psycopg.AsyncConnection) -> None:
+        self._expected.clear()
         self._tell_all()  # what ended before this is seen by looking
         quiet, self._hears = False, True
         try:
             while self._waiting or not quiet:
                 quiet = True
                 async for notice in connection.notifies(timeout=IDLE_SECONDS, stop_after=1):
-                    self._heard.append(notice.payload)
+                    self._expected.pop(notice.payload, None)
+                    _keep(self._heard, notice.payload, REMEMBERED)
                     self._tell(notice.payload)
                     quiet = False
         finally:
@@ -144,6 +203,13 @@ class Endings:
     async def _fetch(self, statement: str, **values: str) -> list[DictRow]:
         async with connected(self._pool) as connection:
             return await fetch(connection, SQL[statement], values)
+
+
+def _keep(names: dict[str, None], name: str, most: int) -> None:
+    """Keep a name among the last ones."""
+    names[name] = None
+    while len(names) > most:
+        del names[next(iter(names))]
 
 
 async def _connection(url: str) -> psycopg.AsyncConnection:

@@ -109,7 +109,8 @@ class Job:
             await self._end_failed(error)
             return
         try:
-            await self._drive(execution)
+            with self.il.endings.worked_on(self._run_id) as execution.shows:
+                await self._drive(execution)
         except (DatabaseUnavailable, LeaseLost):
             raise
         except Exception as error:
@@ -136,6 +137,8 @@ class Job:
 
     def _note(self, run: Run) -> None:
         self.status = run.status
+        if run.status == "succeeded" and run.output is not None:
+            self.il.endings.has_succeeded(run)
         self.why = run.error if run.status == "dead" else ""
 
     async def _prepared(self) -> Execution:

@@ -1,0 +1,76 @@
+"""Runs that end in the process that waits for them: their end and their output are told, and not looked up."""
+
+from __future__ import annotations
+
+import pytest
+
+import interlock
+from interlock import Interlock
+from interlock.errors import NotFound
+from interlock.postgres.ended import Endings
+from tests.submitting import CONFIG, PATIENCE, working
+
+NOW = {"name": "a", "how": ""}
+SAID = ["a first", "a second", "a last"]
+
+
+async def ended(il: Interlock) -> interlock.Run:
+    """Submit a run, and wait for it."""
+    run = await il.asubmit("steps", NOW)
+    return await il.await_run(run.run_id, PATIENCE)
+
+
+async def test_who_waits_where_a_run_ends_is_told_of_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its output, and without a look at the database."""
+    async with interlock.aopen(database_url, config=CONFIG) as il, working(il):
+        await ended(il)  # from now on it listens
+        run = await il.asubmit("steps", NOW)
+        monkeypatch.setattr(Endings, "stands", _looked)
+
+        told = await il.await_run(run.run_id, PATIENCE)
+
+        monkeypatch.undo()
+        found = await il.arun(run.thread_id)
+    assert (told.status, told.output["said"], told.attempts) == ("succeeded", SAID, 1)
+    assert (found.status, found.output) == ("succeeded", told.output)
+    assert found.created_at == told.created_at
+
+
+async def test_it_is_told_once_that_is_committed(database_url: str) -> None:
+    """Who is told finds it ended, each time."""
+    async with interlock.aopen(database_url, config=CONFIG) as il, working(il):
+        for _ in range(10):
+            run = await ended(il)
+            row = await il.store.stored(run.run_id)
+            assert row.run.status == "succeeded"
+
+
+async def test_what_fails_is_looked_up(database_url: str) -> None:
+    """What came of it stands in its row alone."""
+    async with interlock.aopen(database_url, config=CONFIG) as il, working(il):
+        await ended(il)
+        run = await il.asubmit("steps", {"name": "a", "how": "person"})
+
+        asks = await il.await_run(run.run_id, PATIENCE)
+
+    assert (asks.status, len(asks.interrupts)) == ("waiting", 1)
+
+
+async def test_a_run_of_another_process_is_told_too(database_url: str) -> None:
+    """Its worker has a runtime of its own: its end is heard, and then looked up."""
+    async with (
+        interlock.aopen(database_url, config=CONFIG) as il,
+        interlock.aopen(database_url, config=CONFIG) as other,
+        working(other),
+    ):
+        await ended(il)
+
+        run = await ended(il)
+
+    assert (run.status, run.output["said"]) == ("succeeded", SAID)
+
+
+async def _looked(endings: Endings, run_id: str) -> None:
+    raise NotFound(f"{run_id} was looked up")
