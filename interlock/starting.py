@@ -82,7 +82,8 @@ def resume_input(
     fresh = {interrupt: answer for interrupt, answer in answers.items() if interrupt in pending}
     if fresh:
         return Command(resume=fresh)
-    if not snapshot.next and (snapshot.metadata or {}).get("run_id") != run.run_id:
+    # Not `next`: it is empty, too, when all that a step's tasks wrote is stored and its checkpoint is still to be made.
+    if not snapshot.tasks and (snapshot.metadata or {}).get("run_id") != run.run_id:
         raise ResumeRefused(
             f"Thread {run.thread_id} waits in a node that the graph {run.graph!r} no longer has.",
             hint="Deploy the code that asked the question, or fork the thread from an earlier step.",

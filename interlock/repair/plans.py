@@ -115,13 +115,10 @@ async def _route(il: Repairing, detail: LetterDetail, change: Change) -> Plan:
 
 
 def _refuse_unbegun(run: Run, remains: Remains) -> None:
-    """Refuse to go round a node in a step that another run made, where this one could not be begun behind it.
-
-    A run that took an answer is resumed only while something of the step that asked is left to run.
-    """
+    """Refuse to go round a node in a step that another run made: this one would begin with its input again."""
     if (remains.found.metadata or {}).get("run_id") == run.run_id or run.kind == "fork":
         return
-    if run.kind == "invoke" or len(remains.failed) == len(remains.snapshot.next):
+    if run.kind == "invoke":
         raise UsageError(
             f"The run died before it ended a step of its own; {remains.node} cannot be gone round there.",
             hint="Change the state instead, or fork the thread from the step before.",

@@ -40,12 +40,14 @@ class Tokens:
 
     Attributes:
         claims: which claim tells identity, roles and tenant; a dotted name leads into an object.
+        parted: the settings name the claim of the tenant: a token without one is refused.
     """
 
     issuer: str
     audience: str
     keys: IssuerKeys
     claims: Mapping[str, str]
+    parted: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Tokens | None:
@@ -62,6 +64,7 @@ class Tokens:
             audience=settings.oidc_audience,
             keys=IssuerKeys(issuer=settings.oidc_issuer, url=settings.oidc_jwks_url),
             claims={**CLAIMS, **(settings.oidc_claims or {})},
+            parted="tenant" in (settings.oidc_claims or {}),
         )
 
     async def caller(self, connection: HTTPConnection) -> Caller | None:
@@ -89,7 +92,7 @@ class Tokens:
         if not isinstance(identity, str) or not identity:
             raise Unauthorized(f"The token has no claim `{self.claims['identity']}`.")
         tenant = _claim(claims, self.claims["tenant"])
-        if tenant is not None and (not isinstance(tenant, str) or not tenant):
+        if (tenant is not None or self.parted) and (not isinstance(tenant, str) or not tenant):
             raise Unauthorized(f"The token's claim `{self.claims['tenant']}` names no tenant.")
         roles = roles_in(_claim(claims, self.claims["roles"]))
         return Caller(identity=identity, roles=roles, tenant=tenant, kind="token")

@@ -176,7 +176,7 @@ def test_every_setting_is_documented_with_its_meaning_and_default() -> None:
         re.MULTILINE,
     )
     defaults = {
-        each.metadata["variable"]: str(each.default if each.default not in (None, "") else "—")
+        each.metadata["variable"]: str(each.default if each.default not in (None, "", ()) else "—")
         for each in fields(Settings)
     }
     texts = {each.metadata["variable"]: each.metadata["text"] for each in fields(Settings)}

@@ -67,6 +67,7 @@ class Issuer:
             "sub": "ann",
             "exp": time.time() + 60,
             "roles": ["operator"],
+            "org": {"name": "acme"},
         } | claims
         said = {name: value for name, value in said.items() if value is not None}
         return jwt.encode(said, key, algorithm, headers={"kid": kid})
@@ -157,6 +158,7 @@ def test_who_has_no_role_may_nothing(trusting: str, issuer: Issuer) -> None:
         {"iss": "https://elsewhere.example"},
         {"iss": None},
         {"sub": None},
+        {"org": None},
         {"org": {"name": ""}},
         {"org": {"name": 7}},
     ],

@@ -13,7 +13,7 @@ from starlette.types import Scope as Connection
 
 from interlock.server.openapi import problems
 from interlock.server.scope import Reading, Running, Scope
-from interlock.server.tools import server_of
+from interlock.server.graph_tools import server_of
 from interlock.server.wire import Wire
 
 router = APIRouter(tags=["Tools"])
