@@ -30,7 +30,7 @@ class UsageError(InterlockError, ValueError):
 
 
 class StateRefused(UsageError):
-    """A state cannot be written, or read, like that: its graph does not take it, or there is none; nothing was changed."""
+    """A state cannot be written or read like that: its graph does not take it, or there is none. Nothing changed."""
 
 
 class NotFound(InterlockError, LookupError):

@@ -86,7 +86,9 @@ class KillWatch:
             self._watched.append(watched)
             self._start()
             listens = self._listens
-        if not listens:  # else it is told at once, and what was thrown just before it sees when it looks
+        if (
+            not listens
+        ):  # else it is told at once, and what was thrown just before it sees when it looks
             self._wake.set()
         try:
             yield

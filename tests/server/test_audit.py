@@ -184,7 +184,8 @@ async def test_the_server_notes_changes(client: LangGraphClient, server: str) ->
     await client.threads.update(thread, metadata={"a": 1})
     await client.threads.update_state(thread, {"said": "x"}, as_node="__start__")
     place = (await client.threads.get_state(thread))["checkpoint"]
-    copy = httpx.post(f"{server}/threads/{thread}/copy").json()["thread_id"]
+    async with httpx.AsyncClient(base_url=server) as http:
+        copy = (await http.post(f"/threads/{thread}/copy")).json()["thread_id"]
     run = (await client.runs.create(thread, "echo", input={}, after_seconds=60))["run_id"]
     await client.runs.cancel(thread, run)
     later = (await client.runs.create(thread, "echo", input={}, after_seconds=60))["run_id"]

@@ -11,9 +11,9 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import Receive, Send
 from starlette.types import Scope as Connection
 
+from interlock.server.graph_tools import server_of
 from interlock.server.openapi import problems
 from interlock.server.scope import Reading, Running, Scope
-from interlock.server.graph_tools import server_of
 from interlock.server.wire import Wire
 
 router = APIRouter(tags=["Tools"])

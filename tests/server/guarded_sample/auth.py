@@ -61,7 +61,7 @@ async def searched(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any]:
 @auth.on.assistants.read
 async def any_assistant(ctx: Auth.types.AuthContext, value: Any) -> bool:
     """Let all see assistants but one."""
-    return value.get("assistant_id") != HIDDEN
+    return bool(value.get("assistant_id") != HIDDEN)
 
 
 @auth.on.store

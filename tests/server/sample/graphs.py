@@ -1,7 +1,7 @@
 """Graphs as an application has them that knows nothing of Interlock, for tests of the server.
 
-`echo` answers at once; `talker` streams a scripted model's words; `asks` asks a person twice, and `both` at once; `steps` takes
-many steps, each as long as it is told; `nested` has a subgraph; `fails` raises.
+`echo` answers at once; `talker` streams a scripted model's words; `asks` asks a person twice, and `both` at once;
+`steps` takes many steps, each as long as it is told; `nested` has a subgraph; `fails` raises.
 """
 
 from __future__ import annotations
