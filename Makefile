@@ -49,8 +49,8 @@ bench: setup-dev ## Run each benchmark in its short form
 	@for file in benchmarks/[a-z]*.py; do [ -e "$$file" ] || continue; \
 	  echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename $$file .py)" --quick || exit 1; done
 
-serve: setup-dev ## Serve the graphs of langgraph.json over HTTP, for development
-	@$(BIN)/langgraph dev --no-browser
+serve: setup ## Serve the graphs of langgraph.json over HTTP, with the dashboard
+	@$(BIN)/interlock serve --workers-inside 16
 
 lock: ## Resolve the dependencies anew within their ranges, for every platform (UPGRADE=--upgrade)
 	@scripts/lock.sh $(UPGRADE)
