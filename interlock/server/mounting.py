@@ -11,6 +11,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from interlock.application import Application
@@ -74,15 +76,21 @@ def dress(app: FastAPI, http: Http, own: ASGIApp | None, *, on_loopback: bool) -
     Args:
         app: the application.
         http: what is said.
-        own: serves every path that we do not.
+        own: serves every path that we do not; without it `/` leads to the dashboard.
         on_loopback: only this machine reaches the server, and pages that it serves may call it.
     """
     if own is not None:
         app.mount("/", own)
+    else:
+        app.add_route("/", _entrance, include_in_schema=False)
     if withheld := pattern_of(http):
         app.add_middleware(Withheld, pattern=withheld)
     if cors := _cors(http, on_loopback=on_loopback):
         app.add_middleware(CORSMiddleware, **cors)
+
+
+async def _entrance(request: Request) -> Response:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/ui/", 307)
 
 
 def pattern_of(http: Http) -> re.Pattern[str] | None:

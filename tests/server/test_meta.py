@@ -22,3 +22,11 @@ def test_a_wrong_path(server: str) -> None:
     answer = httpx.get(f"{server}/nowhere")
 
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+def test_the_first_page_is_the_dashboard(server: str) -> None:
+    """Whoever opens the address in a browser gets to the dashboard."""
+    answer = httpx.get(server, follow_redirects=True)
+
+    assert answer.url.path == "/ui/"
+    assert answer.headers["content-type"].startswith("text/html")
