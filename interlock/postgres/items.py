@@ -37,6 +37,10 @@ from interlock.postgres.queries import load
 
 SQL = load("items")
 
+LEAST_MINUTES = 0.001
+MOST_MINUTES = 100 * 365 * 24 * 60
+"""For how long an item may be kept, if not for good."""
+
 Embed = Callable[[str], Any]
 """Returns what makes vectors of texts, by the name that langgraph.json gives it."""
 
@@ -185,7 +189,11 @@ class TenantItems(BaseStore):
 
     def _put(self, op: PutOp) -> PutOp:
         value = None if op.value is None else stored(dict(op.value)).obj
-        return op._replace(namespace=(self._label, *op.namespace), value=value)
+        # LangGraph writes minutes as an interval's text, which Postgres does not read with an exponent.
+        ttl = op.ttl if op.ttl is None or op.ttl <= 0 else max(op.ttl, LEAST_MINUTES)
+        if ttl is not None and not ttl <= MOST_MINUTES:
+            raise UsageError(f"An item cannot be kept for {ttl:g} minutes.")
+        return op._replace(namespace=(self._label, *op.namespace), value=value, ttl=ttl)
 
     def _listed(self, op: ListNamespacesOp) -> ListNamespacesOp:
         asked = op.match_conditions or ()

@@ -14,6 +14,7 @@ from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.errors import BadRequestError, UnprocessableEntityError
 
 import interlock
+from interlock.errors import UsageError
 from interlock.settings import Settings
 from interlock.worker.expiring import EXPIRE_SECONDS
 from tests.server.conftest import serving
@@ -34,6 +35,14 @@ async def acme(server_database: str) -> AsyncIterator[interlock.Interlock]:
     settings = Settings(tenant="acme.co")
     async with interlock.aopen(server_database, config=REMEMBERING, settings=settings) as il:
         yield il
+
+
+async def test_an_item_that_is_kept_for_hardly_a_moment(acme: interlock.Interlock) -> None:
+    """Minutes that are written with an exponent are minutes; more than a century is refused."""
+    await acme.items().aput(("moment",), "k", {"x": 1}, ttl=1e-9)
+
+    with pytest.raises(UsageError, match="1e\\+300 minutes"):
+        await acme.items().aput(("moment",), "k", {"x": 2}, ttl=1e300)
 
 
 async def test_an_item_is_kept(client: LangGraphClient) -> None:

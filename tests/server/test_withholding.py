@@ -43,7 +43,8 @@ def test_who_calls_is_nothing_that_a_client_says(
     )
     request = RunCreate.model_validate({"assistant_id": "echo", "input": {"said": "x"}, **said})
 
-    assert order(request, assistant, compiled).driving.configurable == {}
+    told = order(request, assistant, compiled).driving.configurable
+    assert told.keys() == {"assistant_id", "graph_id"}
 
 
 @pytest.mark.parametrize("how", ["", "/wait", "/stream"])
@@ -66,12 +67,16 @@ async def test_an_answer_without_end_is_not_read() -> None:
         await writer.drain()
         await reader.read()  # until the caller goes
         writer.close()
+        await writer.wait_closed()
+        gone.set()
 
+    gone = asyncio.Event()
     server = await asyncio.start_server(endless, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with asyncio.timeout(5):
             await call(url, b"{}", {}, Settings(allow_private_webhooks=True))
+            await gone.wait()
 
 
 async def test_what_is_withheld_opens_no_websocket() -> None:

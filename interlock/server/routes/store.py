@@ -9,14 +9,13 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from langgraph.store.base import BaseStore, Item, SearchItem
 from pydantic import AfterValidator, BaseModel, Field
 
+from interlock.postgres.items import MOST_MINUTES
 from interlock.server.scope import Reading, Running, Scope
 from interlock.server.wire import Wire
 
 router = APIRouter(prefix="/store", tags=["Store"])
 
 Json = dict[str, Any]
-
-MOST_MINUTES = 100 * 365 * 24 * 60
 
 
 def _label(label: str) -> str:
