@@ -521,10 +521,10 @@ def test_ctrl_c_leaves_the_run_going(place: Place, there: Run) -> None:
             assert line, "it ended"
         looking.send_signal(signal.SIGINT)
         _, rest = looking.communicate(timeout=30)
+    assert "The run goes on at the server" in rest, rest
     thread = re.findall("interlock watch ([0-9a-f]+)", rest)[0]
 
     assert looking.returncode == 130
-    assert "The run goes on at the server" in rest
     assert there("history", thread, "--json").json["status"] == "running"
     assert there("cancel", thread, "--json").json["status"] == "cancelled"
 
