@@ -165,6 +165,7 @@ def test_pages_are_used_with_the_keyboard(page: Page) -> None:
     """Keys walk the list and open a run, walk its steps, show all keys, and go to other pages."""
     page.request.post("/ui/start/echo", form={"value:said": "with the keyboard"})
     page.goto("/ui/?graph=echo")
+    page.wait_for_load_state()  # before that nothing listens to keys
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     _seen(page, "keys")
@@ -176,12 +177,15 @@ def test_pages_are_used_with_the_keyboard(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("with the keyboard")
     page.get_by_role("link", name=re.compile("^1 echo")).click()
     expect(page.get_by_role("heading", name=re.compile("^Step 1"))).to_be_visible()
+    page.wait_for_load_state()
     page.keyboard.press("[")
     expect(page.get_by_role("heading", name=re.compile("^Step 0"))).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name=re.compile("^Step 1"))).to_be_visible()
+    page.wait_for_load_state()
     page.keyboard.press("f")
     expect(page.get_by_role("heading", name="Fork at step 1")).to_be_visible()
+    page.wait_for_load_state()
     page.keyboard.press("g")
     page.keyboard.press("r")
     expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
