@@ -4,7 +4,7 @@
 
 Contestants serve one graph of three nodes without a model: Interlock with its workers in the server's process, and
 with them in a process of its own; LangGraph's own server for development, which keeps all in memory; and Aegra, if
-INTERLOCK_BENCH_AEGRA names a virtual environment that has `aegra-api` (and `greenlet`). Each but LangGraph's has an
+BENCHMARK_AEGRA names a virtual environment that has `aegra-api` (and `greenlet`). Each but LangGraph's has an
 embedded Postgres of its own with `fsync` on, and is told to work on 16 runs at once where it can be told. The official
 client asks from a process of its own, each of its clients for one run after the other: `runs.wait` on a thread that
 each client keeps, or without a thread. They take turns; a ratio is taken within each round, and the median of the

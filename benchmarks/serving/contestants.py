@@ -26,7 +26,7 @@ from interlock.postgres import embedded
 AT_ONCE = 16
 """How many runs each works on at once, where it can be told."""
 
-AEGRA = "INTERLOCK_BENCH_AEGRA"
+AEGRA = "BENCHMARK_AEGRA"
 """The variable that names a virtual environment that has `aegra-api`, which does not fit into ours."""
 
 ROOT = Path(__file__).parents[2]
