@@ -301,8 +301,11 @@ class Settings:
         _boolean,
         False,
     )
-    server_key: bool = _setting(
-        "SERVER_KEY", "Let the server ask for a key on loopback, too.", _boolean, False
+    server_key: bool | None = _setting(
+        "SERVER_KEY",
+        "Whether the server asks for a key on loopback, too; unset, it does once a key was made.",
+        _boolean,
+        None,
     )
     server_hosts: tuple[str, ...] = _setting(
         "SERVER_HOSTS",
@@ -336,6 +339,12 @@ class Settings:
         "Streams that all callers together may have open on one.",
         _count,
         10000,
+    )
+    server_connections: int = _setting(
+        "SERVER_CONNECTIONS",
+        "Connections of all clients that may be open on a server process.",
+        _count,
+        12000,
     )
     oidc_issuer: str = _setting(
         "OIDC_ISSUER",

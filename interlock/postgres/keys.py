@@ -105,6 +105,10 @@ class KeyStore:
         async with connected(self._pool) as connection:
             return [_key(row) for row in await fetch(connection, SQL["keys"], {})]
 
+    async def any(self) -> bool:
+        """Say whether a key was ever made, also if it has ended since."""
+        return await self._one("any") is not None
+
     async def key(self, key_id: str) -> Key:
         """Return a key by its visible part, or by its name where that is one key's alone; raises `NotFound`."""
         known = await self.keys()

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
-from starlette.types import ASGIApp
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection
+from starlette.routing import Match, Mount
+from starlette.types import ASGIApp, Scope
 
-from interlock.errors import UsageError
+from interlock.errors import Unauthorized, UsageError
 from interlock.facade import Interlock
 from interlock.langgraph_json import Cors
 from interlock.postgres.keys import KeyStore
 from interlock.server.authorizing import Authorizing
+from interlock.server.bodies import Bodies, Vouch
 from interlock.server.gatekeeping import Gatekeeper, Known
 from interlock.server.handlers import Handlers
 from interlock.server.headers import Doors, SecureAnswers, hosts_of
 from interlock.server.house import House
-from interlock.server.limits import Bodies, Streams
+from interlock.server.limits import Streams
 from interlock.server.mounting import NEIGHBOURS
+from interlock.server.scope import stranger
 from interlock.server.tokens import Tokens
 from interlock.server.witness import Witness
 from interlock.settings import Settings
@@ -43,15 +49,16 @@ async def gatekeeper_of(il: Interlock, *, loopback: bool) -> Gatekeeper:
             hint="Make one with `interlock keys create NAME --role admin`, or bind 127.0.0.1.",
         )
     return Gatekeeper(
-        open_to_loopback=loopback and not others and not il.settings.server_key,
+        open_to_loopback=loopback and not others and il.settings.server_key is not True,
+        until_there_is_a_key=il.settings.server_key is None,
         keys=keys,
         others=others,
     )
 
 
-def guarded(app: ASGIApp, house: House, *, loopback: bool) -> ASGIApp:
+def guarded(served: FastAPI, house: House, *, loopback: bool) -> ASGIApp:
     """Return an application behind what keeps out, limits and notes its requests; the first line is the innermost."""
-    settings = house.il.settings
+    settings, app = house.il.settings, cast("ASGIApp", served)
     if (handlers := Handlers.of(house.il.application)) is not None:
         app = Authorizing(
             app=app,
@@ -60,7 +67,12 @@ def guarded(app: ASGIApp, house: House, *, loopback: bool) -> ASGIApp:
             pool=house.il.pool,
             prefix=house.il.application.config.http.mount_prefix,
         )
-    app = Bodies(app=app, size=settings.server_body, depth=settings.server_depth)
+    app = Bodies(
+        app=app,
+        size=settings.server_body,
+        depth=settings.server_depth,
+        vouch=_vouching(served, house),
+    )
     app = Streams(app=app, each=settings.server_streams, all=settings.server_all_streams)
     app = Doors(
         app=app,
@@ -70,6 +82,30 @@ def guarded(app: ASGIApp, house: House, *, loopback: bool) -> ASGIApp:
     )
     app = Witness(app=app, audit=house.audit)
     return SecureAnswers(app)
+
+
+def _vouching(served: FastAPI, house: House) -> Vouch:
+    """Return what raises unless it is known who sends a request; what an application's own app serves is its own."""
+    config = house.il.application.config.http
+
+    async def vouch(scope: Scope) -> None:
+        if config.app is not None and not _is_ours(served, scope, config.mount_prefix):
+            return
+        connection = HTTPConnection(scope)
+        try:
+            await house.gatekeeper.holder(connection)
+        except Unauthorized:
+            house.rates.take(stranger(connection))
+            raise
+
+    return vouch
+
+
+def _is_ours(served: FastAPI, scope: Scope, prefix: str) -> bool:
+    here = {**scope, "root_path": prefix}
+    return any(
+        each.matches(here)[0] != Match.NONE for each in served.routes if not isinstance(each, Mount)
+    )
 
 
 def origins_of(settings: Settings, il: Interlock) -> frozenset[str]:

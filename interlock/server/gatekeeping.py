@@ -22,9 +22,32 @@ FRESH_SECONDS = 5.0
 
 MOST_KNOWN = 4096
 
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-"""What proxies add: a request with one of these was not made at this machine."""
+FORWARDED = frozenset(
+    {
+        b"forwarded",
+        b"via",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-original-host",
+        b"x-original-url",
+        b"true-client-ip",
+        b"client-ip",
+        b"cdn-loop",
+        b"x-amzn-trace-id",
+        b"x-amz-cf-id",
+        b"x-cloud-trace-context",
+    }
+)
+FORWARDED_ALIKE = (
+    *(b"x-forwarded", b"x-envoy-", b"x-azure-", b"x-arr-"),
+    *(b"cf-", b"fly-", b"fastly-", b"tailscale-"),
+)
+"""What proxies add, and how it begins: a request with one of these was not made at this machine."""
 
+
+_ANY_KEY = b""
+"""Under which the cache has whether a key was ever made."""
 
 NOBODY = Caller(identity="")
 """Stands in the cache for a key that is not valid, so that trying it again costs no statement."""
@@ -56,11 +79,13 @@ class Gatekeeper:
 
     Attributes:
         open_to_loopback: whether no key is needed; only ever true for a server that is bound to loopback alone.
+        until_there_is_a_key: whether that holds only as long as no key was ever made.
         keys: the keys of the database.
         others: further ways to know somebody, in the order in which they are asked.
     """
 
     open_to_loopback: bool
+    until_there_is_a_key: bool = False
     keys: KeyStore
     others: tuple[Known, ...] = ()
     _known: Cache = field(default_factory=Cache)
@@ -72,19 +97,36 @@ class Gatekeeper:
 
     async def caller(self, connection: HTTPConnection) -> Caller:
         """Return who calls; raises `Unauthorized`, and `Forbidden` for a session's request without its token."""
+        caller = await self.holder(connection)
+        if caller.csrf:
+            await check_csrf(connection, caller)
+        return caller
+
+    async def holder(self, connection: HTTPConnection) -> Caller:
+        """Return who calls by a request's head alone, which may lack its session's token; raises `Unauthorized`."""
         if (secret := key_in(connection)) is not None:
             return await self._holder(secret)
         if (known := await self.sessions.caller(connection)) is not None:
-            await check_csrf(connection, known)
             return known
         for other in self.others:
             if (known := await other(connection)) is not None:
                 return known
-        if self.open_to_loopback and not came_through_a_proxy(connection):
+        if not came_through_a_proxy(connection) and await self.takes_anybody():
             return LOOPBACK
         raise Unauthorized(
             "This server takes a key.", hint="Send it as the header `x-api-key`, or as a bearer."
         )
+
+    async def takes_anybody(self) -> bool:
+        """Say whether whoever sits at this machine needs no key now."""
+        if not self.open_to_loopback or not self.until_there_is_a_key:
+            return self.open_to_loopback
+        now = time.monotonic()
+        if (known := self._known.get(_ANY_KEY, now)) is None:
+            known = self._known.put(
+                _ANY_KEY, NOBODY if await self.keys.any() else LOOPBACK, time.monotonic()
+            )
+        return known is LOOPBACK
 
     async def _holder(self, secret: str) -> Caller:
         name = digest(secret)
@@ -109,5 +151,13 @@ def bearer(connection: HTTPConnection) -> str:
 
 
 def came_through_a_proxy(connection: HTTPConnection) -> bool:
-    """Say whether a request comes from elsewhere by way of this machine."""
-    return any(name in connection.headers for name in FORWARDED)
+    """Say whether a request comes from elsewhere by way of this machine, as far as that shows.
+
+    HTTP/1.0 is what some proxies speak to what is behind them, when they are told nothing else, and no client of today.
+    """
+    if connection.scope.get("http_version") == "1.0":
+        return True
+    return any(
+        name in FORWARDED or name.startswith(FORWARDED_ALIKE)
+        for name, _ in connection.scope["headers"]
+    )

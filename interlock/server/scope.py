@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from interlock.errors import Forbidden, Unauthorized
 from interlock.facade import Interlock
+from interlock.server.addresses import network_of
 from interlock.server.callers import Caller, Right
 from interlock.server.house import House
 from interlock.server.limits import ADMIT
@@ -67,8 +68,13 @@ async def _known(house: House, connection: HTTPConnection) -> Caller:
     try:
         return await house.gatekeeper.caller(connection)
     except Unauthorized:
-        house.rates.take(f"from {connection.client.host if connection.client else ''}")
+        house.rates.take(stranger(connection))
         raise
+
+
+def stranger(connection: HTTPConnection) -> str:
+    """Return under what the requests of somebody unknown are counted."""
+    return f"from {network_of(connection.client.host if connection.client else '')}"
 
 
 Reading = Annotated[Scope, Depends(may("read"))]

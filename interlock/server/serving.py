@@ -21,6 +21,7 @@ from interlock.postgres.audit import AuditStore
 from interlock.server.app import application
 from interlock.server.auditing import Audit
 from interlock.server.chores import Chores
+from interlock.server.connections import Room, room_for, taking
 from interlock.server.entrance import gatekeeper_of, guarded
 from interlock.server.house import House
 from interlock.server.limits import Rates
@@ -80,6 +81,7 @@ async def serve(
         config = uvicorn.Config(
             guarded(application(house), house, loopback=is_loopback(host)),
             log_config=None,
+            http=taking(Room(room_for(settings.server_connections))),
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.errors import DatabaseUnavailable
+from interlock.server.addresses import network_of
 from interlock.server.auditing import THIS_REQUEST, Audit
 from interlock.server.callers import Caller
 from interlock.server.sessions import SAFE
@@ -54,7 +55,7 @@ class Witness:
         path = str(getattr(scope.get("route"), "path", quote(scope["path"])[:LONGEST]))
         act = f"{scope['method']} {path}"
         if status in REFUSALS:
-            host = str((scope.get("client") or ("",))[0])
+            host = network_of(str((scope.get("client") or ("",))[0]))
             with suppress(DatabaseUnavailable):  # it is refused all the same
                 await self.audit.refused(caller, host, status, act)
         elif noted or caller is None or status >= 400:  # a route may have said it in better words

@@ -19,6 +19,9 @@ from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 from interlock.postgres import embedded
 
+OPEN = {"INTERLOCK_SERVER_KEY": "false"}
+"""Tests make keys on the side of a server that goes on to take whoever sits at this machine."""
+
 SAMPLE = Path(__file__).parent / "sample" / "langgraph.json"
 
 
@@ -66,7 +69,7 @@ def serving(
     command = [sys.executable, "-m", "interlock", "serve", "--port", "0", "--url", database]
     command += ["--config", str(config), "--workers-inside", str(workers), *options]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | dict(environment or {})
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | OPEN | dict(environment or {})
     )
     assert process.stderr is not None
     said: list[str] = []

@@ -13,6 +13,9 @@ from interlock.keys where key_id = %(key_id)s;
 select *, revoked_at is null and (expires_at is null or expires_at > clock_timestamp()) as valid
 from interlock.keys order by created_at desc, key_id;
 
+-- any: one key, if any was ever made
+select key_id from interlock.keys limit 1;
+
 -- revoke: end a key now, and the sessions that were begun with it
 with gone as (delete from interlock.sessions where key_id = %(key_id)s)
 update interlock.keys set revoked_at = clock_timestamp(), revoked_by = %(by)s
