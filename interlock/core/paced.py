@@ -234,7 +234,8 @@ class PacedCall:
             Exception: what the last attempt raised.
         """
         others = self.plan.fallbacks.get(self.caller.model, ())
-        models = (self.caller.model, *(each for each in others if self.available(each)))
+        able = (each for each in others if self.available(each))
+        models = tuple(dict.fromkeys((self.caller.model, *able)))  # a name twice is one try
         for model in models:
             if model != self.caller.model:
                 await self._stand_in(model)

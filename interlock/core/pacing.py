@@ -44,6 +44,8 @@ class Row:
     probe_by: str = ""
     told: str = ""
     calls: set[str] = field(default_factory=set)
+    requests_pace: float = 0.0
+    tokens_pace: float = 0.0
 
 
 Rows = Mapping[str, Row]
@@ -56,6 +58,8 @@ def due(at: float, paid: float, cost: float, burst: float) -> float:
 
 def decide(ask: Ask, rows: Rows, at: float) -> Slot:
     """Say whether a call may go, or how long it waits; the rows are changed accordingly."""
+    for bound in ask.bounds:
+        _keep_pace(bound, rows[bound.name], at)
     held = _held(ask, rows, at)
     slot = max([held, *_dues(ask, rows, at)], key=lambda each: each.seconds)
     if slot.seconds > SHORTEST:
@@ -67,6 +71,28 @@ def decide(ask: Ask, rows: Rows, at: float) -> Slot:
     for row in probed:
         row.probe_by = ask.key
     return Slot(probes=bool(probed))
+
+
+def _keep_pace(bound: Bound, row: Row, at: float) -> None:
+    """Let what is owed in requests and tokens be paid off at the pace of the limit as it is now."""
+    if requests := bound.per_request:
+        row.requests_at = at_pace(at, row.requests_at, row.requests_pace, requests)
+        row.requests_line = at_pace(at, row.requests_line, row.requests_pace, requests)
+        row.requests_pace = requests
+    if token := bound.per_token:
+        row.tokens_at = at_pace(at, row.tokens_at, row.tokens_pace, token)
+        row.tokens_line = at_pace(at, row.tokens_line, row.tokens_pace, token)
+        row.tokens_pace = token
+
+
+def at_pace(at: float, paid: float, pace: float, other: float) -> float:
+    """Return until when something is paid off at another pace, in seconds for a unit; as it was where one is 0."""
+    return at + (paid - at) * _ratio(pace, other) if paid > at else paid
+
+
+def _ratio(pace: float, other: float) -> float:
+    """Return by how much a time span of one pace is longer at another; 1 where either is not known."""
+    return other / pace if pace and other else 1.0
 
 
 def _held(ask: Ask, rows: Rows, at: float) -> Slot:
@@ -133,7 +159,8 @@ def give_back(ask: Ask, rows: Rows, tokens: int | None) -> None:
         row = rows[bound.name]
         row.calls.discard(ask.key)
         if tokens is not None and ask.tokens and bound.per_token:
-            row.tokens_at += (tokens - ask.tokens) * bound.per_token
+            more = (tokens - ask.tokens) * bound.per_token
+            row.tokens_at += more * _ratio(bound.per_token, row.tokens_pace)
             share = tokens / ask.tokens or row.token_share  # what failed teaches nothing
             learnt = row.token_share * (1 - LEARNT) + LEARNT * share
             row.token_share = min(max(learnt, 0.05), 1.0)
@@ -143,8 +170,9 @@ def leave_line(ask: Ask, rows: Rows) -> None:
     """Give back the place in line of a call that is not made."""
     for bound in ask.bounds:
         row = rows[bound.name]
-        row.requests_line -= bound.per_request
-        row.tokens_line -= bound.per_token * ask.tokens * row.token_share
+        row.requests_line -= bound.per_request * _ratio(bound.per_request, row.requests_pace)
+        share = bound.per_token * ask.tokens * row.token_share
+        row.tokens_line -= share * _ratio(bound.per_token, row.tokens_pace)
 
 
 def judge(row: Row, outcome: Outcome, key: str, rule: BreakerRule, at: float) -> None:

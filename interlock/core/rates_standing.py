@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-from interlock.core.pacing import Row, failures_in
+from interlock.core.pacing import Row, at_pace, failures_in
 from interlock.core.rates import ANY_TENANT, Bound, Rate, RatePlan, Standing
 
 
@@ -21,13 +21,15 @@ def standing_of(
 ) -> Standing:
     """Return how a target stands at a time of the rows' clock."""
     bound = Bound(name=name, rate=_given(name, plan.limits, stored))
-    rate = bound.rate
+    rate, requests, tokens = bound.rate, bound.per_request, bound.per_token
+    owed = at_pace(at, row.requests_at, row.requests_pace, requests) - at
+    owed_tokens = at_pace(at, row.tokens_at, row.tokens_pace, tokens) - at
     return Standing(
         name=name,
         rate=rate,
         stored=name in stored,
-        requests=_used(row.requests_at - at, bound.burst, bound.per_request),
-        tokens=_used(row.tokens_at - at, bound.burst, bound.per_token),
+        requests=_used(owed, bound.burst, requests),
+        tokens=_used(owed_tokens, bound.burst, tokens),
         calls=None if rate.concurrent is None else len(row.calls),
         waiting=waiting,
         not_before=time_of(row.not_before) if row.not_before > at else None,

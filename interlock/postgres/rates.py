@@ -261,7 +261,12 @@ def _ended(end: End) -> dict[str, Any]:  # JSON
 
 def _place(ask: Ask, bound: Bound) -> dict[str, Any]:  # JSON
     tokens = bound.per_token * ask.tokens
-    return {"name": clean(bound.name), "requests": bound.per_request, "tokens": tokens}
+    return {
+        "name": clean(bound.name),
+        "requests": bound.per_request,
+        "tokens": tokens,
+        "pace": bound.per_token,
+    }
 
 
 def _corrected(end: End) -> list[dict[str, Any]]:  # JSON
@@ -270,7 +275,12 @@ def _corrected(end: End) -> list[dict[str, Any]]:  # JSON
         return []
     share, over = end.tokens / asked or None, end.tokens - asked  # what failed teaches nothing
     return [
-        {"name": clean(each.name), "seconds": over * each.per_token, "share": share}
+        {
+            "name": clean(each.name),
+            "seconds": over * each.per_token,
+            "share": share,
+            "pace": each.per_token,
+        }
         for each in end.ask.bounds
         if each.per_token
     ]
@@ -296,10 +306,8 @@ def _rate(row: Mapping[str, Any]) -> Rate:  # JSON
 
 
 def _row(row: DictRow) -> Row:
-    kept = {
-        name: row[name]
-        for name in ("requests_at", "tokens_at", "not_before", "opened_at", "open_until")
-    }
+    names = ("requests_at", "tokens_at", "not_before", "opened_at", "open_until")
+    kept = {name: row[name] for name in (*names, "requests_pace", "tokens_pace")}
     outcomes = list(zip(row["outcomes"], row["outcomes_at"], strict=True))
     return Row(
         **kept,

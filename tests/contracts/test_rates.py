@@ -248,7 +248,7 @@ async def test_a_limit_that_was_a_mistake_is_not_paid_off(rates: Rates, removed:
     await rates.store("tenant:*", slow)
     await rates.take(ask(("tenant:acme", slow), tokens=10_000))
     await rates.settle(End(ask=ask(), pushed=(Pushed(name="tenant:acme", seconds=60, told=""),)))
-    late = await rates.take(ask(("tenant:acme", right), tokens=10))
+    late = await rates.take(ask(("tenant:acme", slow), tokens=10))
     if removed:
         await rates.remove("tenant:*")
     else:
@@ -256,6 +256,46 @@ async def test_a_limit_that_was_a_mistake_is_not_paid_off(rates: Rates, removed:
     soon = await rates.take(ask(("tenant:acme", right), tokens=10, breakers=("tenant:acme",)))
 
     assert (late.verdict, soon.verdict) == ("wait", "go")
+
+
+async def test_what_is_owed_to_a_limit_that_was_raised_is_paid_off_at_its_new_pace(
+    rates: Rates,
+) -> None:
+    """Three in line at one a minute: under sixty a minute, as a file says by now, the next one waits for 3 seconds."""
+    for _ in range(3):
+        await rates.take(ask(slow(1.0)))
+    before = await rates.take(ask(slow(1.0)))
+    after = await rates.take(ask(slow(60.0)))
+
+    assert before.seconds == pytest.approx(180.0, abs=1.0)
+    assert after.seconds == pytest.approx(4.0, abs=0.5)
+
+
+async def test_what_is_owed_to_a_limit_that_was_lowered_is_as_many_requests(rates: Rates) -> None:
+    """Two were let through a moment ago, so a third waits for two times what a request takes by now."""
+    limit = (OPENAI, Rate(requests=60.0, burst=2.0))
+    went = [(await rates.take(ask(limit))).verdict for _ in range(2)]
+    slot = await rates.take(ask(slow(6.0)))
+
+    assert went == ["go", "go"]
+    assert slot.seconds == pytest.approx(20.0, abs=8.0)
+
+
+async def test_tokens_are_given_back_at_the_pace_at_which_they_are_owed(rates: Rates) -> None:
+    """100 tokens were taken at one a second and 90 came back when there were ten a second: one second is left."""
+    owed, now = (
+        (OPENAI, Rate(tokens=60.0, burst=0.0)),
+        (OPENAI, Rate(tokens=600.0, burst=0.0)),
+    )
+    big = ask(owed, tokens=100)
+    await rates.take(big)
+    held = await rates.take(ask(now, tokens=1))
+    await rates.settle(End(ask=big, tokens=90))
+    small = ask(now, tokens=1)
+    after = await rates.take(replace(small, booked=True))
+
+    assert held.seconds == pytest.approx(10.0, abs=0.5)
+    assert after.seconds == pytest.approx(9.0, abs=0.5)
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,21 @@ async def test_another_model_answers_and_says_so(synchronous: bool) -> None:
     assert (len(first.asked), len(second.asked)) == (1, 2)
 
 
+async def test_a_fallback_that_is_named_twice_is_asked_once_and_does_not_end_the_list() -> None:
+    """Also where a model is named as its own: the one behind it answers."""
+    plan = RatePlan(
+        breaker=BreakerRule(failures=1, of=1, open=60.0),
+        fallbacks={"openai:gpt-4o": ("a:x", "b:y", "openai:gpt-4o", "a:x")},
+    )
+    gone = ConnectionError("gone")
+    first, twice = Priced().failing(gone), Priced(provider="a", name_="x").failing(*[gone] * 9)
+    last = Priced(provider="b", name_="y")
+    own = context(plan, a=twice, b=last)
+
+    assert await graph(first).ainvoke({}, context=own) == {"said": "said q"}
+    assert (len(first.asked), len(twice.asked), len(last.asked)) == (1, 1, 1)
+
+
 async def test_a_breaker_without_a_fallback_is_told_when_patience_ends() -> None:
     """As something that passes, so that the run is tried again later."""
     plan = RatePlan(breaker=BreakerRule(failures=1, of=1, open=60.0), patience=5.0)
