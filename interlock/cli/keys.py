@@ -20,6 +20,8 @@ ROLES = ("viewer", "operator", "approver", "admin")
 
 BY = click.option("--by", metavar="NAME", help="Who says so; default: the login name.")
 
+FIRST = "It is the first: from now on servers that only this machine reaches ask for a key, too."
+
 
 @click.group(
     cls=Group,
@@ -58,11 +60,15 @@ def create(
     from interlock.postgres.tenants import TenantStore
 
     who, lasts = actor(this_call(), by), _span(expires)
+    asked = this_call().settings().server_key
 
     async def made(pool: Pool) -> NewKey:
         if tenant is not None:
             await TenantStore(pool).tenant(tenant)  # one that nobody added would open nothing
+        first = not await KeyStore(pool).any()
         new = await KeyStore(pool).create(name, roles, tenant=tenant, expires=lasts, by=who)
+        if first and asked is None:
+            click.echo(FIRST, err=True)
         await noted(pool, who, "key.create", new.key.id, _told(new.key))
         return new
 

@@ -31,6 +31,10 @@ from interlock.worker.log import Log
 from interlock.worker.working import Plan, work
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+OPEN = (
+    "No key is asked for: whoever reaches this address on this machine may do everything. Put no proxy before it "
+    "without `interlock keys create`, or INTERLOCK_SERVER_KEY=true."
+)
 DRAIN_SECONDS = 10
 """How long open requests have after a signal to stop; streams are cut then, and go on elsewhere."""
 
@@ -66,12 +70,15 @@ async def serve(
         _working(il, workers_inside, log),
         _chores(il),
     ):
+        gatekeeper = await gatekeeper_of(il, loopback=is_loopback(host))
         for each in await asyncio.to_thread(_notices, il):
             notice(each)
+        if await gatekeeper.takes_anybody():
+            notice(OPEN)
         await AssistantStore(il.pool).make_defaults(tuple(il.application.targets))
         house = House(
             il=il,
-            gatekeeper=await gatekeeper_of(il, loopback=is_loopback(host)),
+            gatekeeper=gatekeeper,
             tenancy=tenancy,
             audit=Audit(AuditStore(il.pool)),
             rates=Rates(settings.server_rate),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
+from collections.abc import Iterator
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -12,6 +16,7 @@ from langgraph_sdk.errors import AuthenticationError, PermissionDeniedError
 
 from interlock.postgres.keys import KeyStore, NewKey
 from interlock.postgres.pool import open_pool
+from tests.server.conftest import serving
 
 
 def make(database: str, name: str, *roles: str, expires: timedelta | None = None) -> NewKey:
@@ -29,6 +34,66 @@ def who(server: str, **headers: str) -> httpx.Response:
     return httpx.get(
         f"{server}/access/me", headers={k.replace("_", "-"): headers[k] for k in headers}
     )
+
+
+@pytest.fixture
+def fresh(database_url: str) -> Iterator[tuple[str, str]]:
+    """The address of a server that is told nothing about keys, and of its database."""
+    with serving(database_url, environment={"INTERLOCK_SERVER_KEY": ""}) as address:
+        yield address, database_url
+
+
+def test_a_machine_is_open_until_a_key_is_made(fresh: tuple[str, str]) -> None:
+    """Whoever sits at the machine needs no key until one is made; then they do, also when that one was revoked."""
+    server, database = fresh
+    before = who(server)
+    key = make(database, "first", "admin")
+    deadline = time.monotonic() + 30
+    while who(server).status_code == 200 and time.monotonic() < deadline:
+        time.sleep(0.2)  # a process looks again after five seconds
+    with_key = who(server, x_api_key=key.secret)
+
+    async def revoke() -> None:
+        async with open_pool(database, size=1) as pool:
+            await KeyStore(pool).revoke(key.key.id)
+
+    asyncio.run(revoke())
+
+    assert before.json()["identity"] == "loopback"
+    assert with_key.json()["identity"] == "first"
+    with serving(database, environment={"INTERLOCK_SERVER_KEY": ""}) as again:
+        assert who(again).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-prefix"),
+        *("x-real-ip", "cf-connecting-ip", "x-envoy-external-address", "x-amzn-trace-id"),
+    ],
+)
+def test_signs_of_a_proxy(server: str, header: str) -> None:
+    """Who comes by way of a proxy that says so is not taken for somebody at this machine."""
+    assert httpx.get(f"{server}/access/me", headers={header: "1"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("version", "host", "status"),
+    [
+        ("1.1", "host: localhost\r\n", b"200"),
+        ("1.0", "host: localhost\r\n", b"401"),
+        ("1.1", "", b"403"),
+        ("1.1", "host: agents.example.com\r\n", b"403"),
+    ],
+)
+def test_a_proxy_that_says_nothing(server: str, version: str, host: str, status: bytes) -> None:
+    """A proxy that adds no header shows by the old HTTP it speaks, or the name that it passes on or omits."""
+    parts = urlsplit(server)
+    with socket.create_connection((str(parts.hostname), parts.port or 0), timeout=10) as line:
+        line.sendall(f"GET /access/me HTTP/{version}\r\n{host}connection: close\r\n\r\n".encode())
+        said = line.recv(100)
+
+    assert said.split(b" ")[1] == status
 
 
 def test_nobody_asks_at_this_machine(server: str) -> None:
