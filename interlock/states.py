@@ -21,6 +21,7 @@ from interlock.postgres.encryption import KeyRing
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import Pool, translated
 from interlock.postgres.stops import StopStore
+from interlock.postgres.streams import StreamStore
 from interlock.postgres.thread_cards import ThreadCard, ThreadCards
 from interlock.postgres.versioned import Schemas
 from interlock.postgres.withheld import Withholding
@@ -186,6 +187,8 @@ class Stating(ABC):
                     card.run[0], "cancel", "the thread's state was written", self.settings.user
                 )
             await cards.note_state(thread_id, goes_on=bool(latest.next))
+            made = place_of(latest.config)["checkpoint_id"]
+            await StreamStore(self._pool, None).note_state(thread_id, made)
         return place_of(written)
 
     async def _hold_still(self, stack: AsyncExitStack, thread_id: str) -> None:

@@ -102,7 +102,8 @@ class StreamNews:
                 quiet = False
 
     def _heard(self, notice: psycopg.Notify) -> None:
-        for name in notice.payload.split(" "):
+        run, _, thread = notice.payload.partition(" ")  # the name of a thread may have spaces
+        for name in (run, thread):
             self._tell(name)
         if notice.channel == "interlock_ended" and self._threads:
             self._ended.append(notice.payload)

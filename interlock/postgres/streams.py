@@ -263,7 +263,10 @@ class StreamStore:
         )
 
     async def look_at_thread(self, thread_id: str, after: int) -> tuple[list[StreamEvent], bool]:
-        """Return a page of what a thread's runs told, their ends among it, and whether there may be more."""
+        """Return a page of what a thread's runs told, and whether there may be more.
+
+        Among it are their ends, without a name, and `state_update` for each time its state was written from outside.
+        """
         values = {"thread_id": thread_id, "after": after, "most": PAGE, "bytes": PAGE_BYTES}
         events = [self._event(row) for row in await self._fetch("look_at_thread", **values)]
         return events, _may_be_more(events)
@@ -279,9 +282,14 @@ class StreamStore:
         rows = await self._fetch("beginning", thread_id=thread_id, place=place)
         return int(rows[0]["id"])
 
+    async def note_state(self, thread_id: str, checkpoint_id: str) -> None:
+        """Note the checkpoint that was made when a thread's state was written from outside; the thread is held."""
+        await self._fetch("note_state", thread_id=thread_id, checkpoint_id=checkpoint_id)
+
     async def forget(self, seconds: float) -> int:
-        """Remove what runs told that ended so long ago; return of how many."""
+        """Remove what runs told that ended so long ago, and what is as old of states; return of how many runs."""
         async with connected(self._pool) as connection:
+            await execute(connection, SQL["forget_states"], {"seconds": seconds})
             values = {"seconds": seconds, "most": FORGET_AT_ONCE}
             return await execute(connection, SQL["forget"], values)
 

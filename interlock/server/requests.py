@@ -30,7 +30,6 @@ StreamMode = Literal[
     "debug",
     "custom",
     "tools",
-    "lifecycle",
 ]
 
 Json = dict[str, Any]

@@ -55,7 +55,19 @@ from interlock.runs r left join lateral (
 ) e on true
 where r.run_id = %(run_id)s order by e.id;
 
--- look_at_thread: the events of a thread's runs behind a place, and their ends, as many as fit a page
+-- note_state: note that a thread's state was written from outside, behind all that it has told, and tell who listens
+with noted as (
+    insert into interlock.state_updates (thread_id, id, checkpoint_id)
+    select %(thread_id)s, greatest(
+        (extract(epoch from clock_timestamp()) * 1000000)::bigint,
+        1 + (select max(s.last_id) from interlock.streams s where s.thread_id = %(thread_id)s),
+        1 + (select max(u.id) from interlock.state_updates u where u.thread_id = %(thread_id)s)
+    ), %(checkpoint_id)s
+    returning thread_id
+)
+select pg_notify('interlock_streams', ' ' || thread_id) from noted;
+
+-- look_at_thread: the events of a thread's runs behind a place, their ends, and what was written to its state, as many as fit a page
 select c.* from (
     select p.*, sum(octet_length(p.data)) over (order by p.id) - octet_length(p.data) as before
     from (
@@ -69,13 +81,20 @@ select c.* from (
                 from interlock.runs r left join interlock.streams s using (run_id)
                 where r.thread_id = %(thread_id)s and r.finished_at is not null
             ) f where f.id > %(after)s order by f.id limit %(most)s
+        ) union all (
+            select u.id, '', 'state_update', '', convert_to(json_build_object('checkpoint_id', u.checkpoint_id)::text, 'UTF8')
+            from interlock.state_updates u
+            where u.thread_id = %(thread_id)s and u.id > %(after)s order by u.id limit %(most)s
         ) order by id limit %(most)s
     ) p
 ) c where c.before < %(bytes)s order by c.id;
 
--- newest: the place behind all that a thread's runs have written, and behind now
-select greatest((extract(epoch from clock_timestamp()) * 1000000)::bigint, max(last_id)) as id
-from interlock.streams where thread_id = %(thread_id)s;
+-- newest: the place behind all that a thread has told, and behind now
+select greatest(
+    (extract(epoch from clock_timestamp()) * 1000000)::bigint,
+    (select max(s.last_id) from interlock.streams s where s.thread_id = %(thread_id)s),
+    (select max(u.id) from interlock.state_updates u where u.thread_id = %(thread_id)s)
+) as id;
 
 -- beginning: the place before the run that a place is in; without one, before the run that a thread is at
 with at as (
@@ -107,6 +126,10 @@ delete from interlock.streams s using (
         and r.finished_at < clock_timestamp() - make_interval(secs => %(seconds)s)
     order by o.begun_at limit %(most)s for update of o skip locked
 ) old where s.run_id = old.run_id;
+
+-- forget_states: remove what was noted some hours ago of states that were written
+delete from interlock.state_updates
+where id < (extract(epoch from clock_timestamp() - make_interval(secs => %(seconds)s)) * 1000000)::bigint;
 
 -- hurry: let no commit of this session wait for the disk
 select set_config('synchronous_commit', 'off', false);

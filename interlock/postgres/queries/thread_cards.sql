@@ -62,7 +62,7 @@ left join (
 ) as ended using (thread_id)
 cross join lateral (
     select case
-        when coalesce(c.goes_on, false) or t.thread_id in (select u.thread_id from interlock.runs u where u.status not in ('succeeded', 'cancelled'))
+        when coalesce(c.goes_on, false) or t.thread_id in (select u.thread_id from interlock.runs u where u.status <> 'succeeded')
         then interlock.client_status(interlock.present_run(t.thread_id), coalesce(c.goes_on, false), c.state_updated_at)
         else 'idle'
     end
@@ -92,7 +92,7 @@ where (%(ids)s::text[] is null or t.thread_id = any(%(ids)s::text[]))
     and (%(metadata)s::jsonb = '{}' or c.metadata @> %(metadata)s::jsonb)
     and (%(graph)s::text is null or (case when t.graph <> '' then t.graph else c.metadata ->> 'graph_id' end) = %(graph)s)
     and (%(status)s::text is null or case
-        when coalesce(c.goes_on, false) or t.thread_id in (select u.thread_id from interlock.runs u where u.status not in ('succeeded', 'cancelled'))
+        when coalesce(c.goes_on, false) or t.thread_id in (select u.thread_id from interlock.runs u where u.status <> 'succeeded')
         then interlock.client_status(interlock.present_run(t.thread_id), coalesce(c.goes_on, false), c.state_updated_at)
         else 'idle'
     end = %(status)s);

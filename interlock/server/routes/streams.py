@@ -17,6 +17,7 @@ from interlock.server.openapi import problems
 from interlock.server.requests import RunCreate, StatelessCreate, accept
 from interlock.server.scope import Reading, Scope, Starting
 from interlock.server.sse import HEARTBEAT_SECONDS, MEDIA_TYPE, EventStream, sse
+from interlock.server.state_news import STATE_UPDATE, with_state
 from interlock.server.thread_requests import ThreadId
 from interlock.server.waiting import run_path
 from interlock.streaming import Page, place_of
@@ -131,7 +132,7 @@ async def join_thread(
     await scope.reader.store.thread(thread_id)
     pages = scope.reader.atail_thread_pages(thread_id, last_event_id, beat=HEARTBEAT_SECONDS)
     return sse(
-        _of_thread(pages, modes),
+        _of_thread(scope, thread_id, pages, modes),
         headers={"Location": f"/threads/{quote(thread_id, safe='')}/stream"},
     )
 
@@ -186,17 +187,28 @@ def _is_wanted(event: StreamEvent, modes: frozenset[str]) -> bool:
     return wants_messages and event.mode.partition("/")[0] == "messages"
 
 
-async def _of_thread(pages: AsyncGenerator[Page], modes: frozenset[str]) -> AsyncGenerator[Page]:
+async def _of_thread(
+    scope: Scope, thread_id: str, pages: AsyncGenerator[Page], modes: frozenset[str]
+) -> AsyncGenerator[Page]:
     async with aclosing(pages):
         async for page in pages:
             chosen = [event for event in page if _is_of(event, modes)]
             if chosen or not page:
-                yield chosen
+                yield [each async for each in _shown(scope, thread_id, chosen)]
+
+
+async def _shown(scope: Scope, thread_id: str, page: Page) -> AsyncGenerator[StreamEvent]:
+    for event in page:
+        told = event
+        if event.event == STATE_UPDATE:
+            told = await with_state(scope.reader, thread_id, event)
+        if told is not None:
+            yield told
 
 
 def _is_of(event: StreamEvent, modes: frozenset[str]) -> bool:
-    if event.event == "state_update":
-        return "state_update" in modes
+    if event.event == STATE_UPDATE:
+        return STATE_UPDATE in modes
     return "run_modes" in modes or ("lifecycle" in modes and event.event == "metadata")
 
 
