@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
@@ -82,6 +83,7 @@ class Page:
     ascending: bool = False
 
 
+@lru_cache(maxsize=1024)
 def default_id(graph: str) -> UUID:
     """Return the id of a graph's own assistant, the same on each LangGraph server."""
     return uuid5(NAMESPACE, graph)

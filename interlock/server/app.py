@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
 
-from interlock.server import failures, mounting, openapi
+from interlock.server import direct, failures, mounting, openapi
 from interlock.server.dashboard import routes as dashboard
 from interlock.server.house import House
 from interlock.server.metrics import Measured
@@ -71,6 +71,19 @@ ROUTERS: Sequence[APIRouter] = (
     unserved.router,
 )
 
+OFTEN = (
+    runs.wait,
+    runs.wait_stateless,
+    runs.create,
+    runs.create_stateless,
+    streams.stream,
+    streams.stream_stateless,
+    threads.create,
+    threads.get,
+    state.get,
+)
+"""What clients ask for around each run: these are taken without a look at all other routes."""
+
 
 def application(house: House) -> FastAPI:
     """Return the ASGI application that serves a house."""
@@ -86,6 +99,7 @@ def application(house: House) -> FastAPI:
     openapi.install(app, mounting.pattern_of(http))
     for router in ROUTERS:
         app.include_router(router, responses=openapi.EVERYWHERE)
+    direct.take(app, ROUTERS, OFTEN)
     mounting.dress(app, http, own, on_loopback=house.gatekeeper.open_to_loopback)
     app.add_middleware(Measured, tally=house.tally)
     return app

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.server.sessions import SAFE
@@ -33,7 +33,11 @@ SECURE = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
-TRANSPORT = ("strict-transport-security", "max-age=31536000")
+TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+
+_ALWAYS = tuple(
+    (name.encode(), text.encode()) for name, text in {**SECURE, "cache-control": "no-store"}.items()
+)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -49,14 +53,13 @@ class SecureAnswers:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
+        wanted = (*_ALWAYS, TRANSPORT) if scope["scheme"] == "https" else _ALWAYS
+
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURE.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("cache-control", "no-store")
-                if scope["scheme"] == "https":
-                    headers.setdefault(*TRANSPORT)
+                said = list(message.get("headers", ()))
+                names = {name for name, _ in said}
+                message["headers"] = said + [each for each in wanted if each[0] not in names]
             await send(message)
 
         return await self.app(scope, receive, secured)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from interlock.application import Graph
@@ -125,6 +126,7 @@ def _own(configurable: Mapping[str, Any]) -> dict[str, Any]:  # JSON
     return {key: said[key] for key in said if not key.startswith(SERVERS)}
 
 
+@lru_cache(maxsize=256)
 def _names(schema: type) -> frozenset[str]:
     if dataclasses.is_dataclass(schema):
         return frozenset(each.name for each in dataclasses.fields(schema))

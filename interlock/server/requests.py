@@ -73,7 +73,9 @@ class RunCreate(BaseModel):
     assistant_id: AssistantName
     input: Any = None  # the graph's input schema; null goes on from the checkpoint
     command: Command | None = None
-    config: Config = Config()
+    config: Config = Field(
+        default_factory=Config
+    )  # a plain default would be copied to its depth each time
     context: Json | None = None
     metadata: Json = {}
     checkpoint: Json | None = None

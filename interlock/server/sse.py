@@ -64,15 +64,15 @@ class EventStream(Response):
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Send it."""
         sending = asyncio.create_task(self._send(send), name="interlock-sse")
-        leaving = asyncio.create_task(_left(receive), name="interlock-sse-left")
+        leaving = asyncio.create_task(left(receive), name="interlock-sse-left")
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            left = not sending.done()
+            gone = not sending.done()
             for task in (sending, leaving):
                 task.cancel()
             await asyncio.wait((sending, leaving))
-        if not left:
+        if not gone:
             sending.result()
         elif self._gone is not None:
             await self._gone()
@@ -105,7 +105,8 @@ async def _taken(send: Send, message: Message) -> None:
         await send(message)
 
 
-async def _left(receive: Receive) -> None:
+async def left(receive: Receive) -> None:
+    """Return when the client has left."""
     with suppress(asyncio.CancelledError):
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from fastapi.responses import StreamingResponse
+from fastapi import Response
+from starlette.types import Receive, Send
+from starlette.types import Scope as Connection
 
 from interlock.core.queueing import StopKind
 from interlock.errors import DatabaseUnavailable, InterlockError
@@ -16,7 +19,12 @@ from interlock.postgres.ended import POLL_SECONDS
 from interlock.postgres.run_cards import RunCards, Standing
 from interlock.server.documents_runs import ERROR, FAILED, outcome
 from interlock.server.scope import Scope
+from interlock.server.sse import left
 from interlock.server.wire import dumps
+
+SOON_SECONDS = 0.5
+"""How long an answer's head is held back, so that head and body go together; behind it a client that is cut off knows
+where to ask again."""
 
 ALIVE_SECONDS = 5.0
 """How often a client that waits gets a byte: white space, which JSON may begin with."""
@@ -85,7 +93,7 @@ def waited(
     cancels: bool = False,
     show: Show | None = None,
     fresh: bool = False,
-) -> StreamingResponse:
+) -> Waited:
     """Answer with what a run comes to, once it has.
 
     Args:
@@ -96,11 +104,86 @@ def waited(
         show: makes the answer of the outcome.
         fresh: as for `ended`.
     """
-    return StreamingResponse(
-        _body(scope, run_id, cancels=cancels, show=show, fresh=fresh),
-        media_type="application/json",
-        headers=headers(thread_id, run_id),
-    )
+
+    def gone() -> None:
+        if not scope.house.il.stream_news.stopped:  # it is the client that went
+            _in_background(stop(scope, run_id, "cancel", "its client went away"))
+
+    came = partial(_shown, scope, run_id, show, fresh=fresh)
+    return Waited(came, headers(thread_id, run_id), gone=gone if cancels else None)
+
+
+class Waited(Response):
+    """Answers with what is waited for: in one piece where that comes soon, and else behind white space now and then.
+
+    Args:
+        came: what is waited for.
+        headers: of the answer.
+        gone: is called when the client leaves before.
+    """
+
+    media_type = "application/json"
+
+    def __init__(
+        self,
+        came: Callable[[], Coroutine[Any, Any, Any]],  # -> whatever has a JSON form
+        headers: Mapping[str, str],
+        *,
+        gone: Callable[[], None] | None = None,
+        status_code: int = 200,  # FastAPI reads it from here for the OpenAPI document
+    ) -> None:
+        super().__init__(status_code=status_code, headers=dict(headers))
+        del self.headers["content-length"]
+        self._came = came
+        self._gone = gone
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Send it."""
+        waiting = asyncio.create_task(self._came(), name="interlock-wait")
+        leaving: set[asyncio.Task[Any]] = {_left(receive)} if self._gone is not None else set()
+        try:
+            if await _first(waiting, leaving, SOON_SECONDS):
+                return await self._whole(send, waiting)
+            leaving = leaving or {_left(receive)}
+            await self._in_parts(send, waiting, leaving)
+        finally:
+            for task in leaving:
+                task.cancel()
+            if not waiting.done():
+                waiting.cancel()
+                if self._gone is not None:
+                    self._gone()
+
+    async def _whole(self, send: Send, waiting: asyncio.Task[Any]) -> None:
+        if not waiting.done():
+            return  # the client is gone
+        body = dumps(_told(waiting))
+        headers = [*self.raw_headers, (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _in_parts(
+        self, send: Send, waiting: asyncio.Task[Any], leaving: set[asyncio.Task[Any]]
+    ) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        while not await _first(waiting, leaving, ALIVE_SECONDS):
+            await send({"type": "http.response.body", "body": b"\n", "more_body": True})
+        if waiting.done():
+            await send({"type": "http.response.body", "body": dumps(_told(waiting))})
+
+
+async def _first(
+    waiting: asyncio.Task[Any], leaving: set[asyncio.Task[Any]], seconds: float
+) -> bool:
+    """Say whether something came within a time: what is waited for, or that the client left."""
+    tasks = {waiting, *leaving}
+    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    return bool(done)
+
+
+def _left(receive: Receive) -> asyncio.Task[None]:
+    """Return what is done when the client has left."""
+    return asyncio.create_task(left(receive), name="interlock-wait-left")
 
 
 def headers(thread_id: str, run_id: str) -> dict[str, str]:
@@ -112,21 +195,6 @@ def headers(thread_id: str, run_id: str) -> dict[str, str]:
 def run_path(thread_id: str, run_id: str) -> str:
     """Return where a run is; the name of its thread may be anything."""
     return f"/threads/{quote(thread_id, safe='')}/runs/{run_id}"
-
-
-async def _body(
-    scope: Scope, run_id: str, *, cancels: bool, show: Show | None, fresh: bool
-) -> AsyncIterator[bytes]:
-    waiting = asyncio.create_task(_shown(scope, run_id, show, fresh=fresh))
-    try:
-        while not (await asyncio.wait({waiting}, timeout=ALIVE_SECONDS))[0]:
-            yield b"\n"
-        yield dumps(_told(waiting))
-    finally:
-        if not waiting.done():
-            waiting.cancel()
-            if cancels and not scope.house.il.stream_news.stopped:  # it is the client that went
-                _in_background(stop(scope, run_id, "cancel", "its client went away"))
 
 
 async def _shown(

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import StreamingResponse
 
 from interlock.postgres.assistants import AssistantStore, Filter, Page
 from interlock.postgres.run_cards import RunCards, Wanted
@@ -93,7 +92,7 @@ async def delete_run(scope: Running, run_id: str) -> Response:
 
 
 @router.get("/runs/{run_id}/wait", responses={200: {"model": AgentOutcome}})
-async def wait_for_run(scope: Reading, run_id: str) -> StreamingResponse:
+async def wait_for_run(scope: Reading, run_id: str) -> Response:
     """Wait for a run, and answer with what came of it."""
     run = await RunCards(scope.reader.pool).run(run_id)
     return waiting.waited(scope, run.thread_id, run_id, show=shown(scope, run_id))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from interlock.core.queueing import StopKind
@@ -99,7 +98,7 @@ async def create_stateless(
 @router.post("/threads/{thread_id}/runs/wait", tags=[ON_THREAD], responses=WAITED)
 async def wait(
     scope: Starting, thread_id: str, request: RunCreate, idempotency_key: Idempotent = ""
-) -> StreamingResponse:
+) -> Response:
     """Accept a run, and answer with its output."""
     fresh = scope.house.il.endings.hears and not idempotency_key
     run = await accept(scope, thread_id, request, idempotency_key=idempotency_key)
@@ -110,7 +109,7 @@ async def wait(
 @router.post("/runs/wait", tags=[STATELESS], responses=WAITED)
 async def wait_stateless(
     scope: Starting, request: StatelessCreate, idempotency_key: Idempotent = ""
-) -> StreamingResponse:
+) -> Response:
     """Accept a run on a thread of its own, and answer with its output."""
     fresh = scope.house.il.endings.hears and not idempotency_key
     run = await accept(scope, request.thread_id, request, idempotency_key=idempotency_key)
@@ -189,7 +188,7 @@ async def delete(scope: Running, thread_id: str, run_id: str) -> Response:
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join", tags=[ON_THREAD], responses=WAITED)
-async def join(scope: Reading, thread_id: str, run_id: str) -> StreamingResponse:
+async def join(scope: Reading, thread_id: str, run_id: str) -> Response:
     """Wait for a run, and answer with its output."""
     run = await RunCards(scope.reader.pool).run(run_id, thread_id)
     return waiting.waited(scope, run.thread_id, run.run_id)
