@@ -1,4 +1,4 @@
-"""Where model calls wait for their turn: in LangChain's own classes, behind their cache and around their client.
+"""Where calls of chat models wait for their turn: in LangChain's own class, behind its cache and around its client.
 
 There every call comes by, of whatever model, in any node, subgraph, tool or middleware, and only when its answer is not
 recorded. LangChain's methods are called on a stand-in for the model, whose calls of the client are ours.
@@ -6,133 +6,48 @@ recorded. LangChain's methods are called on a stand-in for the model, whose call
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
-from inspect import signature
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
-from langgraph.config import get_config, get_stream_writer
-from langgraph.runtime import Runtime
 
-from interlock.core.allowance import allowance_here
-from interlock.core.context import Around, Context, around_here
-from interlock.core.estimating import most_of
 from interlock.core.fallbacks import as_asked, asked_of, mark, schema_of
-from interlock.core.kills import refuse
-from interlock.core.metering import Meter, meter_of
-from interlock.core.paced import Doing, Made, PacedCall, Ticket, fault_of, log
-from interlock.core.prices import FREE, PriceTable
-from interlock.core.rates import Caller, RatePlan, Rates
+from interlock.core.paced import Made, Ticket, fault_of
+from interlock.core.paced_texts import pace_texts
+from interlock.core.prices import FREE
 from interlock.core.recordings import finished
-from interlock.core.site import here
+from interlock.core.turns import (
+    Awaiting,
+    Blocking,
+    Manager,
+    Where,
+    call_of,
+    replaced,
+    taking,
+    where_here,
+)
 from interlock.core.usage import model_of, tokens_of
-from interlock.core.walltime import clocks_of
-from interlock.errors import ModelUnavailable, UsageError
 
-T = TypeVar("T")
-Messages = Any  # LangChain's messages, or the texts of a model of text
-Manager = Any  # LangChain's callback manager of one call, synchronous or not
-
-ANSWER = 1_000
-"""Tokens that are set aside for an answer whose length nobody limits; what it takes is corrected after the call."""
-
-LOOK_SECONDS = 0.1
-"""How often synchronous code that waits looks whether its run was stopped."""
+Messages = Any  # LangChain's messages
 
 
 def pace() -> None:
-    """Let all calls of chat models in this process wait for their turn; doing it again does nothing."""
+    """Let all calls of models in this process wait for their turn; doing it again does nothing."""
     for name in ("_generate_with_cache", "stream", "_chat_model_stream_v3"):
-        _replace(name, _paced_here)
+        replaced(BaseChatModel, name, _paced_here)
     for name in ("_agenerate_with_cache", "astream", "_achat_model_stream_v3"):
-        _replace(name, _paced_here)
-
-
-def _replace(name: str, stand_in: Callable[[BaseChatModel], Any]) -> None:
-    original = getattr(BaseChatModel, name)
-    if hasattr(original, _OURS):
-        return
-
-    @wraps(original)
-    def on_stand_in(self: Any, *args: Any, **kwargs: Any) -> Any:  # LangChain's signature
-        return original(stand_in(self), *args, **kwargs)
-
-    setattr(on_stand_in, _OURS, True)
-    setattr(BaseChatModel, name, on_stand_in)
-
-
-_OURS = "__interlock_paced__"
-
-
-@dataclass(frozen=True, slots=True)
-class _Where:
-    """Where a call is made: what limits it, and for whom."""
-
-    rates: Rates
-    context: Context | None
-    around: Around | None
-
-    @property
-    def tenant(self) -> str:
-        if self.around is not None:
-            return self.around.tenant
-        return self.context.tenant if self.context else ""
-
-    def check(self) -> None:
-        """Raise what stops the run."""
-        if self.around is not None:
-            self.around.check_halted()
-            refuse(self.around.ports.kills, self.around.subject, "A model call was stopped")
-
-    def model(self, name: str) -> BaseChatModel:
-        """Return another model."""
-        ports = self.around.ports if self.around else (self.context or Context()).ports
-        return ports.models.model(name)
-
-    def available(self, name: str) -> bool:
-        """Say whether another model can be asked; one without its package or its key is left out."""
-        try:
-            self.model(name)
-        except ModelUnavailable as error:
-            log.warning("%s", error)
-            return False
-        return True
-
-
-def _where() -> _Where | None:
-    """Return where the running node's calls are limited; None where nobody limits them."""
-    if (around := around_here()) is not None:
-        replays = around.lineage.asks_no_model
-        return None if replays else _Where(around.ports.rates, None, around)
-    context = _context()
-    if context is None or context.ports.rates.plan == RatePlan():
-        return None
-    return _Where(context.ports.rates, context, None)
-
-
-def _context() -> Context | None:
-    """Return the context of a graph in plain LangGraph."""
-    try:
-        runtime = get_config().get("configurable", {}).get("__pregel_runtime")
-    except RuntimeError:
-        return None
-    found = runtime.context if isinstance(runtime, Runtime) else None
-    return found if isinstance(found, Context) else None
+        replaced(BaseChatModel, name, _paced_here)
+    pace_texts()
 
 
 def _paced_here(model: Any) -> Any:  # a chat model, and what stands in for it
     """Return what LangChain's methods are called on: the model itself where nothing limits it."""
     if isinstance(model, _Paced):
         return model
-    where = _where()
+    where = where_here()
     if where is None:
         return model
     name = model_of(model._get_ls_params())
@@ -145,7 +60,7 @@ class _Paced:
     _stream_chat_model_events = None  # LangChain then makes events of `_stream`
     _astream_chat_model_events = None
 
-    def __init__(self, model: BaseChatModel, name: str, where: _Where) -> None:
+    def __init__(self, model: BaseChatModel, name: str, where: Where) -> None:
         self._model = model
         self._name = name
         self._where = where
@@ -167,9 +82,9 @@ class _Paced:
 
         async def attempt(name: str) -> ChatResult:
             model, taken = given.of(name, self._where)
-            return model._generate(messages, **_taking(model._generate, run_manager, stop, taken))
+            return model._generate(messages, **taking(model._generate, run_manager, stop, taken))
 
-        made = finished(_call(given, self._where, _Blocking(self._where)).made(attempt))
+        made = finished(call_of(given, self._where, Blocking(self._where)).made(attempt))
         finished(made.ticket.ended(_tokens(made.answer)))
         return given.told(made)
 
@@ -181,10 +96,10 @@ class _Paced:
 
         async def attempt(name: str) -> ChatResult:
             model, taken = given.of(name, self._where)
-            taken = _taking(model._agenerate, run_manager, stop, taken)
+            taken = taking(model._agenerate, run_manager, stop, taken)
             return await model._agenerate(messages, **taken)
 
-        made = await _call(given, self._where, _Awaiting()).made(attempt)
+        made = await call_of(given, self._where, Awaiting()).made(attempt)
         await made.ticket.ended(_tokens(made.answer))
         return given.told(made)
 
@@ -197,12 +112,12 @@ class _Paced:
         async def attempt(name: str) -> tuple[Iterator[ChatGenerationChunk], Any]:
             model, taken = given.of(name, self._where)
             if name != self._name and given.wants_schema:
-                whole = model._generate(messages, **_taking(model._generate, None, stop, taken))
+                whole = model._generate(messages, **taking(model._generate, None, stop, taken))
                 return iter(()), given.chunk(whole)
-            chunks = model._stream(messages, **_taking(model._stream, run_manager, stop, taken))
+            chunks = model._stream(messages, **taking(model._stream, run_manager, stop, taken))
             return chunks, next(chunks, None)
 
-        made = finished(_call(given, self._where, _Blocking(self._where)).made(attempt))
+        made = finished(call_of(given, self._where, Blocking(self._where)).made(attempt))
         chunks, first = made.answer
         streamed = _Streamed(given, made.ticket)
         try:
@@ -223,12 +138,12 @@ class _Paced:
         async def attempt(name: str) -> tuple[AsyncIterator[ChatGenerationChunk], Any]:
             model, taken = given.of(name, self._where)
             if name != self._name and given.wants_schema:
-                taken = _taking(model._agenerate, None, stop, taken)
+                taken = taking(model._agenerate, None, stop, taken)
                 return _none(), given.chunk(await model._agenerate(messages, **taken))
-            chunks = model._astream(messages, **_taking(model._astream, run_manager, stop, taken))
+            chunks = model._astream(messages, **taking(model._astream, run_manager, stop, taken))
             return chunks, await anext(chunks, None)
 
-        made = await _call(given, self._where, _Awaiting()).made(attempt)
+        made = await call_of(given, self._where, Awaiting()).made(attempt)
         chunks, first = made.answer
         streamed = _Streamed(given, made.ticket)
         try:
@@ -252,7 +167,7 @@ class _Given:
     manager: Manager
     kwargs: Mapping[str, Any]
 
-    def of(self, name: str, where: _Where) -> tuple[BaseChatModel, dict[str, Any]]:
+    def of(self, name: str, where: Where) -> tuple[BaseChatModel, dict[str, Any]]:
         """Return a model, the one that was asked or another, and the parameters for it."""
         if name == self.name:
             return self.model, dict(self.kwargs)
@@ -277,18 +192,14 @@ class _Given:
         as_asked(result.generations, self.kwargs)
         return _whole_chunk(result)
 
-    def tokens(self) -> int:
-        """Return how many tokens the call is thought to take at most."""
-        most, unknown = most_of(self.name, self.messages, self.parameters(), _NO_PRICES)
-        return most.input_tokens + (ANSWER if "tokens" in unknown else most.output_tokens)
+    @property
+    def prompt(self) -> Sequence[BaseMessage]:
+        """What is asked."""
+        return cast("Sequence[BaseMessage]", self.messages)
 
     def parameters(self) -> dict[str, Any]:
         """Return LangChain's parameters of the call."""
         return dict(self.model._get_invocation_params(stop=self.stop, **self.kwargs))
-
-
-_NO_PRICES = PriceTable(version="", models={})
-"""A call that says nothing of its answer's length is not thought to take all that its model is able to say."""
 
 
 @dataclass(slots=True)
@@ -336,118 +247,7 @@ async def _none() -> AsyncIterator[ChatGenerationChunk]:
         yield each
 
 
-def _taking(
-    function: Callable[..., Any], manager: Manager, stop: Any, kwargs: Mapping[str, Any]
-) -> dict[str, Any]:  # LangChain's keyword arguments
-    """Return the keyword arguments of a client's call; some classes take no callback manager."""
-    own = {"run_manager": manager} if "run_manager" in signature(function).parameters else {}
-    return {"stop": stop, **own, **kwargs}
-
-
 def _tokens(result: ChatResult) -> int | None:
     llm_output = result.llm_output or {}
     told = tokens_of(LLMResult(generations=[list(result.generations)], llm_output=llm_output))
     return told.input + told.output if told else None
-
-
-def _call(given: _Given, where: _Where, doing: Doing) -> PacedCall:
-    meter = meter_of(getattr(given.manager, "handlers", ()))
-    run_id = getattr(given.manager, "run_id", None)
-    budget = _Budget(meter, run_id, given) if meter is not None and run_id is not None else None
-    return PacedCall(
-        rates=where.rates,
-        doing=doing,
-        caller=_caller(given.name, where),
-        tokens=given.tokens,
-        tell=_tell,
-        budget=budget,
-        clocks=clocks_of(allowance_here()),
-        available=where.available,
-    )
-
-
-def _caller(model: str, where: _Where) -> Caller:
-    graph = where.around.graph if where.around else ""
-    try:
-        site = here()
-    except UsageError:  # a thread that was started without the node's context
-        return Caller(model=model, graph=graph, tenant=where.tenant)
-    return Caller(
-        model=model,
-        run_id=site.run_id,
-        thread_id=site.thread_id,
-        graph=graph,
-        tenant=where.tenant,
-        node=site.node,
-    )
-
-
-def _tell(event: Mapping[str, Any]) -> None:
-    """Show in the graph's stream that a call waits; outside of a graph nobody looks."""
-    with suppress(RuntimeError, KeyError, AttributeError):
-        get_stream_writer()(dict(event))
-
-
-@dataclass(frozen=True, slots=True)
-class _Budget:
-    """The budgets' side of a call."""
-
-    meter: Meter
-    run_id: UUID
-    given: _Given
-
-    async def lay_down(self) -> None:
-        """Hold nothing for a call that waits."""
-        await self.meter.lay_down(self.run_id)
-
-    async def take_up(self) -> None:
-        """Hold what it may take again."""
-        await self.meter.hold(self.run_id)
-
-    async def stand_in(self, model: str) -> None:
-        """Hold what another model may take in its place."""
-        given = self.given
-        await self.meter.stand_in(self.run_id, model, given.messages, given.parameters())
-
-
-class _Awaiting:
-    """A call on an event loop: a cancellation reaches it wherever it waits."""
-
-    async def on(self, rates: Rates, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
-        """Do some work on the limits."""
-        return await rates.run(work)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
-
-    async def whole(self, work: Awaitable[T]) -> T:
-        """Do some work to its end, also where the caller is cancelled meanwhile."""
-        task = asyncio.ensure_future(work)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait([task])
-            raise
-
-
-@dataclass(frozen=True, slots=True)
-class _Blocking:
-    """A call in a thread, which no cancellation reaches: it never awaits, and looks itself whether it may go on."""
-
-    where: _Where
-
-    async def on(self, rates: Rates, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
-        """Do some work on the limits."""
-        return rates.wait(work)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, for as long as nobody stops the run."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, LOOK_SECONDS))  # noqa: ASYNC251  # in a thread of its own
-            self.where.check()
-
-    async def whole(self, work: Awaitable[T]) -> T:
-        """Do some work."""
-        return await work

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from math import inf, nan
 from typing import Any, TypedDict
 
 import httpx
 import pytest
+from langchain_core.language_models import LLM, LangSmithParams
 from langchain_core.messages import AIMessage
-from langchain_core.outputs import ChatGeneration
+from langchain_core.outputs import ChatGeneration, Generation, GenerationChunk, LLMResult
 from langgraph.graph import END, START, StateGraph
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from interlock.core.context import Context, Ports
 from interlock.core.fallbacks import as_asked, asked_of
@@ -218,6 +220,108 @@ async def test_a_breaker_without_a_fallback_is_told_when_patience_ends() -> None
 
     assert told.value.transient
     assert len(model.asked) == 1
+
+
+# --- models of text ---
+
+
+class Apart(LLM):
+    """Asks for each prompt by itself, as LangChain's simple class does."""
+
+    fails: list[Exception] = Field(default_factory=list)
+    asked: list[str] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "text"
+
+    def _get_ls_params(self, stop: Any = None, **kwargs: Any) -> LangSmithParams:
+        return LangSmithParams(ls_provider="openai", ls_model_name="instruct")
+
+    def _call(self, prompt: str, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> str:
+        self.asked.append(prompt)
+        if self.fails:
+            raise self.fails.pop()
+        return f"said {prompt}"
+
+
+class Together(Apart):
+    """Asks for all prompts at once, as OpenAI's client does, and streams."""
+
+    def _generate(
+        self, prompts: list[str], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> LLMResult:
+        self.asked.append("+".join(prompts))
+        return LLMResult(generations=[[Generation(text=f"said {each}")] for each in prompts])
+
+    async def _agenerate(
+        self, prompts: list[str], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> LLMResult:
+        return self._generate(prompts, stop)
+
+    def _stream(
+        self, prompt: str, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[GenerationChunk]:
+        self.asked.append(prompt)
+        yield from (GenerationChunk(text=each) for each in ("said ", prompt))
+
+
+def of_text(model: Apart, how: str) -> Any:
+    """A graph that asks a model of text for three answers."""
+
+    async def ask(state: State) -> State:
+        return {"said": " ".join(await model.abatch(["a", "b", "c"]))}
+
+    def block(state: State) -> State:
+        return {"said": " ".join(model.batch(["a", "b", "c"]))}
+
+    async def stream(state: State) -> State:
+        said = ["".join([piece async for piece in model.astream(each)]) for each in ("a", "b")]
+        return {"said": " ".join([*said, "".join(model.stream("c"))])}
+
+    builder = StateGraph(State, context_schema=Context)
+    builder.add_node("ask", {"ask": ask, "block": block, "stream": stream}[how])
+    builder.add_edge(START, "ask")
+    builder.add_edge("ask", END)
+    return builder.compile()
+
+
+@pytest.mark.parametrize("how", ["ask", "block", "stream"])
+@pytest.mark.parametrize("kind", [Apart, Together])
+async def test_models_of_text_wait_for_their_turn(kind: type[Apart], how: str) -> None:
+    """Each request is a turn: three prompts are three, or one where they go together."""
+    model = kind()
+    own = context(RatePlan(limits={"provider:openai": Rate(requests=600, burst=0.0)}))
+    began = time.monotonic()
+    state = await of_text(model, how).ainvoke({}, context=own)
+    took = time.monotonic() - began
+
+    together = kind is Together and how != "stream"
+    assert state == {"said": "said a said b said c"}
+    assert model.asked == (["a+b+c"] if together else ["a", "b", "c"])
+    assert together or took > 0.19
+
+
+@pytest.mark.parametrize("how", ["ask", "block"])
+async def test_a_failure_of_a_model_of_text_that_passes_is_tried_again(how: str) -> None:
+    """The prompt that failed, alone."""
+    model = Apart(fails=[busy("0.1")])
+    own = context(RatePlan(limits={"provider:other": Rate(requests=1)}))
+    state = await of_text(model, how).ainvoke({}, context=own)
+
+    assert state == {"said": "said a said b said c"}
+    assert model.asked == ["a", "a", "b", "c"]
+
+
+async def test_no_other_model_answers_for_one_of_text() -> None:
+    """Its own failure is told."""
+    plan = RatePlan(fallbacks={"openai:instruct": ("anthropic:claude",)}, patience=0.0)
+    other = Priced(provider="anthropic", name_="claude")
+    model = Apart(fails=[busy("60")])
+
+    with pytest.raises(httpx.HTTPStatusError):
+        await of_text(model, "ask").ainvoke({}, context=context(plan, anthropic=other))
+    assert other.asked == []
 
 
 # --- what a failure says ---
