@@ -105,7 +105,7 @@ def fitting(
     """Return the context for a graph; what was asked for as `configurable` is part of it where it has a name there."""
     if graph.context_schema is None:
         return None
-    known = _names(graph.context_schema)
+    known = _names(graph.context_schema)  # type: ignore[arg-type]  # classes can be hashed
     meant = {key: configurable[key] for key in configurable if key in known}
     return {**meant, **context} or None
 
