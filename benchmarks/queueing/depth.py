@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from benchmarks.queueing.filling import SHAPES, Shape, fill, settle
 from benchmarks.queueing.places import Ground, place
+from interlock.postgres.claiming import Claimed, Claims
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import Pool, open_pool
-from interlock.postgres.queue import Claimed, Claims, hand_back
+from interlock.postgres.queue import hand_back
 from interlock.postgres.workers import Plan, register
 
 SHALLOW = 32

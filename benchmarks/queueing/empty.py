@@ -22,7 +22,7 @@ import interlock
 from benchmarks.queueing.filling import ENQUEUE, FILL, settle
 from benchmarks.queueing.places import Ground, place
 from benchmarks.queueing.processes import ROOT, Place, end_worker, registered
-from interlock.postgres.queue import Claimed
+from interlock.postgres.claiming import Claimed
 from interlock.worker.working import Plan, Worker
 
 CONCURRENCY = 128

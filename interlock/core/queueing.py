@@ -31,6 +31,19 @@ MAX_CRASHES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnlyOn:
+    """On which threads a run is accepted; on any other there is `NotFound`.
+
+    Attributes:
+        tenant: on whose; None for anybody's.
+        must_exist: on one that is there; otherwise one that is missing is made.
+    """
+
+    tenant: str | None = None
+    must_exist: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How a run is submitted.
 
@@ -42,6 +55,7 @@ class Options:
         deadline: it is cancelled unless it has ended by then; the time that it waits for people counts too.
         replaces_questions: what its thread waits for people for is withdrawn, and it takes that place.
         card: what a client of the server said of it.
+        only_on: which threads it is accepted on; None for every one that it may make or go on with.
     """
 
     idempotency_key: str = ""
@@ -51,6 +65,7 @@ class Options:
     deadline: datetime | None = None
     replaces_questions: bool = False
     card: Card | None = None
+    only_on: OnlyOn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

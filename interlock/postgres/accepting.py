@@ -1,88 +1,133 @@
-"""Accepts a run in one statement where nothing stands in its way; otherwise as `RunStore.add` does."""
+"""Runs on their way in, as the statement that accepts them takes them: several at once."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from interlock.core.blobs import named_in
 from interlock.core.lineage import Lineage
 from interlock.core.queueing import Options
 from interlock.core.runs import Run
-from interlock.postgres.plain import clean, jsonb, plain
-from interlock.postgres.pool import Connection, Pool, connected, fetch
-from interlock.postgres.queries import load
+from interlock.postgres.plain import clean, plain
 from interlock.postgres.runs import OF_THE_RUN, NewRun, RunStore, StoredRun
 
-SQL = load("accepting")
+Outcome = StoredRun | Literal["in the way", "unsure"]
+"""What came of a run: it was accepted; something stands in its way; or the connection broke, and nobody knows."""
 
 
-async def accept(
-    pool: Pool, store: RunStore, new: NewRun, options: Options | None, *, enqueue: bool
-) -> StoredRun:
-    """Accept a run, and return it as it is executed; raises as `RunStore.add`."""
-    if _is_plain(new, options):
-        async with connected(pool) as connection:
-            if (stored := await _at_once(connection, store, new, options, enqueue)) is not None:
-                return stored
-    return await store.stored(await store.add(new, options, enqueue=enqueue))
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked:
+    """A run that is to be accepted, packed as it is stored.
+
+    Attributes:
+        outcome: what came of it.
+    """
+
+    new: NewRun
+    options: Options | None
+    enqueue: bool
+    title: str
+    context: Mapping[str, Any]  # JSON
+    packed: tuple[str, bytes]
+    outcome: asyncio.Future[Outcome] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    @classmethod
+    def of(cls, store: RunStore, new: NewRun, options: Options | None, *, enqueue: bool) -> Asked:
+        """Return a run as it is asked for; raises `UsageError` where its input cannot be stored."""
+        return cls(
+            new=new,
+            options=options,
+            enqueue=enqueue,
+            title="" if store.encrypts else clean(new.title[:200]),
+            context=plain(new.context),
+            packed=store.dumped(new.input),
+        )
+
+    def settle(self, outcome: Outcome) -> None:
+        """Tell what came of it: what was told first counts, and who asked may be gone."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def accepted(self, row: DictRow) -> StoredRun:
+        """Tell that it was accepted, and return it as it is executed."""
+        run = Run(
+            run_id=self.new.run_id,
+            thread_id=self.new.thread_id,
+            graph=self.new.graph,
+            kind=self.new.kind,
+            status="queued",
+            model=str(self.context.get("model", "")),
+            attempts=0,
+            created_at=row["created_at"],
+        )
+        stored = StoredRun(
+            run=run,
+            context=self.context,
+            packed=self.packed,
+            lineage=Lineage.from_json(row["lineage"]),
+            chain=(self.new.run_id,),
+            schema_version=self.new.schema_version,
+        )
+        self.settle(stored)
+        return stored
 
 
-def _is_plain(new: NewRun, options: Options | None) -> bool:
+def is_plain(new: NewRun, options: Options | None) -> bool:
     """Say whether a run begins anew, now, under no name of its caller's, with nothing to note beside it."""
     if new.kind != "invoke" or new.goes_on or new.parent is not None or named_in(new.input):
         return False
     return options is None or not (options.idempotency_key or options.start_at or options.deadline)
 
 
-async def _at_once(
-    connection: Connection, store: RunStore, new: NewRun, options: Options | None, enqueue: bool
-) -> StoredRun | None:
-    packed, context = store.dumped(new.input), plain(new.context)
-    asked = options or Options()
-    values = {
+def apart(waiting: list[Asked], most: int) -> tuple[list[Asked], list[Asked]]:
+    """Part what waits into what goes with one statement, at most one run of each thread, and the rest."""
+    now: dict[str, Asked] = {}
+    later = []
+    for each in waiting:
+        if each.outcome.done():  # who asked is gone, and nothing was sent yet
+            continue
+        if len(now) < most and each.new.thread_id not in now:
+            now[each.new.thread_id] = each
+        else:
+            later.append(each)
+    return list(now.values()), later
+
+
+def news_of(asked: Iterable[Asked]) -> dict[str, Any]:  # SQL values
+    """Return some runs as the statement takes them: as one JSON, and their inputs one behind the other."""
+    news, inputs, at = [], [], 1
+    for each in asked:
+        blob = each.packed[1]
+        news.append({**_fields(each), "input_at": at, "input_size": len(blob)})
+        inputs.append(blob)
+        at += len(blob)
+    return {"news": Jsonb(news), "inputs": b"".join(inputs), "of_the_run": list(OF_THE_RUN)}
+
+
+def _fields(asked: Asked) -> dict[str, Any]:  # JSON
+    new, options = asked.new, asked.options or Options()
+    only_on = options.only_on
+    return {
         "run_id": new.run_id,
         "thread_id": new.thread_id,
         "graph": new.graph,
-        "title": "" if store.encrypts else clean(new.title[:200]),
-        "thread_context": Jsonb({key: context[key] for key in context if key not in OF_THE_RUN}),
-        "context": Jsonb(context),
-        "input_type": packed[0],
-        "input": packed[1],
-        "schema_version": new.schema_version,
-        "multitask_strategy": options.multitask_strategy if options else None,
-        "priority": asked.priority,
-        "card": jsonb(asdict(asked.card)) if asked.card else None,
-        "replaces_questions": asked.replaces_questions,
-        "enqueue": enqueue,
+        "title": asked.title,
+        "context": asked.context,
+        "input_type": asked.packed[0],
+        "version": new.schema_version,
+        "strategy": asked.options.multitask_strategy if asked.options else None,
+        "priority": options.priority,
+        "card": plain(asdict(options.card)) if options.card else None,
+        "replaces": options.replaces_questions,
+        "for_workers": asked.enqueue,
+        "must_exist": only_on is not None and only_on.must_exist,
+        "tenant": only_on.tenant if only_on else None,
     }
-    rows = await fetch(connection, SQL["accept"], values)
-    return _stored(new, packed, context, rows[0]) if rows else None
-
-
-def _stored(
-    new: NewRun,
-    packed: tuple[str, bytes],
-    context: dict[str, Any],  # JSON
-    row: dict[str, Any],  # SQL values
-) -> StoredRun:
-    run = Run(
-        run_id=new.run_id,
-        thread_id=new.thread_id,
-        graph=new.graph,
-        kind=new.kind,
-        status="queued",
-        model=str(context.get("model", "")),
-        attempts=0,
-        created_at=row["created_at"],
-    )
-    return StoredRun(
-        run=run,
-        context=context,
-        packed=packed,
-        lineage=Lineage.from_json(row["lineage"]),
-        chain=(new.run_id,),
-        schema_version=new.schema_version,
-    )

@@ -41,6 +41,9 @@ FOLDING = 0xF01D
 
 FOLDING_SECONDS = 0.02
 
+LET_GO_SECONDS = 0.01
+"""How long a worker that is done with a thread may keep it: its next claim lets it go, in the same statement."""
+
 HOLDER = "interlock threads"
 """What a connection that holds threads calls itself, so that they can be counted."""
 
@@ -240,6 +243,7 @@ async def _got(connection: Connection, thread_id: str) -> bool:
             connection, SQL["locked_threads"], {"seed": values["seed"], "thread_ids": [thread_id]}
         )
         if not folding:
+            await asyncio.sleep(2 * LET_GO_SECONDS)
             return await _locked(connection, thread_id)  # it may have ended just now
         await asyncio.sleep(FOLDING_SECONDS)
     return True

@@ -12,8 +12,8 @@ from interlock.errors import DatabaseUnavailable, InterlockError, LeaseLost
 from interlock.execution import process_name
 from interlock.facade import Interlock
 from interlock.postgres import workers
+from interlock.postgres.claiming import Claimed
 from interlock.postgres.letters import note_graphs
-from interlock.postgres.queue import Claimed
 from interlock.postgres.workers import Plan
 from interlock.worker.connecting import connect
 from interlock.worker.life import Life

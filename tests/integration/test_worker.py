@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import interlock
 from interlock import Approve, Interlock
 from interlock.core.queueing import Options
+from interlock.postgres.claiming import Claimed, Claims
 from interlock.postgres.locks import ThreadLocks, held
-from interlock.postgres.queue import Claimed, Claims
 from interlock.worker.working import Plan
 from tests.working import CONFIG, ended, lines, rows, steps, until, worker_at
 
@@ -171,13 +172,13 @@ async def test_more_lines_than_one_look_takes_in(
     il: Interlock, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five tenants, and two lines a look: the next look goes on behind them, so that each tenant has its turn."""
-    monkeypatch.setattr("interlock.postgres.queue.LANES", 2)
+    monkeypatch.setattr("interlock.postgres.claiming.LANES", 2)
     for number in range(5):
         async with interlock.aopen(
             database_url, config=CONFIG, settings=_tenant(f"t{number}")
         ) as theirs:
             await theirs.asubmit("working", steps(tmp_path, 1), thread_id=f"of {number}")
-    async with worker_at(database_url, Plan(tenants=("t3", "t4"))):
+    async with worker_at(database_url, Plan(concurrency=4, tenants=("t3", "t4"))):
         await ended(il, "of 3")
         await ended(il, "of 4")
 
@@ -222,9 +223,9 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked: list[int] = []
     claim = Claims.claim
 
-    async def noted(self: Claims, most: int, *, suspect: bool) -> list[Claimed]:
+    async def noted(self: Claims, most: int, **given: Any) -> list[Claimed]:
         asked.append(most)
-        return await claim(self, most, suspect=suspect)
+        return await claim(self, most, **given)
 
     monkeypatch.setattr(Claims, "claim", noted)
     return asked

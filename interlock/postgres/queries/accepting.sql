@@ -1,5 +1,4 @@
--- accept: accept a run where nothing stands in its way; no row, and no change, where something does
-select * from interlock.accept_run(
-    %(run_id)s, %(thread_id)s, %(graph)s, %(title)s, %(thread_context)s, %(context)s, %(input_type)s, %(input)s, %(schema_version)s,
-    %(multitask_strategy)s, %(priority)s, %(card)s, %(replaces_questions)s, %(enqueue)s
+-- accept: accept runs where nothing stands in their way; those that were accepted
+select run_id, created_at, lineage from interlock.take_on(
+    '', '', 0, '{}', %(news)s, %(inputs)s, %(of_the_run)s::text[], 0, false, '{}', 0, '', '{}', '{}'
 );
