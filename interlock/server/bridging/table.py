@@ -11,6 +11,7 @@ from interlock.errors import UsageError
 from interlock.facade import Interlock
 from interlock.remote.codec import encode
 from interlock.remote.signatures import shape_of
+from interlock.server import limited
 from interlock.server.bridging import guards, own
 from interlock.server.bridging.guards import Arguments, Guard
 from interlock.server.callers import Right
@@ -104,7 +105,7 @@ READ = (
     *("run", "history", "step", "tree", "diff", "threads", "pending", "standing"),
     *("questions", "question", "effects", "effect", "refusals", "budgets"),
     *("letters", "letter", "crons", "cron", "cron_clock", "timers"),
-    *("rate", "rates", "rate_waits", "health", "wait", "join", "policy_problem"),
+    *("health", "wait", "join", "policy_problem"),
     *("store.counts", "outbox.failed", "outbox.notifications"),
 )
 
@@ -155,6 +156,9 @@ OWN: Mapping[str, tuple[Right, Callable[..., Awaitable[Any]]]] = {  # as each re
     "fitting": ("read", own.fitting),
     "policy_told": ("read", own.policy_told),
     "policy_explained": ("read", own.policy_explained),
+    "rate": ("read", limited.rate),
+    "rates": ("read", limited.rates),
+    "rate_waits": ("read", limited.rate_waits),
     "kills_told": ("read", own.kills_told),
     "kill_told": ("read", own.kill_told),
     "kill_thrown": ("govern", own.kill_thrown),

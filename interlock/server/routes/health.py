@@ -12,6 +12,7 @@ from interlock.documents.bounds import limits_document
 from interlock.documents.health import health_document
 from interlock.documents.times import timer_document
 from interlock.errors import Forbidden
+from interlock.server import limited
 from interlock.server.openapi import problems
 from interlock.server.scope import Governing, Reading, Scope
 from interlock.server.wire import Wire
@@ -38,11 +39,8 @@ async def status(scope: Reading) -> Wire:
 
 @router.get("/limits")
 async def limits(scope: Reading) -> Wire:
-    """List rate limits, how full they are, and the model calls that wait for their turn."""
-    if scope.caller.tenant is not None:  # they hold for several tenants, none of which sees them
-        return Wire(limits_document([], []))
-    found, waits = await scope.reader.arates(), await scope.reader.arate_waits()
-    return Wire(limits_document(found, waits))
+    """List rate limits, how full they are, and the model calls that wait for their turn; a tenant sees its own."""
+    return Wire(limits_document(await limited.rates(scope), await limited.rate_waits(scope)))
 
 
 @router.put("/limits", responses=problems(404))
