@@ -85,6 +85,15 @@ class ListedRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """How a thread stands; `mark` is another one after whatever happened to it."""
+
+    thread_id: str
+    status: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """What happened of one kind within one minute; `queued` and `working`: by how much it moved their numbers."""
 
@@ -145,6 +154,11 @@ class DashboardStore:
     async def runs(self, thread_id: str) -> list[ListedRun]:
         """Return the runs of a thread, oldest first."""
         return [ListedRun(**row) for row in await self._fetch("runs", {"thread_id": thread_id})]
+
+    async def beats(self, thread_ids: Sequence[str]) -> list[Beat]:
+        """Return how some threads stand."""
+        rows = await self._fetch("beats", {"thread_ids": list(thread_ids)})
+        return [Beat(**row) for row in rows]
 
     async def letter(self, run_id: str) -> str:
         """Return the open letter of a run; empty when it has none."""

@@ -10,6 +10,7 @@ from interlock.server.gatekeeping import Gatekeeper
 from interlock.server.known import Known
 from interlock.server.limits import Rates
 from interlock.server.metrics import Tally
+from interlock.server.pulse import Pulse
 from interlock.server.tenancy import Tenancy
 
 
@@ -26,6 +27,7 @@ class House:
         workers_inside: how many runs this process works on at once; 0 for none.
         assistants: those that are everybody's, seen a moment ago.
         tally: what this process has served.
+        pulse: what tells open pages that something happened.
     """
 
     il: Interlock
@@ -36,3 +38,4 @@ class House:
     workers_inside: int = 0
     assistants: Known = field(default_factory=Known)
     tally: Tally = field(default_factory=Tally.new)
+    pulse: Pulse = field(default_factory=Pulse)

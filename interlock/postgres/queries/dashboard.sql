@@ -43,6 +43,21 @@ where e.thread_id = %(thread_id)s;
 select r.run_id, r.kind, r.status, r.attempts, r.error, r.error_kind, r.created_at, r.started_at, r.finished_at, r.process
 from interlock.runs r where r.thread_id = %(thread_id)s order by r.number;
 
+-- beats: how some threads stand, each with a mark that changes with whatever happens to them
+select t.thread_id, coalesce(r.status, '') as status,
+    concat_ws(
+        '~', r.run_id, r.status, r.attempts, t.updated_at,
+        (select max(c.checkpoint_id) from checkpoints c where c.thread_id = t.thread_id and c.checkpoint_ns = ''),
+        (select max(e.id) from interlock.run_events e where e.run_id = r.run_id),
+        (select max(m.id) from interlock.model_calls m where m.thread_id = t.thread_id),
+        (select count(*) || '/' || coalesce(max(e.finished_at)::text, '') from interlock.effects e where e.thread_id = t.thread_id),
+        (select count(*) || '/' || coalesce(max(x.id)::text, '') from interlock.questions q left join interlock.question_events x using (question_id)
+            where q.thread_id = t.thread_id)
+    ) as mark
+from interlock.threads t
+left join interlock.runs r on r.run_id = interlock.present_run(t.thread_id)
+where t.thread_id = any(%(thread_ids)s);
+
 -- letter: the open letter of a run
 select l.letter_id from interlock.letters l where l.run_id = %(run_id)s and l.status = 'open';
 

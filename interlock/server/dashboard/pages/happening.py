@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import Header, Response
 from fastapi.responses import StreamingResponse
 
-from interlock.errors import InterlockError
-from interlock.server.dashboard.pages.threads import ThreadName
+from interlock.errors import InterlockError, StreamCut
+from interlock.server.dashboard.pages.threads import OPEN, ThreadName
 from interlock.server.dashboard.routing import pages
 from interlock.server.scope import Reading, Scope
 
@@ -24,6 +24,8 @@ AHEAD = 100
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 ENDED = b"event: ended\ndata: {}\n\n"
+CUT = b"retry: 1000\n\n"
+LAST = (ENDED, CUT)
 
 Frames = asyncio.Queue[bytes]
 
@@ -47,9 +49,9 @@ async def _frames(scope: Scope, thread_id: str, run_id: str, since: str) -> Asyn
     happens = asyncio.create_task(_happens(scope, thread_id, since, frames))
     says = asyncio.create_task(_says(scope, run_id, frames))
     try:
-        while (frame := await _next(frames)) is not ENDED:
+        while (frame := await _next(frames)) not in LAST:
             yield frame or b": still here\n\n"
-        yield ENDED
+        yield frame
     finally:
         for task in (happens, says):
             task.cancel()
@@ -64,18 +66,24 @@ async def _next(frames: Frames) -> bytes:
 
 
 async def _happens(scope: Scope, thread_id: str, since: str, frames: Frames) -> None:
-    with suppress(InterlockError):  # then the page asks again
-        async for event in scope.reader.awatch(thread_id, since=since, follow=True):
-            document = {"kind": event.kind, "node": event.node, "run_id": event.run_id}
-            await frames.put(_frame("happened", document, event.cursor))
+    async with aclosing(scope.house.pulse.beats(scope.house.il, thread_id)) as beats:
+        async for beat in beats:
+            if beat.mark != since:
+                await frames.put(_frame("happened", {"status": beat.status}, beat.mark))
+            if beat.status not in OPEN:
+                break
     await frames.put(ENDED)
 
 
 async def _says(scope: Scope, run_id: str, frames: Frames) -> None:
-    with suppress(InterlockError):  # as above
+    try:
         async for event in scope.reader.atail(run_id):
             if event.event.partition("|")[0] in ("messages", "custom"):
                 await frames.put(_frame("said", json.loads(event.data)))
+    except StreamCut:  # the server stops: the page asks whoever serves then
+        await frames.put(CUT)
+    except InterlockError:  # what happens is told all the same
+        return
 
 
 def _frame(name: str, data: Any, cursor: str = "") -> bytes:  # JSON
