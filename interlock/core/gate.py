@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, NotRequired, TypeGuard, cast
 
 from langgraph.runtime import Runtime
-from langgraph.types import interrupt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import TypedDict
 
@@ -22,6 +21,7 @@ from interlock.core.actions import Action, digest, find
 from interlock.core.approvals import InProcess
 from interlock.core.context import Around, around_of
 from interlock.core.judging import as_json, judge
+from interlock.core.pausing import pause
 from interlock.core.site import Site, here, nth
 from interlock.errors import ActionRefused, AnswerRefused
 
@@ -208,7 +208,7 @@ async def ask_person(runtime: Runtime[Any], question: Question) -> Decision:
     form = cast("type[Answer]", Annotated[Answer, AfterValidator(fits)])
     if isinstance(approvals, InProcess):
         return decide(payload, await approvals.ask(site, payload, form))
-    return decide(payload, interrupt(payload, response_schema=form))
+    return decide(payload, pause(payload, "its question", response_schema=form))
 
 
 def _number(question: Question) -> int:

@@ -7,10 +7,9 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from langgraph.types import interrupt
-
 from interlock.core.actions import digest
 from interlock.core.context import around_here
+from interlock.core.pausing import pause
 from interlock.core.site import here, nth
 from interlock.core.sleeps import Nap, left
 from interlock.errors import UsageError
@@ -37,7 +36,8 @@ async def sleep(seconds: float | timedelta | None = None, *, until: datetime | N
         until: a time with a zone.
 
     Raises:
-        UsageError: neither or both were given, or a time without a zone; or it is called outside of a node.
+        UsageError: neither or both were given, or a time without a zone; it is called outside of a node; or the node
+            caught what stopped it here, and went on.
     """
     wait = _seconds(seconds, until)
     if (around := around_here()) is None:
@@ -46,7 +46,7 @@ async def sleep(seconds: float | timedelta | None = None, *, until: datetime | N
     name = digest((site.thread_id, site.task, "sleep", nth("sleep")))[:16]
     nap = Nap(id=name, site=site, seconds=wait, until=until)
     if (due := await around.ports.sleeps.due(nap)) is not None:
-        interrupt({KEY: {"id": name, "until": due.isoformat()}})
+        pause({KEY: {"id": name, "until": due.isoformat()}}, "its sleep")
     return None
 
 

@@ -299,6 +299,22 @@ async def test_the_time_is_fixed_when_the_node_first_asks(
     assert log(tmp_path) == ["before", "rest begins", "rest begins"]
 
 
+@pytest.mark.parametrize(
+    ("graph", "what"),
+    [("catches", "sleep"), ("catches_all", "sleep"), ("catches_question", "question")],
+)
+async def test_a_node_that_catches_everything_does_not_swallow_its_sleep_nor_its_question(
+    il: Interlock, tmp_path: Path, graph: str, what: str
+) -> None:
+    """Its run fails before anything behind it runs, says why, and what to write."""
+    with pytest.raises(UsageError, match=f"caught what its {what} raises, and went on") as told:
+        await il.ainvoke(graph, given(tmp_path), thread_id="t")
+
+    assert "except GraphBubbleUp: raise" in told.value.hint
+    assert (await il.arun("t")).status == "failed"
+    assert "after" not in log(tmp_path)
+
+
 @pytest.mark.parametrize("hours", [-12, 12])
 async def test_a_time_that_no_clock_can_tell_is_refused(il: Interlock, hours: int) -> None:
     """With a zone it lies behind the last year, or before the first: it could be written and not be read again."""

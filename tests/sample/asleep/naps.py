@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 from langgraph.constants import END, START
 from langgraph.graph import StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy, interrupt
 from typing_extensions import TypedDict
 
+from interlock.core.actions import action
+from interlock.core.gate import Question, ask_person
 from interlock.core.sleeping import sleep
 
 
@@ -64,6 +69,32 @@ async def ask(state: State) -> State:
     return {"said": [f"answered {answer}"]}
 
 
+async def catch(state: State) -> State:
+    try:
+        await sleep(state["seconds"])
+    except Exception as error:  # as one does around what may fail
+        note(state, f"caught {type(error).__name__}")
+    return {"said": ["rested"]}
+
+
+async def catch_all(state: State) -> State:
+    naps = [sleep(state["seconds"]), sleep(state["later"])]
+    await asyncio.gather(*naps, return_exceptions=True)
+    return {}
+
+
+@action(name="naps_ring", touches="the bell", nodes=("catch_question",), reversible=False)
+async def ring(loud: bool) -> str:
+    """Ring it."""
+    return "rang"
+
+
+async def catch_question(state: State, runtime: Runtime[None]) -> State:
+    with suppress(Exception):
+        await ask_person(runtime, Question(action=ring, arguments={"loud": True}, summary="Ring?"))
+    return {"said": ["rang"]}
+
+
 failures: dict[str, int] = {}
 
 
@@ -103,6 +134,9 @@ async def after(state: State) -> State:
 
 nap = line_of(before, rest, after).compile(name="nap")
 twice = line_of(rest_twice).compile(name="twice")
+catches = line_of(before, catch, after).compile(name="catches")
+catches_question = line_of(before, catch_question, after).compile(name="catches_question")
+catches_all = line_of(before, catch_all, after).compile(name="catches_all")
 branches = fan_of(rest, rest_longer).compile(name="branches")
 beside = fan_of(rest, ask).compile(name="beside")
 
