@@ -58,15 +58,20 @@ from interlock.errors import (
     RunCancelled,
 )
 from interlock.failing import ending_of, sentence_of
-from interlock.postgres.checkpoints import FRESH, HELD, INTERRUPTS
+from interlock.postgres.checkpoints import ENDING, FRESH, HELD, INTERRUPTS, Saver
+from interlock.postgres.finishing import end_of
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import Ending, RunStore, StoredRun
+from interlock.standing import standing
 from interlock.starting import Start, start_of
 
 DRAINED = "drained"
 LOST = "cancelled"
+
+SHOW_STATES = frozenset({"values", "checkpoints", "debug", "events"})
+"""Stream modes that tell of states: whoever sees one may look for its checkpoint at once."""
 
 DATABASE_SECONDS = 1.0
 """After how long a run goes on whose connection broke, while its worker kept its own."""
@@ -181,10 +186,11 @@ class Execution:
 
     async def _attempt(self) -> AsyncGenerator[Part]:
         try:
-            async with aclosing(self._drive()) as parts:
+            async with aclosing(self._saved(self._drive())) as parts:
                 async for part in parts:
                     yield part
             ending = await self._ending()
+            await self._end_with_its_checkpoint(ending)
         except GraphDrained:
             ending = Ending(
                 status="queued",
@@ -204,6 +210,44 @@ class Execution:
             self._ended = await self._raised(_as_error(odd))
             return
         self._ended = await self._end(ending)
+
+    async def _saved(self, parts: AsyncGenerator[Part]) -> AsyncGenerator[Part]:
+        """Pass parts on, and save the checkpoint that was kept back for an end that does not come."""
+        try:
+            async with aclosing(parts):
+                async for part in parts:
+                    yield part
+        except BaseException:
+            if self._saver is not None and self._saver.holds(self.run.thread_id):
+                with suppress(Exception):  # what it fails of is on its way
+                    await asyncio.shield(self._let_go())
+            raise
+
+    async def _end_with_its_checkpoint(self, ending: Ending) -> None:
+        """Save the checkpoint that was kept back, and where nothing speaks against it the run's end with it."""
+        if self._saver is None or not self._saver.holds(self.run.thread_id):
+            return
+        due = self._due
+        if ending.status != "succeeded" or (due is not None and due.again):
+            await self._let_go()
+            return
+        if self.told is not None:
+            await self.told()
+        end = end_of(self.run.run_id, self.run.attempts + 1, due)
+        with translated():
+            self.settled = await self._saver.let_go(self.run.thread_id, end)
+        if self.settled:
+            self._due = None
+
+    async def _let_go(self) -> None:
+        if self._saver is not None and self._saver.holds(self.run.thread_id):
+            with translated():
+                await self._saver.let_go(self.run.thread_id)
+
+    @property
+    def _saver(self) -> Saver | None:
+        found = self.graph.checkpointer
+        return found if isinstance(found, Saver) else None
 
     async def _raised(self, error: Exception) -> Run:
         """End a run that raised; whoever waits for it is told by an error."""
@@ -361,7 +405,14 @@ class Execution:
 
     def _holding(self) -> dict[str, Any]:  # LangGraph's configuration
         """Let inputs be saved with what comes next, where anything is saved before the end."""
-        return {} if self.stored.driving.durability == "exit" else {HELD: []}
+        if self.stored.driving.durability == "exit":
+            return {}
+        return {HELD: [], ENDING: self._may_end_with_its_checkpoint}
+
+    @property
+    def _may_end_with_its_checkpoint(self) -> bool:
+        """Whether nobody would look for the last checkpoint before the run has ended."""
+        return self._is_first and self.finish is not None and SHOW_STATES.isdisjoint(self.modes)
 
     def _kill_guard(self) -> KillGuard:
         return KillGuard(self.around.ports.kills, self.around.subject)
@@ -372,8 +423,9 @@ class Execution:
             return Ending(status="succeeded", output=output_of(self.graph, self._values))
         if self._has_just_run_through and not self.attended:
             return Ending(status="succeeded")
+        await self._let_go()
         with translated():
-            snapshot = await self.graph.aget_state(self._config())
+            snapshot = await standing(self.graph, self._config())
         questions, wakes_at = tuple(questions_of(snapshot, self.run)), wakes_of(snapshot)
         if questions or wakes_at:
             return Ending(status="waiting", questions=questions, wakes_at=wakes_at)
@@ -423,6 +475,8 @@ class Execution:
         )
 
     async def _settle(self, ending: Ending) -> Ending:
+        if self.settled:  # with its last checkpoint
+            return ending
         if self.told is not None:
             await self.told()
         plain = self.finish is not None and ending.status == "succeeded"
@@ -433,12 +487,15 @@ class Execution:
         return ending
 
     async def _finished(self) -> bool:
-        due, self._due = self._due, None
+        due = self._due
         if due is not None and not self._is_first:  # an earlier attempt may have made its steps
             due = replace(due, again=True)
-        return self.finish is not None and await self.finish(
+        ended = self.finish is not None and await self.finish(
             self.run.run_id, self.run.attempts + 1, due
         )
+        if ended or (due is not None and due.again):
+            self._due = None
+        return ended
 
     async def _charge(self) -> None:
         """Charge what it took last, unless that is seen to; what cannot be charged now ends no run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,13 +19,15 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, TASKS
 from langgraph.graph.state import CompiledStateGraph
 
 from interlock.core.blobs import named_in
 from interlock.postgres import blobs
 from interlock.postgres.checkpointer import Checkpointer, Core
 from interlock.postgres.checkpointer.encoding import Encoder
+from interlock.postgres.checkpointer.ending import End
+from interlock.postgres.checkpointer.rows import Rows
 from interlock.postgres.checkpointer.saver import Fill
 from interlock.postgres.encryption import KeyRing, serializer
 from interlock.postgres.pool import Pool, connected
@@ -40,6 +42,15 @@ HELD = "__interlock_held"
 
 An input stands with its run: without its checkpoint the run has not begun, and begins anew.
 """
+
+ENDING = "__interlock_ending"
+"""Under which a run says, in LangGraph's configuration, that it keeps the checkpoint back that nothing follows.
+
+It is saved by `Saver.let_go`, in one commit with the run's end. Until then it is not there for others.
+"""
+
+_LAST = "__interlock_last"
+"""Under which a saver marks, in a configuration, that nothing follows the checkpoint."""
 
 INTERRUPTS = "__interlock_interrupts"
 """Under which a run is told which of its tasks were interrupted, in LangGraph's configuration."""
@@ -65,9 +76,11 @@ class Saver(Versioned, Checkpointer):
         schemas: Schemas | None = None,
         core: Core | None = None,
         fence: Fence | None = None,
+        triggers: Collection[str] = (),
     ) -> None:
         super().__init__(pool, serde=serde, core=core)
         self._check = check
+        self._triggers = frozenset(triggers)
         self._fences = fence
         self._note_schemas(schemas)
         self._names = pool
@@ -98,6 +111,8 @@ class Saver(Versioned, Checkpointer):
         if metadata.get("source") != "loop":  # else what is new stands among the tasks' writes
             given = checkpoint["channel_values"]
             await self._note(config, [given[key] for key in new_versions if key in given])
+        elif config["configurable"].get(ENDING) and self._is_last(config, checkpoint):
+            config = {**config, "configurable": {**config["configurable"], _LAST: True}}
         return await super().aput(config, checkpoint, metadata, new_versions)
 
     async def aput_writes(
@@ -114,6 +129,21 @@ class Saver(Versioned, Checkpointer):
             config["configurable"].get(INTERRUPTS, []).append(task_id)
         await super().aput_writes(config, _whole(writes), task_id, task_path)
 
+    def holds(self, thread_id: str) -> bool:
+        """Say whether the last checkpoint of a thread is kept back."""
+        return self._core.queue.holds(thread_id)
+
+    async def let_go(self, thread_id: str, end: End | None = None) -> bool:
+        """Save what is kept back of a thread, with the end of its run, if one is given; return whether that ended."""
+        request = self._request(thread_id, partial(Rows, thread_id), end=end)
+        return await self._core.queue.save(request)
+
+    def _is_last(self, config: RunnableConfig, checkpoint: Checkpoint) -> bool:
+        """Say whether no node runs after a checkpoint, as LangGraph finds it: by the channels that were written."""
+        written = checkpoint.get("updated_channels") or ()
+        in_subgraph = config["configurable"].get("checkpoint_ns")
+        return bool(written) and not in_subgraph and self._triggers.isdisjoint(written)
+
     async def _note(self, config: RunnableConfig, values: Any) -> None:  # that are stored next
         """Note the blobs that are named in what is stored next, so that they are not collected."""
         if names := named_in(values):
@@ -121,17 +151,24 @@ class Saver(Versioned, Checkpointer):
                 await blobs.note(connection, config["configurable"]["thread_id"], names)
 
     async def _save(
-        self, config: RunnableConfig, fill: Fill, *, patient: bool = False, begins: bool = False
+        self,
+        config: RunnableConfig,
+        fill: Fill,
+        *,
+        patient: bool = False,
+        begins: bool = False,
+        ends: bool = False,
     ) -> None:
         """Save what `fill` makes rows of, with the input that was held; an input is held where a run says so."""
         held: list[Fill] | None = config["configurable"].get(HELD)
+        ends = ends or _LAST in config["configurable"]
         if held is None:
-            await super()._save(config, fill, patient=patient)
+            await super()._save(config, fill, patient=patient, ends=ends)
         elif begins:
             held.append(fill)
         else:
             together, held[:] = [*held, fill], []
-            await super()._save(config, partial(_fill_all, together), patient=patient)
+            await super()._save(config, partial(_fill_all, together), patient=patient, ends=ends)
 
     async def _allowed(self, thread_id: str) -> None:
         await self._check(thread_id)
@@ -178,7 +215,9 @@ def saver_for(
         core: the queue on which it saves; default: one of its own.
         fence: names the worker that a thread is held for; what it saves is refused once that was removed.
     """
-    return Saver(pool, strict_serializer(graph, ring), check, Schemas(graph), core, fence)
+    triggers = (*graph.trigger_to_nodes, TASKS)  # what is sent triggers too
+    serde = strict_serializer(graph, ring)
+    return Saver(pool, serde, check, Schemas(graph), core, fence, triggers)
 
 
 def strict_serializer(

@@ -23,12 +23,11 @@ from interlock.worker import life
 from tests.working import CONFIG, ended, lines, rows, steps, worker_at
 
 NAMES = (
-    "accept_run",
+    "take_on",
     "pg_try_advisory_lock",
     "start_run",
     "checkpoint_flush",
-    "budget_charge_time",
-    "interlock.finish",
+    "ending_flush",
     "pg_advisory_unlock",
 )
 
@@ -58,7 +57,7 @@ def listened(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 async def test_an_attended_run_asks_for_what_it_needs(
     il: Interlock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is accepted, held, begun, saved after each of its steps, charged, ended and let go; nothing else is asked."""
+    """It is accepted, held, begun, saved after each of its steps, and let go; it is charged and ends with the last."""
     (tmp_path / "before").mkdir()
     await il.ainvoke("working", steps(tmp_path / "before"))  # connections are made, and named
 
@@ -67,14 +66,12 @@ async def test_an_attended_run_asks_for_what_it_needs(
 
     assert run.output == {"done": 2}
     assert asked == [
-        "accept_run",
+        "take_on",
         "pg_try_advisory_lock",
         "start_run",
         "checkpoint_flush",  # the input, and the step that it begins with
         "checkpoint_flush",
-        "checkpoint_flush",
-        "budget_charge_time",
-        "interlock.finish",
+        "ending_flush",
         "pg_advisory_unlock",
     ]
 

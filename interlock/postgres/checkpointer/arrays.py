@@ -15,6 +15,7 @@ from psycopg.rows import DictRow
 _NULL = b"\xff\xff\xff\xff"
 _HEAD = struct.Struct(">iiIii")
 _EMPTY = struct.Struct(">iiI")
+_DOUBLE = struct.Struct(">d")
 
 
 class TextArray(list[str | None]):
@@ -31,6 +32,10 @@ class IntArray(list[int]):
 
 class SmallArray(list[int]):
     """A `smallint[]`."""
+
+
+class FloatArray(list[float]):
+    """A `double precision[]`."""
 
 
 class BoolArray(list[bool]):
@@ -96,6 +101,13 @@ class _SmallDumper(_Binary):
         return packed(21, [each.to_bytes(2, "big", signed=True) for each in obj])
 
 
+class _FloatDumper(_Binary):
+    oid = 1022
+
+    def dump(self, obj: FloatArray) -> Buffer:
+        return packed(701, [_DOUBLE.pack(each) for each in obj])
+
+
 class _BoolDumper(_Binary):
     oid = 1000
 
@@ -108,6 +120,7 @@ _DUMPERS: tuple[tuple[type, type[Dumper]], ...] = (
     (ByteaArray, _ByteaDumper),
     (IntArray, _IntDumper),
     (SmallArray, _SmallDumper),
+    (FloatArray, _FloatDumper),
     (BoolArray, _BoolDumper),
 )
 _prepared: WeakSet[AsyncConnection[DictRow]] = WeakSet()

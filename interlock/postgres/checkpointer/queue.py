@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from itertools import chain
+from typing import LiteralString
 from weakref import WeakSet
 
 import psycopg
@@ -14,10 +15,12 @@ from psycopg_pool import PoolTimeout
 
 from interlock.errors import LeaseLost
 from interlock.postgres.checkpointer.arrays import TextArray, prepare
+from interlock.postgres.checkpointer.ending import End, end_values
 from interlock.postgres.checkpointer.knowledge import Knowledge
 from interlock.postgres.checkpointer.lines import Connection, Line
 from interlock.postgres.checkpointer.patience import PATIENCE, Patience
-from interlock.postgres.checkpointer.rows import Rows, merged
+from interlock.postgres.checkpointer.request import Request
+from interlock.postgres.checkpointer.rows import merged
 from interlock.postgres.checkpointer.stats import Stats
 from interlock.postgres.queries import load
 from interlock.postgres.schema import ours
@@ -40,46 +43,9 @@ COMPANY = 0.005
 IDLE = 0.000_05
 """A pass of the event loop that took fewer seconds had nothing else to do."""
 
-OUTDATED = -2
-"""No generation: the rows were made by what was known before, and are made anew before they are sent."""
-
-Check = Callable[[], Awaitable[None]]
-
 
 class SavingStopped(psycopg.OperationalError):
     """Saving was stopped before this checkpoint was committed; it may or may not be there."""
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """What one caller wants saved.
-
-    Attributes:
-        encode: makes its rows, by what is known to be stored.
-        check: raises when the caller must not write any more; asked before rows are sent a second time.
-        patient: nobody waits for it, and another request of its thread is likely to follow at once.
-        fence: the worker for whom it is saved; nothing is saved when that was removed. Empty for none.
-    """
-
-    thread: str
-    encode: Callable[[], Rows]
-    check: Check | None = None
-    patient: bool = False
-    fence: str = ""
-    rows: Rows = field(init=False)
-    generation: int = field(init=False)
-    answer: asyncio.Future[None] = field(init=False)
-    since: float = field(init=False)
-
-    def give(self, error: BaseException | None = None) -> None:
-        """Answer the caller, once."""
-        if self.answer.done():
-            return
-        if error is None:
-            self.answer.set_result(None)
-        else:
-            self.answer.set_exception(error)
-            self.answer.exception()  # a caller that is gone has nobody to look at it
 
 
 class Queue:
@@ -91,38 +57,76 @@ class Queue:
         self._stats = stats
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Request] = deque()
+        self._held: dict[str, list[Request]] = {}  # by thread
         self._patience = Patience()
         self._timer: asyncio.TimerHandle | None = None
         self._flusher: asyncio.Task[None] | None = None
         self._met: WeakSet[Connection] = WeakSet()
         self._sessions: set[str] = set()
 
-    async def save(self, request: Request) -> None:
+    async def save(self, request: Request) -> bool:
         """Save one caller's rows; returns after the commit, and raises what went wrong with these rows alone.
 
-        A caller that is cancelled waits until nothing of its rows is under way any more.
+        What is held of its thread goes with it. A caller that is cancelled waits until nothing of its rows is under way
+        any more.
+
+        Returns:
+            Whether the run ended that is to end with it.
         """
-        self._encode(request)
-        request.answer = self._loop.create_future()
-        request.since = self._loop.time()
-        self._stats.requests += 1
+        self._accept(request)
+        request.brings = self._held.pop(request.thread, [])
         self._enqueue(request)
         try:
-            await asyncio.shield(request.answer)
+            return await asyncio.shield(request.answer)
         except asyncio.CancelledError:
             if request in self._waiting:
                 self._waiting.remove(request)
+                self._hold(request.thread, request.brings)
             else:
                 await asyncio.wait([request.answer])
             raise
 
+    def hold(self, request: Request) -> None:
+        """Keep a request back until more of its thread is saved, and with it what waits patiently of that thread."""
+        self._accept(request)
+        patient = [each for each in self._waiting if each.patient and each.thread == request.thread]
+        for each in patient:
+            self._waiting.remove(each)
+            each.give()
+        self._hold(request.thread, [*chain.from_iterable(each.parts for each in patient), request])
+        if self._timer is not None:  # it may have been set for what is held now
+            self._timer.cancel()
+            self._timer = None
+            self._resume()
+
+    def holds(self, thread: str) -> bool:
+        """Say whether something of a thread is kept back."""
+        return thread in self._held
+
     async def close(self) -> None:
-        """Save what waits, and let go of the connection."""
+        """Save what waits and what is held, and let go of the connection."""
+        self._send_held()
         while self._waiting or self._flusher is not None:
             self._start()
             if self._flusher is not None:
                 await asyncio.wait([self._flusher])
         await self._line.close()
+
+    def _accept(self, request: Request) -> None:
+        self._encode(request)
+        request.answer = self._loop.create_future()
+        request.since = self._loop.time()
+        self._stats.requests += 1
+
+    def _hold(self, thread: str, requests: list[Request]) -> None:
+        if requests:
+            self._held[thread] = [*requests, *self._held.get(thread, ())]
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, {}
+        for *before, last in held.values():
+            last.brings = before
+            self._waiting.append(last)
 
     def _encode(self, request: Request) -> None:
         request.generation = self._knowledge.generation
@@ -206,10 +210,10 @@ class Queue:
         if not self._waiting:  # those who waited were cancelled
             return []
         batch = [self._waiting.popleft()]
-        rows, size = batch[0].rows.count, batch[0].rows.size
+        rows, size = batch[0].count, batch[0].size
         while self._waiting:
-            rows += self._waiting[0].rows.count
-            size += self._waiting[0].rows.size
+            rows += self._waiting[0].count
+            size += self._waiting[0].size
             if rows > MOST_ROWS or size > MOST_BYTES:
                 break
             batch.append(self._waiting.popleft())
@@ -227,16 +231,27 @@ class Queue:
                 await self._part(batch, error)
         else:
             for request in batch:
-                self._knowledge.saved(request.rows)
+                for part in request.parts:
+                    self._knowledge.saved(part.rows)
                 request.give()
 
     async def _part(self, batch: Sequence[Request], error: Exception) -> None:
         if len(batch) == 1:
-            batch[0].give(_lease_lost(error) or error)
+            await self._refused(batch[0], error)
             return
         middle = len(batch) // 2
         await self._flush(batch[:middle])
         await self._flush(batch[middle:])
+
+    async def _refused(self, request: Request, error: Exception) -> None:
+        lost = _lease_lost(error)
+        if request.end is None or lost is not None:
+            request.give(lost or error)
+            return
+        request.end = (
+            None  # its checkpoint is saved all the same; whoever waits ends the run by itself
+        )
+        await self._flush([request])
 
     async def _persist(self, batch: Sequence[Request]) -> Sequence[Request]:
         """Save a batch, again where a connection broke; return those that were still allowed to be saved.
@@ -291,32 +306,39 @@ class Queue:
             there: set[str] = {row[0] for row in await cursor.fetchall()}
         if self._sessions and not self._sessions & there:
             self._knowledge.doubt()
-            for request in (*batch, *self._waiting):
-                request.generation = OUTDATED
+            for request in (*batch, *self._waiting, *chain.from_iterable(self._held.values())):
+                request.outdate()
         self._sessions = there
         self._met.add(connection)
 
     async def _send(self, connection: Connection, batch: Sequence[Request]) -> int | None:
-        for request in batch:
-            if request.generation != self._knowledge.generation:
-                self._encode(request)  # it may rely on what is deleted
-        values = merged([request.rows for request in batch], self._knowledge.generation)
+        parts = list(chain.from_iterable(request.parts for request in batch))
+        for part in parts:
+            if part.generation != self._knowledge.generation:
+                self._encode(part)  # it may rely on what is deleted
+        values = merged([part.rows for part in parts], self._knowledge.generation)
         fence = sorted({request.fence for request in batch} - {""})
-        statement = ours(connection, SQL["fenced_flush"]) if fence else SQL["flush"]
+        ends = [request.end for request in batch if request.end is not None]
         self._stats.round_trips += 1
         async with _committing(connection):
-            cursor = connection.cursor(binary=True, row_factory=psycopg.rows.scalar_row)
-            await cursor.execute(statement, values | {"fence": TextArray(fence)})
-            present: int | None = await cursor.fetchone()
+            cursor = connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row)
+            await cursor.execute(
+                _statement(connection, fence, ends),
+                values | {"fence": TextArray(fence)} | (end_values(ends) if ends else {}),
+            )
+            row: tuple[int | None, list[str]] | None = await cursor.fetchone()
+        present, ended = row or (None, [])
         self._stats.commits += 1
         if present is None:
-            self._note(batch)
+            self._note(parts)
+            for request in batch:
+                request.ended = request.end is not None and request.end.run in ended
         return present
 
-    def _note(self, batch: Sequence[Request]) -> None:
+    def _note(self, parts: Sequence[Request]) -> None:
         self._stats.flushes += 1
-        self._stats.rows += sum(request.rows.count for request in batch)
-        bodies = (body for each in batch for _, body in each.rows.content.values())
+        self._stats.rows += sum(part.rows.count for part in parts)
+        bodies = (body for each in parts for _, body in each.rows.content.values())
         self._stats.content_bytes += sum(map(len, bodies))
 
     async def _catch_up(
@@ -345,6 +367,12 @@ async def _committing(connection: Connection) -> AsyncIterator[None]:
         await connection.rollback()
         raise
     await connection.commit()
+
+
+def _statement(connection: Connection, fence: Sequence[str], ends: Sequence[End]) -> LiteralString:
+    if ends:
+        return ours(connection, SQL["ending_flush"])
+    return ours(connection, SQL["fenced_flush"]) if fence else SQL["flush"]
 
 
 def _worth_repeating(error: psycopg.Error) -> bool:

@@ -31,11 +31,12 @@ from interlock.postgres.checkpointer.arrays import ByteaArray, prepare
 from interlock.postgres.checkpointer.core import Core, made_in_company, make_tables
 from interlock.postgres.checkpointer.deltas import Deferring, resolved
 from interlock.postgres.checkpointer.encoding import Encoder, put_rows, write_rows
+from interlock.postgres.checkpointer.ending import End
 from interlock.postgres.checkpointer.export import export
 from interlock.postgres.checkpointer.face import at_home, now_or_awaited
 from interlock.postgres.checkpointer.opening import Opening
-from interlock.postgres.checkpointer.queue import Request
 from interlock.postgres.checkpointer.reading import MissingContent, Reader
+from interlock.postgres.checkpointer.request import Request
 from interlock.postgres.checkpointer.rows import Rows
 from interlock.postgres.checkpointer.sealing import Seal, secret
 from interlock.postgres.checkpointer.stats import Stats
@@ -217,9 +218,23 @@ class Checkpointer(Upkeep):
         return self._wait(self.aexport(thread_id))
 
     async def _save(
-        self, config: RunnableConfig, fill: Fill, *, patient: bool = False, begins: bool = False
+        self,
+        config: RunnableConfig,
+        fill: Fill,
+        *,
+        patient: bool = False,
+        begins: bool = False,
+        ends: bool = False,
     ) -> None:
-        """Save what `fill` makes rows of; `begins`: it is an input, which nothing was made of yet."""
+        """Save what `fill` makes rows of.
+
+        Args:
+            config: with the thread.
+            fill: makes the rows.
+            patient: nobody waits for it.
+            begins: it is an input, which nothing was made of yet.
+            ends: it is kept back until what comes next of its thread is saved.
+        """
         seal, thread = await self._naming_seal(), config["configurable"]["thread_id"]
 
         def encode() -> Rows:
@@ -227,15 +242,27 @@ class Checkpointer(Upkeep):
             fill(Encoder(seal=seal, known=self._core.knowledge.of(thread), rows=rows))
             return rows
 
-        allowed = partial(self._allowed, thread)
-        await self._core.queue.save(
-            Request(
-                thread=thread,
-                encode=encode,
-                check=allowed,
-                patient=patient,
-                fence=self._fence(thread),
-            )
+        request = self._request(thread, encode, patient=patient)
+        if ends:
+            self._core.queue.hold(request)
+        else:
+            await self._core.queue.save(request)
+
+    def _request(
+        self,
+        thread: str,
+        encode: Callable[[], Rows],
+        *,
+        patient: bool = False,
+        end: End | None = None,
+    ) -> Request:
+        return Request(
+            thread=thread,
+            encode=encode,
+            check=partial(self._allowed, thread),
+            patient=patient,
+            fence=self._fence(thread),
+            end=end,
         )
 
     async def _allowed(self, thread_id: str) -> None:

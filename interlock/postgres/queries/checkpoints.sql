@@ -13,7 +13,7 @@ select checkpoint_flush(
     %(write_thread)s, %(write_ns)s, %(write_checkpoint)s, %(write_task)s, %(write_path)s, %(write_idx)s,
     %(write_channel)s, %(write_type)s, %(write_body)s, %(write_over)s,
     %(put_thread)s, %(put_ns)s, %(put_checkpoint)s, %(put_parent)s, %(put_body)s, %(put_metadata)s
-) as present;
+) as present, '{}'::text[] as ended;
 
 -- fenced_flush: the same for workers: refused when one of them was removed; returns null, or the generation that they did not know
 select interlock.fenced_flush(
@@ -25,7 +25,21 @@ select interlock.fenced_flush(
     %(write_thread)s, %(write_ns)s, %(write_checkpoint)s, %(write_task)s, %(write_path)s, %(write_idx)s,
     %(write_channel)s, %(write_type)s, %(write_body)s, %(write_over)s,
     %(put_thread)s, %(put_ns)s, %(put_checkpoint)s, %(put_parent)s, %(put_body)s, %(put_metadata)s
-) as present;
+) as present, '{}'::text[] as ended;
+
+-- ending_flush: the same where runs end with what is saved; returns that, and the runs that have ended
+select present, ended from interlock.ending_flush(
+    %(fence)s,
+    %(seen)s::bigint,
+    %(content_hash)s, %(content_kind)s, %(content_body)s,
+    %(reference_holder)s, %(reference_hash)s,
+    %(blob_thread)s, %(blob_ns)s, %(blob_channel)s, %(blob_version)s, %(blob_type)s, %(blob_body)s,
+    %(write_thread)s, %(write_ns)s, %(write_checkpoint)s, %(write_task)s, %(write_path)s, %(write_idx)s,
+    %(write_channel)s, %(write_type)s, %(write_body)s, %(write_over)s,
+    %(put_thread)s, %(put_ns)s, %(put_checkpoint)s, %(put_parent)s, %(put_body)s, %(put_metadata)s,
+    %(end_run)s, %(end_attempt)s,
+    %(charge_run)s, %(charge_kind)s, %(charge_name)s, %(charge_steps)s, %(charge_seconds)s
+);
 
 -- sweeps: which holders lost references after a generation, oldest first
 select generation, holder from checkpoint_sweeps where generation > %(seen)s order by generation;
