@@ -53,7 +53,6 @@ from interlock.options import check_options
 from interlock.originals import Originals
 from interlock.past import Past
 from interlock.postgres import workers
-from interlock.postgres.accepting import accept
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
@@ -63,6 +62,7 @@ from interlock.postgres.encryption import ring_of
 from interlock.postgres.ended import Endings
 from interlock.postgres.finishing import Finisher
 from interlock.postgres.forks import ForkStore
+from interlock.postgres.intake import Intake
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
 from interlock.postgres.pool import Pool, sever_all
@@ -107,6 +107,7 @@ class Runtime(
         self.url = url
         self._ring = ring_of(settings.encryption_key)
         self.store = RunStore(pool, strict_serializer(ring=self._ring))
+        self.intake = Intake(pool, self.store)
         self.approvals = PostgresApprovals(pool)
         self.stops = StopStore(pool, thread_locks)
         self.endings = Endings(url, pool)
@@ -387,7 +388,7 @@ class Runtime(
             await self._ports.budgets.limit("run", new.run_id, limits)
         if enqueue:
             self.endings.expect(run_id)
-        return await accept(self._pool, self.store, new, options, enqueue=enqueue)
+        return await self.intake.accept(new, options, enqueue=enqueue)
 
     async def _replayed(
         self, stored: StoredRun, live_tools: tuple[str, ...]

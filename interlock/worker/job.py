@@ -13,8 +13,8 @@ from interlock.execution import Execution, Part, process_name
 from interlock.facade import Interlock
 from interlock.failing import unprepared
 from interlock.postgres import queue
+from interlock.postgres.claiming import Claimed
 from interlock.postgres.finishing import Finisher
-from interlock.postgres.queue import Claimed
 from interlock.postgres.runs import Ending
 from interlock.worker.telling import ALWAYS, Telling
 

@@ -12,8 +12,8 @@ from interlock.execution import process_name
 from interlock.facade import Interlock
 from interlock.failing import sentence_of, shortened
 from interlock.postgres import queue
+from interlock.postgres.claiming import Claimed, Claims
 from interlock.postgres.finishing import Finisher
-from interlock.postgres.queue import Claimed, Claims
 from interlock.postgres.workers import Plan
 from interlock.worker.job import Job
 from interlock.worker.listening import Listener
@@ -73,18 +73,21 @@ class Life:
         """
         self._pulse.start()
         self._listener.start()
+        self.il.intake.offer(self)
         try:
             while not (self._stopping and not self._jobs):
                 self._news.clear()
                 await self._check()
                 await self._return()
                 if self._stopping:
+                    self.il.intake.withdraw(self)
                     await self._claims.flush()
                     await self._drain(grace)
                 elif await self._claim():
                     continue
                 await self._wait()
         finally:
+            self.il.intake.withdraw(self)
             await asyncio.shield(self._end_all())
         await self._check()
 
@@ -103,26 +106,37 @@ class Life:
 
     # --- claiming ---
 
+    def takes(self) -> bool:
+        """Say whether it brings along what is to be accepted: it claims something soon."""
+        return not self._stopping and not self._why_lost and len(self._jobs) < self.plan.concurrency
+
+    def tell(self) -> None:
+        """Tell it that something is to be accepted."""
+        self._news.set()
+
     async def _claim(self) -> bool:
         """Take on what is due, as much as there is room for; tell whether more may be due."""
         room = self.plan.concurrency - len(self._jobs)
         if room <= 0:
             self._due = True
+            self.il.intake.pass_by()
             return False
         now = self._loop.time()
-        if not self._may_be_due(now):
-            await self._claims.flush()
+        news = self.il.intake.batch()
+        if not news and not self._may_be_due(now):
+            await self._claims.flush(now)
             return False
         self._due, self._look_at = False, now + POLL_SECONDS
         suspected = any(job.suspected(now) for job in self._jobs.values())
         busy = bool(self._jobs)  # before: one may end meanwhile
-        taken = await self._claims.claim(room, suspect=not suspected)
+        taken = await self._claims.claim(room, suspect=not suspected, news=news)
         # What it was told of may stand behind a run that ends soon.
         behind = busy and not taken
         self._due = self._due or suspected or behind or len(taken) >= room or self._claims.more
         for claimed in taken:
             self._begin(claimed)
-        return self._claims.more and len(self._jobs) < self.plan.concurrency
+        more = self._claims.more or self.il.intake.waits
+        return more and len(self._jobs) < self.plan.concurrency
 
     def _may_be_due(self, now: float) -> bool:
         """Say whether to look for work: it was told of some, left some, waits for some, or has not looked lately."""
@@ -174,11 +188,12 @@ class Life:
 
     async def _wait(self) -> None:
         now = self._loop.time()
-        until = min(self._look_at, self._claims.soonest() or self._look_at)
+        until = min(self._look_at, self._claims.soonest() or self._look_at, self._claims.lets_go_at)
         if self._stopping:
             until = min(until, self._give_up_at)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), max(until - now, 0.001))
+            async with asyncio.timeout(max(until - now, 0.001)):
+                await self._news.wait()
 
     # --- ending ---
 
