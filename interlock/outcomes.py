@@ -12,6 +12,7 @@ from interlock.application import Graph
 from interlock.core.sync import run_sync
 from interlock.execution import output_of
 from interlock.postgres.pool import translated
+from interlock.standing import standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Outcomes(ABC):
         compiled = self._durable(graph)
         names = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
         with translated():
-            snapshot = await compiled.aget_state({"configurable": names})
+            snapshot = await standing(compiled, {"configurable": names})
         return Outcome(output=output_of(compiled, snapshot.values), interrupts=_open(snapshot))
 
 

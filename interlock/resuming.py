@@ -78,9 +78,10 @@ class Resuming(ABC):
         if options is not None:
             check_options(options)
             options = replace(options, idempotency_key="")
+        # Before the checkpoint is looked at: what is asked after that is another checkpoint's.
+        questions = await self.approvals.open_questions(thread_id)
         if driving is not None:
             driving = await self._driving_on(self._durable(stored.run.graph), thread_id, driving)
-        questions = await self.approvals.open_questions(thread_id)
         forms = _forms(stored.run, questions, resume, by)
         run_id = await self._answered(stored, forms, enqueue=True, options=options, driving=driving)
         if run_id is None:

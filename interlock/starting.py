@@ -22,6 +22,7 @@ from interlock.errors import ResumeRefused
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import StoredRun
 from interlock.postgres.versioned import input_of
+from interlock.standing import standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ async def start_of(graph: Graph, stored: StoredRun, config: RunnableConfig) -> S
     if run.kind == "invoke" and run.attempts == 0:
         return await _first(graph, stored, config)
     with translated():
-        snapshot = await graph.aget_state(config)
+        snapshot = await standing(graph, config)
     began = (snapshot.metadata or {}).get("run_id") == run.run_id
     if began and run.error_kind != BREAKPOINT and await _at_breakpoint(graph, driving, snapshot):
         return Start(stopped=True)

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from langgraph.types import StateSnapshot, StateUpdate
@@ -26,6 +27,7 @@ from interlock.postgres.thread_cards import ThreadCard, ThreadCards
 from interlock.postgres.versioned import Schemas
 from interlock.postgres.withheld import Withholding
 from interlock.settings import Settings
+from interlock.standing import standing
 
 RESUMABLE = ("queued", "failed", "dead", "killed")
 """How a run stands that may go on from its thread's checkpoint: what is written there counts as its own."""
@@ -93,10 +95,10 @@ class Stating(ABC):
         if not card.graph:
             return _empty(config)
         graph = self._durable(card.graph)
+        waits = card.run[1] == "waiting" and not config["configurable"]["checkpoint_ns"]
+        read = partial(standing, graph) if waits else graph.aget_state
         async with _refusing():
-            return await self._past.steady(
-                card.thread_id, lambda: graph.aget_state(config, subgraphs=subgraphs)
-            )
+            return await self._past.steady(card.thread_id, lambda: read(config, subgraphs=subgraphs))
 
     async def astates(
         self,

@@ -197,6 +197,26 @@ async def test_what_goes_on_is_driven_as_it_is_told(il: Interlock) -> None:
     assert (await il.await_run(last.run_id, PATIENCE)).output["said"] == ["first red", "then blue"]
 
 
+async def test_a_checkpoint_binds_also_in_a_race(
+    il: Interlock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that names a checkpoint never opens what is asked at the next one, however close they come."""
+    await asked(il)
+    *_, step = await il.ahistory("t")
+    read = il.approvals.open_questions
+
+    async def overtaken(thread_id: str) -> Any:
+        monkeypatch.undo()
+        await resumed(il, "somebody else's")
+        return await read(thread_id)
+
+    monkeypatch.setattr(il.approvals, "open_questions", overtaken)
+    with pytest.raises(AnswerRefused, match="has gone on from the checkpoint"):
+        await il.asubmit_resume(
+            "t", "late", driving=Driving(checkpoint={"checkpoint_id": step.checkpoint_id})
+        )
+
+
 async def test_an_answer_is_to_the_newest_checkpoint(il: Interlock) -> None:
     """Clients name the one that they show: another one than that of the question is refused."""
     await asked(il)
