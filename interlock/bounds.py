@@ -54,13 +54,15 @@ class Bounding(ABC):
         """Return the budgets that something was taken from lately; `limited`: only those with a stored limit."""
         return await self._ports.budgets.accounts(kind, limited=limited, limit=limit)
 
-    async def aset_budget(self, kind: ScopeKind, name: str, limits: Limits) -> Account:
+    async def aset_budget(
+        self, kind: ScopeKind, name: str, limits: Limits, *, instead: bool = False
+    ) -> Account:
         """Store limits, those that are given over the ones before; they hold from the next call on.
 
-        Raises as `abudget`.
+        `instead`: in place of the ones before, what is not given is no limit any more. Raises as `abudget`.
         """
         budgets, full = self._ports.budgets, await self._budget_name(kind, name)
-        before = (await budgets.account(kind, full)).limits
+        before = Limits() if instead else (await budgets.account(kind, full)).limits
         await budgets.limit(kind, full, limits.else_(before))
         return await budgets.account(kind, full)
 
@@ -165,9 +167,11 @@ class BoundingNow(Bounding):
         """Return the limits that hold; see `alimits`."""
         return run_sync(self.alimits(kind, name))
 
-    def set_budget(self, kind: ScopeKind, name: str, limits: Limits) -> Account:
+    def set_budget(
+        self, kind: ScopeKind, name: str, limits: Limits, *, instead: bool = False
+    ) -> Account:
         """Store limits; see `aset_budget`."""
-        return run_sync(self.aset_budget(kind, name, limits))
+        return run_sync(self.aset_budget(kind, name, limits, instead=instead))
 
     def remove_budget(self, kind: ScopeKind, name: str) -> Account:
         """Remove the stored limits; see `aremove_budget`."""

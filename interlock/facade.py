@@ -9,6 +9,7 @@ from interlock.application import Graph
 from interlock.bounds import BoundingNow
 from interlock.checking import CheckingNow
 from interlock.core.budget import Limits
+from interlock.core.driving import Driving
 from interlock.core.effects import Effect, Refused
 from interlock.core.runs import (
     AnswerForm,
@@ -235,10 +236,13 @@ class Interlock(
         values: Mapping[str, Any] | None = None,
         model: str | None = None,
         attended: bool = False,
+        driving: Driving | None = None,
     ) -> Run:
         """Make a fork and let workers run it; see `asubmit_fork`."""
         return run_sync(
-            self.asubmit_fork(thread_id, at=at, values=values, model=model, attended=attended)
+            self.asubmit_fork(
+                thread_id, at=at, values=values, model=model, attended=attended, driving=driving
+            )
         )
 
 

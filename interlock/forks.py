@@ -15,6 +15,7 @@ from langgraph.types import StateSnapshot
 from interlock.application import Graph
 from interlock.branching import Way, lineage_of, recorded_since, redone, taken, way_to
 from interlock.core.bounded import declaration_of
+from interlock.core.driving import Driving
 from interlock.core.runs import Step
 from interlock.core.versions import MARK, version_of
 from interlock.errors import UsageError
@@ -24,6 +25,7 @@ from interlock.postgres.forks import Change, ForkStore, Place, Prefix
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
 from interlock.postgres.versioned import input_of
+from interlock.steering import check_driving
 
 
 class Forks:
@@ -44,6 +46,7 @@ class Forks:
         recorded_only: bool = False,
         live_models: bool = False,
         enqueue: bool = False,
+        driving: Driving | None = None,
     ) -> StoredRun:
         """Make a thread that goes on from a step of another, and accept its run.
 
@@ -55,6 +58,7 @@ class Forks:
             recorded_only: make a replay.
             live_models: make a trial: a replay that asks models what was not recorded.
             enqueue: hand its run to workers.
+            driving: what LangGraph is told of its run beside the state; nothing is taken over from the thread's runs.
 
         Raises:
             NotFound: no such thread or step.
@@ -67,12 +71,14 @@ class Forks:
         place = _place(places, step)
         since = recorded_since(places, way_to(place))
         line = await self._forks.ancestors(thread_id)
+        run_id = str(uuid4())
+        driven = check_driving(graph, driving or Driving()).stored(run_id)
         new = NewRun(
-            run_id=str(uuid4()),
+            run_id=run_id,
             thread_id=str(uuid4()),
             graph=thread["graph"],
             kind="fork",
-            context=thread["context"] if context is None else context,
+            context={**(thread["context"] if context is None else context), **driven},
             title=title_of(values) or thread["title"],
             parent=(thread_id, step.checkpoint_id),
             lineage=replace(

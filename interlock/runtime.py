@@ -312,10 +312,13 @@ class Runtime(
         values: Mapping[str, Any] | None = None,
         model: str | None = None,
         attended: bool = False,
+        driving: Driving | None = None,
     ) -> Run:
         """Make a fork and let workers run it; `attended`: the caller does, by `resume`. Raises as `afork`."""
         thread_id = await self.store.full_thread_id(thread_id)
-        forked = await self._forked(thread_id, at, values or {}, model, enqueue=not attended)
+        forked = await self._forked(
+            thread_id, at, values or {}, model, enqueue=not attended, driving=driving
+        )
         return forked.run
 
     async def areplay(
@@ -536,12 +539,15 @@ class Runtime(
         model: str | None,
         *,
         enqueue: bool = False,
+        driving: Driving | None = None,
     ) -> StoredRun:
         context: Mapping[str, Any] | None = None  # JSON
         if model is not None:
             row = await self.store.thread(thread_id)
             context = {**row["context"], "model": self._checked_model(model)}
-        return await self._forks.submit(thread_id, at, values, context, enqueue=enqueue)
+        return await self._forks.submit(
+            thread_id, at, values, context, enqueue=enqueue, driving=driving
+        )
 
     def _read(self, name: str) -> Graph:
         graph = with_old_names(self.graph(name))

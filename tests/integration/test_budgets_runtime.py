@@ -150,6 +150,15 @@ async def test_each_scope_can_be_limited_in_the_database(il: Interlock, model: P
     assert run.status == "succeeded"
 
 
+async def test_limits_are_replaced_as_a_whole(il: Interlock) -> None:
+    """By one write: what is not given is no limit any more, and at no moment does nothing hold."""
+    await il.aset_budget("graph", "bare", Limits(steps=9, usd=1.0, landing=0.1))
+
+    account = await il.aset_budget("graph", "bare", Limits(usd=2.0), instead=True)
+
+    assert account.limits == Limits(usd=2.0)
+
+
 async def test_limit_of_a_thread_counts_all_its_runs(il: Interlock, model: Priced) -> None:
     """A run of its own budget each, and one of the thread."""
     await il.ainvoke("bare", {"calls": 2}, thread_id="t", limits=Limits(model_calls=2))

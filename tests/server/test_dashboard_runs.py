@@ -170,6 +170,20 @@ def test_a_fork_changes_what_was_given(browser: httpx.Client) -> None:
     assert f'href="{fork}"' in tree
 
 
+def test_a_fork_tells_what_it_does_while_it_does_it(
+    browser: httpx.Client, sync_client: SyncLangGraphClient
+) -> None:
+    """What a fork's nodes tell can be looked on at, as that of a run that is started by a form."""
+    thread = _path(browser.post("/ui/start/steps", data={"value:count": "1"}))
+    at = _steps(_until(browser, thread, "succeeded"))[1]
+
+    fork = _id(_path(browser.post(f"{thread}/fork?at={at}", data={"value:count": "3"})))
+    run = sync_client.runs.list(fork)[0]["run_id"]
+    told = [each.data for each in sync_client.runs.join_stream(fork, run) if each.event == "custom"]
+
+    assert told == [{"step": 0}, {"step": 1}, {"step": 2}]
+
+
 def test_a_fork_that_does_not_fit_is_told_at_the_field(browser: httpx.Client) -> None:
     """A changed value of a wrong type is refused beside its field; a reducer's key says that it is added to."""
     thread = _path(browser.post("/ui/start/steps", data={"value:count": "2"}))

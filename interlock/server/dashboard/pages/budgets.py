@@ -95,26 +95,18 @@ async def budget(request: Request, scope: Reading, kind: str, name: Name) -> Res
 
 @router.post("/ui/budgets/{kind}/{name}")
 async def put(request: Request, scope: Governing, kind: str, name: Name) -> Response:
-    """Store the limits that the form gives."""
+    """Store the limits that the form gives; a field that was emptied is no limit any more."""
     known = _kind(kind)
     name = await check_owned(scope, known, name)
     form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
     try:
         limits = read_limits(_amounts(form), f"The budget of {known} {name}")
-        account = await _stored(scope, known, name, limits)
+        account = await scope.il.aset_budget(known, name, limits, instead=True)
     except InterlockError as error:
         return await _budget(request, scope, known, name, form, str(error), status_of(error))
     about = f"{known} {account.name}"
     await scope.house.audit.note(scope.caller, "budget.set", about, {"limits": limits.given()})
     return see(_address(known, account.name), "Stored; it holds from the next call on")
-
-
-async def _stored(scope: Scope, kind: ScopeKind, name: str, limits: Limits) -> Account:
-    """Store limits; a field that was emptied is no limit any more."""
-    before = (await scope.reader.abudget(kind, name)).limits
-    if before.given().keys() - limits.given().keys() or (before.landing and not limits.landing):
-        await scope.il.aremove_budget(kind, name)
-    return await scope.il.aset_budget(kind, name, limits)
 
 
 async def _budget(
