@@ -65,7 +65,6 @@ from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import Ending, RunStore, StoredRun
 from interlock.standing import standing
-from interlock.standing import standing
 from interlock.starting import Start, start_of
 
 DRAINED = "drained"

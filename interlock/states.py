@@ -98,7 +98,9 @@ class Stating(ABC):
         waits = card.run[1] == "waiting" and not config["configurable"]["checkpoint_ns"]
         read = partial(standing, graph) if waits else graph.aget_state
         async with _refusing():
-            return await self._past.steady(card.thread_id, lambda: read(config, subgraphs=subgraphs))
+            return await self._past.steady(
+                card.thread_id, lambda: read(config, subgraphs=subgraphs)
+            )
 
     async def astates(
         self,
