@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from interlock.application import Graph
 from interlock.core.cards import Card
 from interlock.core.driving import ALL, Driving, Durability, without_reserved
-from interlock.core.queueing import Options
+from interlock.core.queueing import OnlyOn, Options
 from interlock.errors import UsageError
 from interlock.inputs import takes_our_context
 from interlock.postgres.assistants import Assistant
@@ -67,6 +67,7 @@ def order(
     *,
     stream_modes: Sequence[str] = (),
     idempotency_key: str = "",
+    only_on: OnlyOn | None = None,
 ) -> Order:
     """Return what a request asks for; raises `UsageError` when that means nothing.
 
@@ -76,6 +77,7 @@ def order(
         graph: of the assistant.
         stream_modes: what of it is streamed unless the request says so.
         idempotency_key: two requests under one key are one run.
+        only_on: the threads on which it is accepted.
     """
     configurable, context = _settings(request, assistant)
     ours = takes_our_context(graph)
@@ -84,7 +86,7 @@ def order(
         given=_input(request.input),
         context=None if ours else fitting(graph, context, configurable),
         model=_model(context) if ours else None,
-        options=_options(request, assistant, idempotency_key),
+        options=_options(request, assistant, idempotency_key, only_on),
         driving=_driving(request, assistant, configurable, stream_modes),
     )
 
@@ -148,7 +150,7 @@ def _input(given: Any) -> Mapping[str, Any] | None:  # JSON
     raise UsageError("The input is not an object.", hint="Send the graph's input by its keys.")
 
 
-def _options(request: RunCreate, assistant: Assistant, key: str) -> Options:
+def _options(request: RunCreate, assistant: Assistant, key: str, only_on: OnlyOn | None) -> Options:
     after = request.after_seconds
     return Options(
         idempotency_key=key,
@@ -156,6 +158,7 @@ def _options(request: RunCreate, assistant: Assistant, key: str) -> Options:
         start_at=datetime.now(UTC) + timedelta(seconds=after) if after else None,
         replaces_questions=True,
         card=card(request, assistant),
+        only_on=only_on,
     )
 
 

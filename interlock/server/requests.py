@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from interlock.core.cards import OnCompletion
 from interlock.core.driving import Durability
-from interlock.core.queueing import MultitaskStrategy
+from interlock.core.queueing import MultitaskStrategy, OnlyOn
 from interlock.core.runs import Run
 from interlock.core.sleeping import LONGEST
 from interlock.errors import NotFound, UsageError
@@ -101,6 +101,13 @@ class RunCreate(BaseModel):
         return self.command is not None and self.command.resumes
 
     @property
+    def begins_anew(self) -> bool:
+        """Whether it has an input, and nothing that depends on how its thread stands."""
+        said = (self.command, self.checkpoint, self.checkpoint_id)
+        told = "checkpoint_id" in self.config.configurable
+        return self.input is not None and not told and all(each is None for each in said)
+
+    @property
     def stream_modes(self) -> tuple[str, ...]:
         """What is streamed, as a tuple; empty unless it says so."""
         if isinstance(self.stream_mode, str):
@@ -153,7 +160,12 @@ async def accept(
         AnswerRefused: it answers what was answered.
     """
     ordered = await prepare(
-        scope, thread_id, request, stream_modes=stream_modes, idempotency_key=idempotency_key
+        scope,
+        thread_id,
+        request,
+        stream_modes=stream_modes,
+        idempotency_key=idempotency_key,
+        sees=False,
     )
     return await submit(scope, thread_id, request, ordered)
 
@@ -165,14 +177,22 @@ async def prepare(
     *,
     stream_modes: Sequence[str] = (),
     idempotency_key: str = "",
+    sees: bool = True,
 ) -> Order:
-    """Check all of a request that can be checked before it is accepted; raises as `accept`."""
+    """Check all of a request that can be checked before it is accepted; raises as `accept`.
+
+    `sees`: look at the thread now. Without it the run is accepted only where the thread is there for the caller.
+    """
     scope.require("answer" if request.resumes else "run")
+    only_on = None
     if thread_id is None:
         request = request.model_copy(update={"on_completion": request.on_completion or "delete"})
     else:
         request = request.model_copy(update={"on_completion": "keep"})
-        await see_thread(scope, thread_id, create=request.if_not_exists == "create")
+        creates = request.if_not_exists == "create"
+        only_on = OnlyOn(tenant=scope.caller.tenant, must_exist=not creates)
+        if sees or not request.begins_anew:
+            await see_thread(scope, thread_id, create=creates)
     if request.webhook is not None:
         hooks.check(request.webhook, scope.house.il.settings)
     assistant = await resolve(scope, request.assistant_id)
@@ -183,6 +203,7 @@ async def prepare(
         graph,
         stream_modes=stream_modes,
         idempotency_key=idempotency_key,
+        only_on=only_on,
     )
 
 
