@@ -81,6 +81,11 @@ class Intake:
         self.pass_by()
 
     @property
+    def has_worker(self) -> bool:
+        """Whether a worker brings along what is to be accepted."""
+        return self._taker is not None
+
+    @property
     def waits(self) -> bool:
         """Whether something waits for the worker."""
         return bool(self._waiting)

@@ -108,7 +108,7 @@ class Life:
 
     def takes(self) -> bool:
         """Say whether it brings along what is to be accepted: it claims something soon."""
-        return not self._stopping and not self._why_lost and len(self._jobs) < self.plan.concurrency
+        return not self._stopping and not self._why_lost and self._has_room_soon()
 
     def tell(self) -> None:
         """Tell it that something is to be accepted."""
@@ -119,7 +119,8 @@ class Life:
         room = self.plan.concurrency - len(self._jobs)
         if room <= 0:
             self._due = True
-            self.il.intake.pass_by()
+            if not self._has_room_soon():
+                self.il.intake.pass_by()
             return False
         now = self._loop.time()
         news = self.il.intake.batch()
@@ -137,6 +138,12 @@ class Life:
             self._begin(claimed)
         more = self._claims.more or self.il.intake.waits
         return more and len(self._jobs) < self.plan.concurrency
+
+    def _has_room_soon(self) -> bool:
+        """Say whether there is room, or a run that has ended and only has to be put away."""
+        if len(self._jobs) < self.plan.concurrency:
+            return True
+        return any(job.status for job in self._jobs.values())
 
     def _may_be_due(self, now: float) -> bool:
         """Say whether to look for work: it was told of some, left some, waits for some, or has not looked lately."""
