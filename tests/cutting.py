@@ -20,10 +20,12 @@ async def cutting(url: str, mark: bytes, loses: Loses) -> AsyncIterator[str]:
     way = Way(f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432", mark, loses)
     server = await asyncio.start_server(way.between, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    yield f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}?sslmode=disable"
-    server.close()
-    for each in way.open_now:
-        each.cancel()
+    try:
+        yield f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}?sslmode=disable"
+    finally:
+        server.close()
+        for each in way.open_now:
+            each.cancel()
     assert way.cut, "nothing was cut"
 
 

@@ -217,7 +217,7 @@ async def test_it_does_not_wait_for_a_worker_that_is_stuck(
 async def test_a_connection_that_breaks_accepts_no_run_twice(
     database_url: str, tmp_path: Path, loses: Loses, claims: int
 ) -> None:
-    """It breaks before the database is asked, or when it has committed and before it can say so: one run, which ends."""
+    """It breaks before the database is asked, or when it has committed and cannot say so: one run, which ends."""
     async with (
         cutting(database_url, b"to be cut", loses) as url,
         interlock.aopen(url, config=CONFIG) as il,
