@@ -186,11 +186,12 @@ class Execution:
 
     async def _attempt(self) -> AsyncGenerator[Part]:
         try:
-            async with aclosing(self._saved(self._drive())) as parts:
-                async for part in parts:
-                    yield part
-            ending = await self._ending()
-            await self._end_with_its_checkpoint(ending)
+            async with self._keeping_nothing_back():
+                async with aclosing(self._drive()) as parts:
+                    async for part in parts:
+                        yield part
+                ending = await self._ending()
+                await self._end_with_its_checkpoint(ending)
         except GraphDrained:
             ending = Ending(
                 status="queued",
@@ -204,40 +205,39 @@ class Execution:
         except Exception as error:
             self._ended = await self._raised(error)
             return
-        except BaseException as odd:
-            if self.attended or isinstance(odd, KeyboardInterrupt):
+        except BaseException as odd:  # a node called `sys.exit`, or raised what Ctrl-C raises
+            if self.attended:
+                await self._fail(_as_error(odd))
                 raise
             self._ended = await self._raised(_as_error(odd))
             return
         self._ended = await self._end(ending)
 
-    async def _saved(self, parts: AsyncGenerator[Part]) -> AsyncGenerator[Part]:
-        """Pass parts on, and save the checkpoint that was kept back for an end that does not come."""
+    @asynccontextmanager
+    async def _keeping_nothing_back(self) -> AsyncIterator[None]:
+        """Save the checkpoint that was kept back for an end, where another comes."""
         try:
-            async with aclosing(parts):
-                async for part in parts:
-                    yield part
+            yield
         except BaseException:
-            if self._saver is not None and self._saver.holds(self.run.thread_id):
-                with suppress(Exception):  # what it fails of is on its way
-                    await asyncio.shield(self._let_go())
+            with suppress(Exception):  # what raised it is on its way
+                await asyncio.shield(self._let_go())
             raise
 
     async def _end_with_its_checkpoint(self, ending: Ending) -> None:
         """Save the checkpoint that was kept back, and where nothing speaks against it the run's end with it."""
         if self._saver is None or not self._saver.holds(self.run.thread_id):
             return
-        due = self._due
-        if ending.status != "succeeded" or (due is not None and due.again):
+        if ending.status != "succeeded" or (self._due is not None and self._due.again):
             await self._let_go()
             return
         if self.told is not None:
             await self.told()
+        due, self._due = self._due, None  # where this is broken off, it may have been charged
         end = end_of(self.run.run_id, self.run.attempts + 1, due)
         with translated():
             self.settled = await self._saver.let_go(self.run.thread_id, end)
-        if self.settled:
-            self._due = None
+        if not self.settled:
+            self._due = due
 
     async def _let_go(self) -> None:
         if self._saver is not None and self._saver.holds(self.run.thread_id):
@@ -487,14 +487,14 @@ class Execution:
         return ending
 
     async def _finished(self) -> bool:
-        due = self._due
+        due, self._due = self._due, None
         if due is not None and not self._is_first:  # an earlier attempt may have made its steps
             due = replace(due, again=True)
         ended = self.finish is not None and await self.finish(
             self.run.run_id, self.run.attempts + 1, due
         )
-        if ended or (due is not None and due.again):
-            self._due = None
+        if not ended and due is not None and not due.again:
+            self._due = due
         return ended
 
     async def _charge(self) -> None:
