@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -75,12 +74,9 @@ def _work(call: Call, plan: Plan, grace: float, log: Log) -> NoReturn:
     """Work on an event loop of this thread, and leave when it is over, whatever nodes still do in others."""
     import asyncio
 
-    loop = asyncio.new_event_loop()
-    working = loop.create_task(_until_signal(call, plan, grace, log))
-    while not working.done():
-        with suppress(SystemExit):  # of a node: asyncio lets it out, and it is the end of that run
-            loop.run_until_complete(working)
-    working.result()
+    from interlock.core.enduring import run_to_its_end
+
+    run_to_its_end(asyncio.new_event_loop(), _until_signal(call, plan, grace, log))
     sys.stderr.flush()
     os._exit(0)  # the interpreter would wait for those threads; all that counts is written
 

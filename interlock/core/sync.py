@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from langgraph.graph import StateGraph
 
+from interlock.core.enduring import run_for_ever
 from interlock.errors import UsageError
 
 P = ParamSpec("P")
@@ -68,7 +69,7 @@ def blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 def background_loop() -> asyncio.AbstractEventLoop:
     """Return the process's background loop, started on first use in a daemon thread."""
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="interlock-loop", daemon=True).start()
+    threading.Thread(target=run_for_ever, args=(loop,), name="interlock-loop", daemon=True).start()
     return loop
 
 

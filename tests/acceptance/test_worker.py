@@ -208,12 +208,19 @@ def test_a_graph_that_is_not_there_is_refused(database_url: str) -> None:
     assert "other, stuck, working." in said
 
 
+@pytest.mark.parametrize(
+    ("file", "error"),
+    [
+        ("exit-1", "RuntimeError: SystemExit: 3"),
+        ("interrupt-1", "RuntimeError: KeyboardInterrupt: "),
+    ],
+)
 async def test_a_node_that_exits_ends_its_run_and_not_the_worker(
-    il: Interlock, database_url: str, tmp_path: Path
+    il: Interlock, database_url: str, tmp_path: Path, file: str, error: str
 ) -> None:
-    """A node calls `sys.exit`: its run is dead and the log says so; the runs beside it go on in the same process."""
+    """A node calls `sys.exit`, or raises what Ctrl-C does: its run is dead; those beside it go on in that process."""
     leaving, staying = tmp_path / "leaving", tmp_path / "staying"
-    for folder, name in ((leaving, "exit-1"), (staying, "hold-1")):
+    for folder, name in ((leaving, file), (staying, "hold-1")):
         folder.mkdir()
         (folder / name).touch()
     with worker(database_url) as process:
@@ -229,6 +236,6 @@ async def test_a_node_that_exits_ends_its_run_and_not_the_worker(
         told = process.stderr.read()
 
     assert code == 0
-    assert dead.error == "RuntimeError: SystemExit: 3"
+    assert dead.error == error
     assert (dead.attempts, len(begun_by(staying, 1))) == (1, 1)
     assert f"run.failed run={run.run_id}" in told

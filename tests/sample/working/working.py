@@ -53,6 +53,8 @@ async def step(state: State, runtime: Runtime[Any]) -> State:
         os.kill(os.getpid(), signal.SIGKILL)
     if (folder / f"exit-{number}").exists():
         sys.exit(3)
+    if (folder / f"interrupt-{number}").exists():
+        raise KeyboardInterrupt
     if state.get("acts"):
         await act(runtime, note_down, folder=str(folder), what=f"act {number}")
     _append(folder / "log", f"end {number} {os.getpid()}")
