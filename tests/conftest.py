@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from interlock.postgres import embedded
+from tests.saying import Say, saying
 
 TEMPLATE = "template_interlock"
 MIGRATIONS = "interlock.postgres.migrations"
@@ -58,6 +59,12 @@ def database_url(postgres_server: embedded.EmbeddedServer, template_database: st
     _execute(postgres_server.url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
     yield _url(postgres_server, name)
     _execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Runs a command with --json in this process and returns its code and its document."""
+    return saying(capsys)
 
 
 def _fast_place() -> str:

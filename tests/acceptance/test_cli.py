@@ -20,13 +20,11 @@ import pytest
 
 from interlock.cli.program import execute
 from interlock.core.offline import NOTICE
+from tests.saying import Document, Say
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "sample" / "langgraph.json"
 PATIENCE = 30.0
-
-Document = dict[str, Any]  # a JSON object
-Say = Callable[..., tuple[int, Document]]
 
 
 @pytest.fixture(autouse=True)
@@ -35,18 +33,6 @@ def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERLOCK_DATABASE_URL", database_url)
     monkeypatch.setenv("INTERLOCK_CONFIG", str(SAMPLE))
     monkeypatch.setenv("INTERLOCK_USER", "ann")
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Runs a command with --json in this process and returns its code and its document."""
-
-    def run(*arguments: str) -> tuple[int, Document]:
-        capsys.readouterr()
-        code = execute([*arguments, "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
 
 
 @pytest.fixture

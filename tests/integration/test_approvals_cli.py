@@ -10,17 +10,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import interlock
 from interlock.cli.program import execute
 from tests.questions import ask, sql
+from tests.saying import Document, Say, saying
 
 CONFIG = Path(__file__).parents[1] / "sample" / "langgraph.json"
-Document = dict[str, Any]  # JSON
-Say = Callable[..., tuple[int, Document]]
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +31,7 @@ def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Runs a command with --json in this process and returns its code and its document."""
-
-    def run(*arguments: str) -> tuple[int, Document]:
-        capsys.readouterr()
-        code = execute(["approvals", *arguments, "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
+    return saying(capsys, "approvals")
 
 
 @pytest.fixture

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from interlock.cli.program import execute
+from tests.saying import Say
 
 CONFIG = Path(__file__).parents[1] / "sample" / "asleep" / "langgraph.json"
-Say = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
@@ -21,18 +19,6 @@ def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERLOCK_DATABASE_URL", database_url)
     monkeypatch.setenv("INTERLOCK_CONFIG", str(CONFIG))
     monkeypatch.setenv("COLUMNS", "160")
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Runs a command with --json in this process and returns its code and its document."""
-
-    def run(*arguments: str) -> tuple[int, dict[str, Any]]:
-        capsys.readouterr()
-        code = execute([*arguments, "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
 
 
 @pytest.fixture

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from interlock.cli.program import execute
+from tests.saying import Say
 
 CONFIG = Path(__file__).parents[1] / "sample" / "nested" / "langgraph.json"
-Document = dict[str, Any]  # a JSON object
-Say = Callable[..., tuple[int, Document]]
 
 
 @pytest.fixture(autouse=True)
@@ -23,18 +20,6 @@ def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERLOCK_DATABASE_URL", database_url)
     monkeypatch.setenv("INTERLOCK_CONFIG", str(CONFIG))
     monkeypatch.setenv("COLUMNS", "200")
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Runs a command with --json in this process and returns its code and its document."""
-
-    def run(*arguments: str) -> tuple[int, Document]:
-        capsys.readouterr()
-        code = execute([*arguments, "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
 
 
 @pytest.fixture

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import interlock
 from interlock.cli.program import execute
+from tests.saying import Say
 from tests.unattended import attempt
 
 CONFIG = Path(__file__).parents[1] / "sample" / "failing" / "langgraph.json"
-Say = Callable[..., tuple[int, dict[str, Any]]]
 Die = Callable[..., str]
 
 
@@ -24,18 +22,6 @@ def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERLOCK_DATABASE_URL", database_url)
     monkeypatch.setenv("INTERLOCK_CONFIG", str(CONFIG))
     monkeypatch.setenv("INTERLOCK_USER", "ann")
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Runs a command with --json in this process and returns its code and its document."""
-
-    def run(*arguments: str) -> tuple[int, dict[str, Any]]:
-        capsys.readouterr()
-        code = execute([*arguments, "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
 
 
 @pytest.fixture

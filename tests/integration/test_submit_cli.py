@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from interlock.cli.program import execute
 from interlock.cli.submit import time_of
 from interlock.errors import UsageError
+from tests.saying import Say
 from tests.submitting import CONFIG
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-Say = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
@@ -23,18 +20,6 @@ def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERLOCK_DATABASE_URL", database_url)
     monkeypatch.setenv("INTERLOCK_CONFIG", str(CONFIG))
     monkeypatch.setenv("INTERLOCK_USER", "ann")
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Runs a command with --json in this process and returns its code and its document."""
-
-    def run(*arguments: str) -> tuple[int, dict[str, Any]]:
-        capsys.readouterr()
-        code = execute([*arguments, "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
 
 
 def submit(*options: str) -> tuple[str, ...]:
