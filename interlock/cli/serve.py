@@ -59,11 +59,14 @@ def serve(host: str, port: int, workers_inside: int, processes: int, number: int
 
     from uvicorn.loops.auto import auto_loop_factory
 
+    from interlock.core.enduring import run_to_its_end
+
     # uvloop's where it is installed: all that waits for sockets takes less CPU.
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         if processes > 1:
             return runner.run(_supervise(this_call(), host, port, workers_inside, processes))
-        runner.run(_serve(this_call().settings(), host, port, workers_inside, number))
+        serving = _serve(this_call().settings(), host, port, workers_inside, number)
+        run_to_its_end(runner.get_loop(), serving)
         return 0
 
 
