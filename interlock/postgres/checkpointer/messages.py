@@ -6,7 +6,8 @@ class, a missing or an additional field, content that is no text, arguments of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ormsgpack
@@ -24,6 +25,9 @@ _CLASSES: dict[tuple[str, str], tuple[type[BaseMessage], tuple[str, ...], set[st
 _HEADS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
 """Where the data of an extension begins, by how its length is written (msgpack's ext 8, 16 and 32)."""
 
+AT_ONCE = 128
+"""How many items are restored together: the bytes of more do not stay near the processor."""
+
 _KNOWN = (JsonPlusSerializer, Plain)
 _new = object.__new__
 _set = object.__setattr__
@@ -38,22 +42,43 @@ def restores(serde: SerializerProtocol) -> bool:
     return type(serde) in _KNOWN and not getattr(serde, "_custom_unpack_ext_hook", True)
 
 
-def messages(items: Sequence[bytes]) -> list[BaseMessage] | None:
-    """Return the messages that some msgpack holds; None where one of it is for LangGraph to restore."""
-    inner = [_inner(item) for item in items] if items and _inner(items[0]) else [b""]
-    if b"" in inner:
-        return None
+def restored(items: Sequence[bytes], loads: Callable[[bytes], Any]) -> list[Any]:
+    """Return the values of some msgpack, many at once where that is known to be the same.
+
+    Args:
+        items: the msgpack of each value.
+        loads: restores what is none of these messages.
+    """
+    values: list[Any] = []
+    for at in range(0, len(items), AT_ONCE):
+        values.extend(_restored(items[at : at + AT_ONCE], loads))
+    return values
+
+
+def _restored(items: Sequence[bytes], loads: Callable[[bytes], Any]) -> Iterable[Any]:
+    inner = [_inner(item) for item in items]
+    if not any(inner):
+        values: list[Any] = loads(array(items))
+        return values
     try:
-        found = ormsgpack.unpackb(array(inner))
+        found = ormsgpack.unpackb(array(inner)) if all(inner) else None
     except (ValueError, TypeError):  # an extension inside, or keys that are no text
-        return None
-    made = []
-    for module, name, fields, _ in found:
-        known = _CLASSES.get((module, name))
-        if known is None or tuple(fields) != known[1] or not _plain(fields):
-            return None
-        made.append(_made(known[0], fields, known[2].copy()))
-    return made
+        found = None
+    if found is None:
+        return [message(item, loads) for item in items]
+    return [
+        made if (made := _message(*parts)) is not None else loads(item)
+        for parts, item in zip(found, items, strict=True)
+    ]
+
+
+def message(item: bytes, loads: Callable[[bytes], Any]) -> Any:
+    """Return the value of some msgpack; `loads` restores what is none of these messages."""
+    made = None
+    if inner := _inner(item):
+        with suppress(ValueError, TypeError):
+            made = _message(*ormsgpack.unpackb(inner))
+    return loads(item) if made is None else made
 
 
 def array(items: Sequence[bytes]) -> bytes:
@@ -65,6 +90,14 @@ def _inner(item: bytes) -> bytes:
     """Return what a value's extension holds: module, class, fields and method; nothing for any other value."""
     head = _HEADS.get(item[0])
     return item[head:] if head is not None and item[head - 1] == EXT_PYDANTIC_V2 else b""
+
+
+def _message(module: str, name: str, fields: dict[str, Any], method: str) -> BaseMessage | None:
+    """Return the message of what an extension holds; None where it is for LangGraph to restore."""
+    known = _CLASSES.get((module, name))
+    if known is None or tuple(fields) != known[1] or not _plain(fields):
+        return None
+    return _made(known[0], fields, known[2].copy())
 
 
 def _plain(fields: dict[str, Any]) -> bool:  # of a message

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import chain, groupby
+import gc
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, groupby, islice
 from typing import Any, TypeVar
 
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
@@ -80,30 +82,73 @@ class Reader:
         return self._items(links[0])[0] if tag == "v" else self._joined(links, says)
 
     def _list(self, links: Sequence[bytes], entries: Sequence[Any]) -> list[Any]:
+        if self._segments is None:
+            return self._at_once(links, entries)
         values: list[Any] = []
         at = 0
         for kind, group in groupby(entries, type):
             if kind is int:
                 end = at + sum(group)
-                values.extend(self._linked(links[at:end]))
+                values.extend(chain.from_iterable(map(self._items, links[at:end])))
                 at = end
-            elif kind is bytes:
-                values.extend(self._packed(list(group)))
             else:
-                values.extend(self._seal.loads(each, data) for each, data in group)
+                values.extend(self._entry(each) for each in group)
         return values
 
-    def _linked(self, links: Sequence[bytes]) -> Iterable[Any]:
-        """Return what some links in a list stand for: single items, and segments of any number."""
-        bodies = [] if self._segments is not None else [self._content[link] for link in links]
-        if bodies and all(k == form.VALUE and body.startswith(_PACKED) for k, body in bodies):
-            return self._packed([body[len(_PACKED) :] for _, body in bodies])
-        return chain.from_iterable(map(self._items, links))
+    def _at_once(self, links: Sequence[bytes], entries: Sequence[Any]) -> list[Any]:
+        """Return a list whose packed items, of all its segments, are restored together: their number is what costs."""
+        packed: list[bytes] = []
+        others: list[tuple[int, Any]] = []  # where the items stand that are not packed
+        with _collector_at_rest():
+            self._gather(links, entries, packed, others)
+            values = self._seal.loads_all(packed) if packed else []
+        return _merged(values, others) if others else values
 
-    def _packed(self, items: Sequence[bytes]) -> Iterable[Any]:
+    def _gather(
+        self,
+        links: Sequence[bytes],
+        entries: Sequence[Any],
+        packed: list[bytes],
+        others: list[tuple[int, Any]],
+    ) -> None:
+        at = 0
+        for kind, group in groupby(entries, type):
+            if kind is bytes:
+                packed.extend(group)
+            elif kind is int:
+                end = at + sum(group)
+                for link in links[at:end]:
+                    self._gather_link(link, packed, others)
+                at = end
+            else:
+                for name, data in group:
+                    others.append((len(packed) + len(others), self._seal.loads(name, data)))
+
+    def _gather_link(self, link: bytes, packed: list[bytes], others: list[tuple[int, Any]]) -> None:
+        kind, body = self._content[link]
+        if kind & ~form.SEALED == form.VALUE:
+            typed = self._seal.open(kind, body)
+            if typed.startswith(_PACKED):
+                packed.append(typed[len(_PACKED) :])
+            else:
+                value = self._seal.loads(*form.untyped(typed))
+                others.append((len(packed) + len(others), value))
+            return
+        links, hidden = form.unpack(body)
+        tag, says = form.load(self._seal.open(kind, hidden))
+        if tag == "s":
+            self._gather(links, says, packed, others)
+        else:
+            others.append((len(packed) + len(others), self._joined(links, says)))
+
+    def _entry(self, entry: Any) -> Any:  # of a skeleton; a value
+        """Return the item that stands in a skeleton itself."""
+        return self._once_packed(entry) if type(entry) is bytes else self._seal.loads(*entry)
+
+    def _once_packed(self, item: bytes) -> Any:
         if self._values is None:
-            return self._seal.loads_all(items)
-        return [self._once(self._values, item, self._seal.loads_packed) for item in items]
+            return self._seal.loads_packed(item)
+        return self._once(self._values, item, self._seal.loads_packed)
 
     def _items(self, link: bytes) -> Sequence[Any]:
         """Return the items that a link in a list stands for: those of a segment, or one."""
@@ -119,15 +164,15 @@ class Reader:
     def _restored(self, link: bytes) -> Sequence[Any]:
         kind, body = self._content[link]
         if kind & ~form.SEALED == form.VALUE:
-            return self._single_item(self._seal.open(kind, body))
+            return (self._single_item(self._seal.open(kind, body)),)
         links, hidden = form.unpack(body)
         tag, says = form.load(self._seal.open(kind, hidden))
         return self._list(links, says) if tag == "s" else (self._joined(links, says),)
 
-    def _single_item(self, typed: bytes) -> Sequence[Any]:
+    def _single_item(self, typed: bytes) -> Any:
         if typed.startswith(_PACKED):
-            return list(self._packed([typed[len(_PACKED) :]]))
-        return (self._seal.loads(*form.untyped(typed)),)
+            return self._once_packed(typed[len(_PACKED) :])
+        return self._seal.loads(*form.untyped(typed))
 
     def _joined(self, links: Sequence[bytes], says: Sequence[Any]) -> Any:
         kind, head = says
@@ -135,6 +180,29 @@ class Reader:
         return self._seal.loads(
             kind, b"".join((head, *(self._seal.open(*each) for each in pieces)))
         )
+
+
+def _merged(values: Iterable[Any], others: Sequence[tuple[int, Any]]) -> list[Any]:
+    """Return a list with some values at their places, and the rest in order between them."""
+    merged: list[Any] = []
+    rest = iter(values)
+    for at, value in others:
+        merged.extend(islice(rest, at - len(merged)))
+        merged.append(value)
+    return [*merged, *rest]
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the garbage collector from looking at thousands of new objects again and again: it doubles the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def is_reference(kind: str) -> bool:

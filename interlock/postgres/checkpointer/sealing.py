@@ -15,7 +15,7 @@ from psycopg.rows import DictRow
 
 from interlock.postgres.checkpointer.collecting import fetched, run
 from interlock.postgres.checkpointer.format import HASH, SEALED
-from interlock.postgres.checkpointer.messages import array, messages, restores
+from interlock.postgres.checkpointer.messages import message, restored, restores
 from interlock.postgres.encryption import missing
 
 SECRET_BYTES = 32
@@ -57,17 +57,16 @@ class Seal:
 
     def loads_packed(self, data: bytes) -> Any:
         """Return the value of some msgpack."""
-        found = messages([data]) if self.quick else None
-        return found[0] if found is not None else self.loads("msgpack", data)
+        return message(data, self._unpacked) if self.quick else self._unpacked(data)
 
-    def loads_all(self, items: Sequence[bytes]) -> Sequence[Any]:  # a list's items
+    def loads_all(self, items: Sequence[bytes]) -> list[Any]:  # a list's items
         """Return the values of some msgpack, together if that is known to be the same."""
         if not self.quick:
-            return [self.loads("msgpack", item) for item in items]
-        if (found := messages(items)) is not None:
-            return found
-        values: list[Any] = self.loads("msgpack", array(items))
-        return values
+            return [self._unpacked(item) for item in items]
+        return restored(items, self._unpacked)
+
+    def _unpacked(self, data: bytes) -> Any:
+        return self.inner.loads_typed(("msgpack", data))
 
     def name(self, *parts: bytes | memoryview) -> bytes:
         """Return the hash of some bytes."""
