@@ -263,6 +263,10 @@ class DatabaseUnavailable(InterlockError):
     """The database cannot be reached or cannot be used."""
 
 
+class IssuerUnavailable(InterlockError):
+    """The issuer of tokens does not answer, and its keys are not known yet."""
+
+
 class ServerUnavailable(DatabaseUnavailable):
     """The server that the command line was told to ask does not answer."""
 

@@ -20,6 +20,7 @@ from interlock.server.gatekeeping import Gatekeeper, Known
 from interlock.server.handlers import Handlers
 from interlock.server.headers import Doors, SecureAnswers, hosts_of
 from interlock.server.house import House
+from interlock.server.lasting import Lasting
 from interlock.server.limits import Streams
 from interlock.server.mounting import NEIGHBOURS
 from interlock.server.scope import stranger
@@ -73,6 +74,7 @@ def guarded(served: FastAPI, house: House, *, loopback: bool) -> ASGIApp:
         depth=settings.server_depth,
         vouch=_vouching(served, house),
     )
+    app = Lasting(app=app, gatekeeper=house.gatekeeper)
     app = Streams(app=app, each=settings.server_streams, all=settings.server_all_streams)
     app = Doors(
         app=app,

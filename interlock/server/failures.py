@@ -16,6 +16,7 @@ from interlock.errors import (
     EffectInDoubt,
     Forbidden,
     InterlockError,
+    IssuerUnavailable,
     Killed,
     NotFound,
     ResumeRefused,
@@ -38,6 +39,7 @@ STATUS: Mapping[type[InterlockError], int] = {
     StateRefused: 400,
     UsageError: 422,
     DatabaseUnavailable: 503,
+    IssuerUnavailable: 503,
 }
 """What is not named here is refused with 422: it is of the request, and not of the server."""
 

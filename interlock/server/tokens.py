@@ -12,7 +12,7 @@ import httpx
 import jwt
 from starlette.requests import HTTPConnection
 
-from interlock.errors import Unauthorized, UsageError
+from interlock.errors import IssuerUnavailable, Unauthorized, UsageError
 from interlock.server.callers import Caller, roles_in
 from interlock.server.gatekeeping import bearer
 from interlock.settings import Settings
@@ -28,6 +28,9 @@ KEYS_SECONDS = 3600.0
 
 AGAIN_SECONDS = 10.0
 """How often at most the keys are fetched, whatever tokens name."""
+
+FIRST_SECONDS = 1.0
+"""The same while none are known."""
 
 CLAIMS: Mapping[str, str] = {"identity": "sub", "roles": "roles", "tenant": "tenant"}
 
@@ -108,35 +111,50 @@ class IssuerKeys:
 
     issuer: str
     url: str
-    _keys: dict[str, jwt.PyJWK] = field(default_factory=dict)
+    _keys: dict[str, dict[str, Any]] = field(default_factory=dict)  # JSON
+    _made: dict[tuple[str, str], jwt.PyJWK] = field(default_factory=dict)
     _fetched_at: float = float("-inf")
+    _problem: str = ""
     _fetching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def key(self, header: Mapping[str, Any]) -> jwt.PyJWK:  # JSON
-        """Return the key that a token's header names; raises `PyJWTError`, and `Unauthorized` when there are none."""
-        if header.get("alg") not in ALGORITHMS:
-            raise jwt.InvalidAlgorithmError(f"its algorithm {header.get('alg')!r} is not taken")
-        name = str(header.get("kid", ""))
+        """Return the key that a token's header names.
+
+        Raises:
+            PyJWTError: there is no such key, or it is for something else.
+            IssuerUnavailable: no keys are known, and none can be had now.
+        """
+        algorithm, name = str(header.get("alg")), str(header.get("kid", ""))
+        if algorithm not in ALGORITHMS:
+            raise jwt.InvalidAlgorithmError(f"its algorithm {algorithm!r} is not taken")
         if name not in self._keys or time.monotonic() - self._fetched_at > KEYS_SECONDS:
             await self._fetch(name)
+        if not self._keys:
+            raise IssuerUnavailable(
+                f"The keys of {self.issuer} cannot be had: {self._problem or 'it has none'}.",
+                hint="The token may be right: come again.",
+            )
         if name not in self._keys:
             raise jwt.InvalidKeyError("its issuer has no such key")
-        return self._keys[name]
+        if (name, algorithm) not in self._made:
+            self._made[name, algorithm] = _key(self._keys[name], algorithm)
+        return self._made[name, algorithm]
 
     async def _fetch(self, name: str) -> None:
         async with self._fetching:
             age = time.monotonic() - self._fetched_at
-            if age < AGAIN_SECONDS or (name in self._keys and age < KEYS_SECONDS):
+            again = AGAIN_SECONDS if self._keys else FIRST_SECONDS
+            if age < again or (name in self._keys and age < KEYS_SECONDS):
                 return
             self._fetched_at = time.monotonic()
             try:
-                found = jwt.PyJWKSet.from_dict(await self._published()).keys
-            except (httpx.HTTPError, ValueError, KeyError, jwt.PyJWTError) as error:
-                if self._keys:  # those that are known hold on
-                    return
-                raise Unauthorized(f"The keys of {self.issuer} cannot be had: {error}.") from error
-            # One without a name, as some issuers with a single key have it, is that of tokens without one.
-            self._keys = {each.key_id or "": each for each in found}
+                found = (await self._published())["keys"]
+                # One without a name, as some issuers with a single key have it, is that of tokens without one.
+                self._keys = {str(each.get("kid", "")): dict(each) for each in found}
+            except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+                self._problem = str(error) or type(error).__name__  # those that are known hold on
+                return
+            self._made.clear()
 
     async def _published(self) -> Any:  # JSON
         async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
@@ -145,6 +163,13 @@ class IssuerKeys:
                 said = await client.get(f"{self.issuer.rstrip('/')}{DISCOVERY}")
                 url = said.raise_for_status().json()["jwks_uri"]
             return (await client.get(url)).raise_for_status().json()
+
+
+def _key(published: dict[str, Any], algorithm: str) -> jwt.PyJWK:  # JSON
+    """Return a published key for one algorithm; raises `PyJWTError` for one that is for something else."""
+    if published.get("alg", algorithm) != algorithm or published.get("use", "sig") != "sig":
+        raise jwt.InvalidKeyError("the key that it names is for something else")
+    return jwt.PyJWK(published, algorithm=algorithm)
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:  # JSON

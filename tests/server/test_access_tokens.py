@@ -18,10 +18,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from interlock.errors import UsageError
+from interlock.errors import IssuerUnavailable, UsageError
 from interlock.postgres.pool import open_pool
 from interlock.postgres.tenants import TenantStore
-from interlock.server.tokens import AGAIN_SECONDS, IssuerKeys, Tokens
+from interlock.server.tokens import AGAIN_SECONDS, FIRST_SECONDS, IssuerKeys, Tokens
 from interlock.settings import Settings
 from tests.server.conftest import serving
 
@@ -201,6 +201,79 @@ def by_hand(claims: dict[str, Any], secret: bytes) -> str:
     said = b".".join(urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
     signature = urlsafe_b64encode(hmac.digest(secret, said, "sha256")).rstrip(b"=")
     return f"{said.decode()}.{signature.decode()}"
+
+
+@pytest.mark.parametrize("algorithm", ["RS512", "PS256"])
+def test_a_key_that_does_not_say_for_what(trusting: str, issuer: Issuer, algorithm: str) -> None:
+    """A published key that names no algorithm, as many do, checks whichever of its kind a token names."""
+    token = jwt.encode(_claims(issuer), issuer.keys["one"][0], algorithm, headers={"kid": "one"})
+
+    assert who(trusting, token).status_code == 200
+
+
+def test_a_token_for_several(trusting: str, issuer: Issuer) -> None:
+    """A token that is for this server among others is taken; clocks may differ by half a minute."""
+    several = issuer.token(aud=["another", AUDIENCE])
+
+    assert who(trusting, several).status_code == 200
+    assert who(trusting, issuer.token(exp=time.time() - 20)).status_code == 200
+    assert who(trusting, issuer.token(exp=time.time() - 40)).status_code == 401
+
+
+@pytest.mark.parametrize("kid", ["", "../one", "one\x00", "' or 1=1 --", "x" * 5000])
+def test_names_of_keys_are_only_names(trusting: str, issuer: Issuer, kid: str) -> None:
+    """A name of a key is looked up among the published ones, and means nothing else."""
+    token = jwt.encode(_claims(issuer), issuer.keys["one"][0], "RS256", headers={"kid": kid})
+
+    assert who(trusting, token).status_code == 401
+
+
+def test_a_key_that_a_token_brings(trusting: str, issuer: Issuer) -> None:
+    """A token that brings its own key, or says where one is, is not checked with that."""
+    mine = rsa.generate_private_key(65537, 2048)
+    brought = json.loads(jwt.get_algorithm_by_name("RS256").to_jwk(mine.public_key()))
+    headers = {"kid": "one", "jwk": brought, "jku": f"{issuer.url}/mine", "x5u": issuer.url}
+
+    token = jwt.encode(_claims(issuer), mine, "RS256", headers=headers)
+
+    assert who(trusting, token).status_code == 401
+
+
+def _claims(issuer: Issuer) -> dict[str, Any]:
+    return dict(jwt.decode(issuer.token(), options={"verify_signature": False}))
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        {"kty": "oct", "kid": "x", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", "alg": "RS256"},
+        {"kty": "oct", "kid": "x", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"},
+        {"use": "enc"},
+        {"alg": "RS512"},
+    ],
+    ids=["secret", "nameless secret", "encrypts", "another"],
+)
+async def test_published_keys_for_something_else(issuer: Issuer, published: dict[str, Any]) -> None:
+    """A published secret, a key to encrypt with, or one for another algorithm checks no signature."""
+    keys = IssuerKeys(issuer=issuer.url, url="")
+    await keys.key({"alg": "RS256", "kid": "one"})
+    keys._keys["x"] = published if "kty" in published else {**keys._keys["one"], **published}
+
+    with pytest.raises(jwt.PyJWTError):
+        await keys.key({"alg": "RS256", "kid": "x"})
+
+
+async def test_an_issuer_that_is_not_there_yet(issuer: Issuer) -> None:
+    """While no keys can be had, it is not the token that is wrong; they are fetched as soon as there are some."""
+    keys = IssuerKeys(issuer="http://127.0.0.1:9", url="")
+
+    for _ in range(2):
+        with pytest.raises(IssuerUnavailable, match="cannot be had"):
+            await keys.key({"alg": "RS256", "kid": "one"})
+    keys.issuer = issuer.url
+    keys._fetched_at -= FIRST_SECONDS
+
+    assert (await keys.key({"alg": "RS256", "kid": "one"})).key_id == "one"
 
 
 async def test_keys_are_rotated(issuer: Issuer) -> None:
