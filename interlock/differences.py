@@ -49,12 +49,15 @@ class Side:
     """A thread that is compared.
 
     Attributes:
+        steps: the last one that both have, and those behind it; or all.
+        before: how many there are before these.
         effects: what was done on it, oldest first.
         behind: keys of those effects that were done before the two threads parted.
     """
 
     thread_id: str
     steps: Sequence[Step]
+    before: int = 0
     effects: Sequence[Effect] = ()
     behind: AbstractSet[str] = frozenset()
 
@@ -67,7 +70,7 @@ def difference(a: Side, b: Side) -> Difference:
     return Difference(
         a=a.thread_id,
         b=b.thread_id,
-        common_steps=max(common_a, common_b),
+        common_steps=max(common_a + a.before, common_b + b.before),
         changed=changed(_last(a.steps), _last(b.steps)),
         path_a=_path(after_a),
         path_b=_path(after_b),

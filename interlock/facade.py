@@ -31,6 +31,7 @@ from interlock.letters import LettersNow
 from interlock.notify.delivery import Delivered
 from interlock.originals import OriginalsNow
 from interlock.outcomes import OutcomesNow
+from interlock.past import HISTORY_LIMIT
 from interlock.rates import PacingNow
 from interlock.remembering import RememberingNow
 from interlock.repair.repairing import RepairingNow
@@ -159,9 +160,11 @@ class Interlock(
         """Return the run that a thread is at; see `arun`."""
         return run_sync(self.arun(thread_id))
 
-    def history(self, thread_id: str, *, inside: bool = False) -> list[Step]:
+    def history(
+        self, thread_id: str, *, inside: bool = False, most: int = HISTORY_LIMIT, upto: str = ""
+    ) -> list[Step]:
         """Return the steps of a thread, oldest first; see `ahistory`."""
-        return run_sync(self.ahistory(thread_id, inside=inside))
+        return run_sync(self.ahistory(thread_id, inside=inside, most=most, upto=upto))
 
     def step(self, thread_id: str, at: int | str) -> Step:
         """Return one step; see `astep`."""

@@ -23,7 +23,7 @@ from interlock.differences import Difference, difference
 from interlock.effects import answer_to, check_in_doubt, checked_result, doubted
 from interlock.execution import output_of
 from interlock.forks import Forks
-from interlock.past import Past
+from interlock.past import HISTORY_LIMIT, Past
 from interlock.postgres import locks
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.effects import EffectStore
@@ -84,15 +84,19 @@ class Looking(ABC):
             snapshot = await self._past.steady(thread_id, lambda: compiled.aget_state(config))
         return replace(run, output=output_of(compiled, snapshot.values))
 
-    async def ahistory(self, thread_id: str, *, inside: bool = False) -> list[Step]:
+    async def ahistory(
+        self, thread_id: str, *, inside: bool = False, most: int = HISTORY_LIMIT, upto: str = ""
+    ) -> list[Step]:
         """Return the steps of a thread, oldest first; raises `NotFound`.
 
         Args:
             thread_id: the thread.
             inside: the steps of its subgraphs too, each after the step that ran it.
+            most: how many of the thread's own graph, the last ones.
+            upto: the checkpoint of the last one; default: the newest.
         """
         full = await self.store.full_thread_id(thread_id)
-        return await self._past.history(full, inside=inside)
+        return await self._past.history(full, inside=inside, most=most, upto=upto)
 
     async def astep(self, thread_id: str, at: int | str) -> Step:
         """Return one step, by its number, or by its checkpoint's id, also inside a subgraph; raises `NotFound`."""
@@ -109,7 +113,7 @@ class Looking(ABC):
     async def adiff(self, a: str, b: str) -> Difference:
         """Compare two threads: state, path, effects, tokens and cost; raises `NotFound`."""
         a, b = await self.store.full_thread_id(a), await self.store.full_thread_id(b)
-        return difference(await self._past.side(a, b), await self._past.side(b, a))
+        return difference(*await self._past.sides(a, b))
 
     async def agraph_at(self, thread_id: str, at: int | str) -> Graph:
         """Return the graph whose state a step holds: the thread's, or a subgraph; raises `NotFound`, `UsageError`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Any, TypeVar, cast
 
 from langgraph.graph.state import CompiledStateGraph
@@ -56,42 +56,70 @@ class Past:
                 return found
             before = after
 
-    async def history(self, thread_id: str, *, inside: bool = False) -> list[Step]:
-        """Return the steps of a thread, oldest first, on request with those of its subgraphs."""
-        return await self.steady(thread_id, lambda: self._history(thread_id, inside=inside))
+    async def history(
+        self,
+        thread_id: str,
+        *,
+        inside: bool = False,
+        most: int = HISTORY_LIMIT,
+        upto: str = "",
+    ) -> list[Step]:
+        """Return the steps of a thread, oldest first, on request with those of its subgraphs.
 
-    async def _history(self, thread_id: str, *, inside: bool) -> list[Step]:
+        Args:
+            thread_id: the thread.
+            inside: those of its subgraphs, too.
+            most: how many of the thread's own graph, the last ones.
+            upto: the checkpoint of the last one; default: the newest.
+        """
+        return await self.steady(thread_id, lambda: self._history(thread_id, inside, most, upto))
+
+    async def _history(self, thread_id: str, inside: bool, most: int, upto: str) -> list[Step]:
         graph = self._reader((await self._runs.thread(thread_id))["graph"])
-        root = steps_of(
-            await _line(graph, thread_id),
+        line = await _line(graph, thread_id, limit=min(most + 1, HISTORY_LIMIT), upto=upto)
+        usage, folded = (
             await self._runs.usage(thread_id),
-            folded=await self._forks.folded_tasks(thread_id),
+            await self._forks.folded_tasks(thread_id),
         )
+        root = steps_of(line, usage, folded=folded)[-most:]
         if not inside:
             return root
-        places = await self._forks.places(thread_id)
+        ran_by = _ran_by(await self._forks.places(thread_id), {each.checkpoint_id for each in root})
         inner: list[Step] = []
-        for namespace in sorted({each.namespace for each in places} - {""}):
-            inner += await _inner(graph, thread_id, namespace)
-        return in_time(root, inner, _ran_by(places))
+        for namespace in sorted({namespace for namespace, _ in ran_by}):
+            found = await _inner(graph, thread_id, namespace)
+            inner += [each for each in found if (namespace, each.checkpoint_id) in ran_by]
+        return in_time(root, inner, ran_by)
 
     async def step(self, thread_id: str, at: int | str) -> Step:
         """Return one step, by number or checkpoint id; raises `NotFound`, `UsageError`."""
         found = [] if step_number(at) is not None else await self._found(thread_id, str(at))
         if len(found) > 1:
             raise _ambiguous(at)
-        if not found or not found[0].namespace:
+        if found and not found[0].namespace:
+            return find_step(await self.history(thread_id, most=1, upto=found[0].checkpoint_id), at)
+        if not found:
             return find_step(await self.history(thread_id), at)
         graph = self._reader((await self._runs.thread(thread_id))["graph"])
         inner = found[0].namespace
         return find_step(await self.steady(thread_id, lambda: _inner(graph, thread_id, inner)), at)
 
-    async def side(self, thread_id: str, other: str) -> Side:
-        """Return what a comparison with another thread looks at."""
+    async def sides(self, a: str, b: str) -> tuple[Side, Side]:
+        """Return what a comparison of two threads looks at."""
+        line_a = ids_of(await self._forks.places(a))
+        line_b = ids_of(await self._forks.places(b))
+        return await self._side(a, b, line_a, line_b), await self._side(b, a, line_b, line_a)
+
+    async def _side(self, thread_id: str, other: str, line: list[str], others: list[str]) -> Side:
         done = [each for each in await self._effects.effects(thread_id) if each.status == "done"]
+        known = set(others)
+        shared = [n for n, each in enumerate(line) if each in known]
+        before = shared[-1] if shared else 0
+        steps = await self.history(thread_id, most=max(len(line) - before, 1))
         return Side(
             thread_id=thread_id,
-            steps=await self.history(thread_id),
+            steps=steps,
+            before=max(len(line) - len(steps), 0),
             effects=done,
             behind=await self._forks.effects_behind(thread_id, other),
         )
@@ -120,12 +148,22 @@ async def _inner(graph: Graph, thread_id: str, namespace: str) -> list[Step]:
     return steps_of(await _line(graph, thread_id, namespace), {}, inside=namespace)
 
 
-async def _line(graph: Graph, thread_id: str, namespace: str = "") -> list[StateSnapshot]:
-    config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace}}
+async def _line(
+    graph: Graph,
+    thread_id: str,
+    namespace: str = "",
+    *,
+    limit: int = HISTORY_LIMIT,
+    upto: str = "",
+) -> list[StateSnapshot]:
+    place = {"thread_id": thread_id, "checkpoint_ns": namespace}
+    config: Any = {"configurable": place}  # LangGraph's config
     if namespace and subgraph(graph, namespace) is None:
         return line_of(await _bare(graph, config))
+    # It looks at what sorts before a checkpoint: a longer name sorts right behind its beginning.
+    before: Any = {"configurable": {**place, "checkpoint_id": f"{upto}~"}} if upto else None
     with translated():
-        found = graph.aget_state_history(cast("Any", config), limit=HISTORY_LIMIT)
+        found = graph.aget_state_history(config, limit=limit, before=before)
         return line_of([snapshot async for snapshot in found])
 
 
@@ -157,8 +195,20 @@ def _state(channels: Mapping[str, Any]) -> dict[str, Any]:  # any graph's channe
     }
 
 
-def _ran_by(places: Sequence[Place]) -> dict[tuple[str, str], str]:
-    return {(each.namespace, each.checkpoint_id): each.parents.get("", "") for each in places}
+def ids_of(places: Sequence[Place]) -> list[str]:
+    """Return the checkpoints of a thread's own graph that lead to its newest one, oldest first."""
+    own = {each.checkpoint_id: each.parent_id for each in places if not each.namespace}
+    line, current = [], max(own, default="")
+    while current in own:
+        line.append(current)
+        current = own.pop(current)
+    return line[::-1]
+
+
+def _ran_by(places: Sequence[Place], steps: Set[str]) -> dict[tuple[str, str], str]:
+    """Return of the checkpoints of subgraphs that some steps ran which of those it was."""
+    ran_by = {(each.namespace, each.checkpoint_id): each.parents.get("", "") for each in places}
+    return {place: step for place, step in ran_by.items() if place[0] and step in steps}
 
 
 def _ambiguous(at: int | str) -> UsageError:

@@ -59,6 +59,7 @@ class ListedCall:
     """A model call; `ran_from` is the checkpoint of the thread's own graph that its task started from."""
 
     node: str
+    task_id: str
     model: str
     input_tokens: int
     output_tokens: int
@@ -66,6 +67,15 @@ class ListedCall:
     seconds: float
     called_at: datetime
     ran_from: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RanTask:
+    """A task that wrote something; `node` is empty where it was sent to its node."""
+
+    namespace: str
+    task_id: str
+    node: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +164,26 @@ class DashboardStore:
     async def runs(self, thread_id: str) -> list[ListedRun]:
         """Return the runs of a thread, oldest first."""
         return [ListedRun(**row) for row in await self._fetch("runs", {"thread_id": thread_id})]
+
+    async def line(self, thread_id: str) -> list[str]:
+        """Return the checkpoints of a thread's own graph that lead to its newest one, oldest first."""
+        rows = await self._fetch("line", {"thread_id": thread_id})
+        before = {row["checkpoint_id"]: row["parent_id"] for row in rows}
+        line, current = [], next(iter(before), "")
+        while current in before:
+            line.append(current)
+            current = before.pop(current)
+        return line[::-1]
+
+    async def ran_from(self, thread_id: str, checkpoint_id: str) -> str:
+        """Return the checkpoint of a thread's own graph that one of a subgraph was run from; empty for none."""
+        values = {"thread_id": thread_id, "checkpoint_id": checkpoint_id}
+        rows = await self._fetch("ran_from", values)
+        return str(rows[0]["checkpoint_id"]) if rows else ""
+
+    async def tasks(self, thread_id: str) -> list[RanTask]:
+        """Return the tasks of a thread, those of its subgraphs too."""
+        return [RanTask(**row) for row in await self._fetch("tasks", {"thread_id": thread_id})]
 
     async def beats(self, thread_ids: Sequence[str]) -> list[Beat]:
         """Return how some threads stand."""

@@ -151,6 +151,36 @@ def test_a_dead_run_is_handed_to_the_workers_again(browser: httpx.Client) -> Non
     assert '<td class="num" data-label="Attempts">2</td>' in runs
 
 
+def test_a_long_thread_is_shown_part_by_part(browser: httpx.Client) -> None:
+    """The newest steps are shown, and lead to older ones; a step that is named is shown wherever it stands."""
+    thread = _path(browser.post("/ui/start/steps", data={"value:count": "150"}))
+    newest = _until(browser, thread, "succeeded")
+    assert ">100 of 152 steps<" in newest
+    assert "step ran 150 times" in newest
+    found = re.search(r'<a href="([^"]+)">[^<]*<svg.*?</svg> Older steps', newest)
+    assert found is not None
+
+    older = browser.get(html.unescape(found[1])).text
+
+    assert len(_steps(newest)) == 100
+    assert len(_steps(older)) == 52
+    assert set(_steps(newest)).isdisjoint(_steps(older))
+    chosen = browser.get(f"{thread}?at={_steps(older)[2]}").text
+    assert "<h2>Step 1 · step</h2>" in chosen
+    assert "step ran 150 times" in chosen
+
+
+def test_nodes_inside_subgraphs_are_counted_and_drawn(browser: httpx.Client) -> None:
+    """Without a look at their steps, and how often each ran."""
+    started = {"value:count": "3", "value:seconds": "0"}
+    thread = _path(browser.post("/ui/start/nested", data=started))
+    drawn = _until(browser, thread, "succeeded")
+
+    about = re.search(r'aria-label="The graph nested. Ran: ([^"]*?)\. ', drawn)
+    assert about is not None
+    assert set(about[1].split(", ")) == {"inner 1×", "after 1×", "inner/step 3×"}  # noqa: RUF001
+
+
 def test_a_fork_changes_what_was_given(browser: httpx.Client) -> None:
     """Forking at the input with another value runs a new thread with it; the old one is as it was."""
     thread = _path(browser.post("/ui/start/echo", data={"value:said": "draw"}))

@@ -22,7 +22,7 @@ order by t.updated_at desc, t.thread_id desc limit %(limit)s;
 select distinct t.graph from interlock.threads t where t.graph <> '' order by t.graph;
 
 -- calls: the model calls of a thread, oldest first, each with the checkpoint that its task started from
-select m.node, m.model, m.input_tokens, m.output_tokens, m.cost, m.seconds, m.called_at, coalesce(w.checkpoint_id, '') as ran_from
+select m.node, m.task_id, m.model, m.input_tokens, m.output_tokens, m.cost, m.seconds, m.called_at, coalesce(w.checkpoint_id, '') as ran_from
 from interlock.model_calls m
 left join lateral (
     select min(c.checkpoint_id) as checkpoint_id from checkpoint_writes c
@@ -42,6 +42,21 @@ where e.thread_id = %(thread_id)s;
 -- runs: the runs of a thread, oldest first
 select r.run_id, r.kind, r.status, r.attempts, r.error, r.error_kind, r.created_at, r.started_at, r.finished_at, r.process
 from interlock.runs r where r.thread_id = %(thread_id)s order by r.number;
+
+-- line: the checkpoints of a thread's own graph, each with the one before it
+select c.checkpoint_id, coalesce(c.parent_checkpoint_id, '') as parent_id from checkpoints c
+where c.thread_id = %(thread_id)s and c.checkpoint_ns = '' order by c.checkpoint_id desc;
+
+-- ran_from: the checkpoint of a thread's own graph that a place inside a subgraph was run from
+select coalesce(c.metadata -> 'parents' ->> '', '') as checkpoint_id from checkpoints c
+where c.thread_id = %(thread_id)s and c.checkpoint_ns <> '' and c.checkpoint_id = %(checkpoint_id)s limit 1;
+
+-- tasks: the tasks of a thread that wrote something, those of its subgraphs too; the node is empty where a task was sent to it
+select distinct w.checkpoint_ns as namespace, w.task_id,
+    case when starts_with(w.task_path, '~__pregel_pull, ') then split_part(w.task_path, ', ', 2) else '' end as node
+from checkpoint_writes w
+where w.thread_id = %(thread_id)s and w.task_path <> ''
+    and w.channel not in ('__error__', '__interrupt__', '__resume__', '__scheduled__');
 
 -- beats: how some threads stand, each with a mark that changes with whatever happens to them
 select t.thread_id, coalesce(r.status, '') as status,

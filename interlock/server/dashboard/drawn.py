@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup
 
+from interlock.core.runs import Usage
 from interlock.drawing import Layout, Shape, lay_out
 from interlock.drawing.geometry import Box, Point, Size, Way
 from interlock.drawing.shape import Node
+from interlock.server.dashboard.words import compact, counted, duration, money
 
 MARGIN = 14.0
 NARROWEST = 340.0
@@ -24,6 +26,7 @@ class Marked:
 
     Attributes:
         counts: how often each node ran.
+        taken: what the model calls of each took.
         current: the nodes that run, or that are next.
         tone: how the current nodes are shown: `running`, `waiting`, `failed`.
         chosen: the nodes of the step that is looked at.
@@ -31,16 +34,24 @@ class Marked:
     """
 
     counts: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    taken: Mapping[tuple[str, ...], Usage] = field(default_factory=dict)
     current: frozenset[tuple[str, ...]] = frozenset()
     tone: str = "running"
     chosen: frozenset[tuple[str, ...]] = frozenset()
     links: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
 class _ScreenMeasure:
+    """`tells`: below the name of a node stands what its model calls took."""
+
+    tells: bool = False
+
     def node(self, node: Node) -> Size:
-        height = 26.0 if node.kind != "node" else 36.0
-        return max(len(node.label) * LETTER + 26, 64.0), height
+        if node.kind != "node":
+            return 64.0, 26.0
+        narrowest, height = (104.0, 48.0) if self.tells else (64.0, 36.0)
+        return max(len(node.label) * LETTER + 26, narrowest), height
 
     def label(self, text: str) -> float:
         return len(text) * SMALL_LETTER + 10
@@ -48,7 +59,8 @@ class _ScreenMeasure:
 
 def draw(shape: Shape, marked: Marked, *, about: str) -> Markup:
     """Return a graph as an SVG picture."""
-    layout = lay_out(_connected(shape, marked), _ScreenMeasure())
+    tells = any(_told(each) for each in marked.taken.values())
+    layout = lay_out(_connected(shape, marked), _ScreenMeasure(tells))
     width, height = max(layout.width + 2 * MARGIN, NARROWEST), layout.height + 2 * MARGIN
     return Markup(
         '<svg class="drawn" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}"'
@@ -97,21 +109,43 @@ def _box(box: Box, marked: Marked, path: tuple[str, ...]) -> Markup:
     rect = Markup(
         '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="{:.1f}"/>'
     ).format(" ".join(classes), box.x, box.y, box.width, box.height, radius)
-    name = rect + _name(box)
+    name = Markup("<title>{}</title>").format(_about(box, marked, path)) + rect
+    name += _name(box, _told(marked.taken.get(path, Usage())))
     if path in marked.links:
         name = Markup('<a href="{}">{}</a>').format(marked.links[path], name)
+    else:
+        name = Markup("<g>{}</g>").format(name)
     return name + (_layout(box.inner, marked, path) if box.inner else Markup(""))
 
 
-def _name(box: Box) -> Markup:
+def _name(box: Box, told: str) -> Markup:
     if box.inner:
         place, anchor = (box.x + 14, box.y + 24), "start"
     else:
-        place, anchor = (box.middle[0], box.middle[1] + 4.5), "middle"
+        place, anchor = (box.middle[0], box.middle[1] + (-3.5 if told else 4.5)), "middle"
     kind = "end" if box.node.kind != "node" else "node"
-    return Markup('<text class="name-{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+    name = Markup('<text class="name-{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
         kind, *place, anchor, box.node.label
     )
+    below = Markup('<text class="label taken" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
+    return name + (below.format(place[0], place[1] + 16, anchor, told) if told else Markup(""))
+
+
+def _told(usage: Usage) -> str:
+    """Return what model calls took in a few letters; nothing where they took nothing."""
+    tokens = usage.input_tokens + usage.output_tokens
+    said = [f"{compact(tokens)} tok"] if tokens else []
+    return " · ".join([*said, *([money(usage.cost)] if usage.cost else [])])
+
+
+def _about(box: Box, marked: Marked, path: tuple[str, ...]) -> str:
+    many, usage = marked.counts.get(path, 0), marked.taken.get(path, Usage())
+    told = f"{box.node.label}: ran {counted(many, 'time')}"
+    if not usage.calls:
+        return told
+    tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
+    calls = f"{counted(usage.calls, 'model call')} in {duration(usage.seconds)}"
+    return f"{told}; {calls}: {tokens}, {money(usage.cost)}"
 
 
 def _way(way: Way) -> Markup:

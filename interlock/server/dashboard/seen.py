@@ -14,10 +14,12 @@ from interlock.drawing import shape_of
 from interlock.errors import InterlockError, NotFound
 from interlock.facade import Interlock
 from interlock.history import node_counts
-from interlock.postgres.dashboard import DashboardStore, ListedCall, ListedRun
+from interlock.postgres.dashboard import DashboardStore, ListedCall, ListedRun, RanTask
 from interlock.server.dashboard.drawn import Marked, draw, told
+from interlock.server.dashboard.nodes import ENDS, Path, ran, taken, usage_of
 
-ENDS = ("__start__", "__end__")
+AT_ONCE = 100
+"""Steps of a thread that are shown at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class Moment:
     Attributes:
         before: the state before it.
         share: how long it took, as a part of the longest one.
+        waited: most of it was the time in which people did not answer.
     """
 
     step: Step
@@ -34,6 +37,24 @@ class Moment:
     calls: Sequence[ListedCall] = ()
     acts: Sequence[Effect] = ()
     share: float = 0.0
+    waited: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Which of a thread's steps are shown.
+
+    Attributes:
+        total: how many its own graph made.
+        last: the checkpoint of the last one that is shown; empty for the newest.
+        older: that of the last one of the page before this; empty for none.
+        newer: that of the page behind this; empty for the newest ones.
+    """
+
+    total: int
+    last: str = ""
+    older: str = ""
+    newer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +65,10 @@ class Seen:
         row: of the thread.
         run: that it is at; None where it has none.
         graph: None where this application does not have it; `graph_problem` says why.
-        moments: its steps, oldest first.
+        moments: its steps that are shown, oldest first.
+        shown: which of them these are.
+        latest: the newest step of the thread's own graph.
+        tasks: that wrote something, those of its subgraphs too.
         letter: the open dead letter of its run; empty for none.
     """
 
@@ -54,6 +78,9 @@ class Seen:
     graph: Graph | None
     graph_problem: str
     moments: Sequence[Moment]
+    shown: Page
+    latest: Step | None
+    tasks: Sequence[RanTask]
     calls: Sequence[ListedCall]
     acts: Sequence[Effect]
     refused: Sequence[Refused]
@@ -63,29 +90,27 @@ class Seen:
     @property
     def usage(self) -> Usage:
         """What all its model calls took."""
-        cost = (
-            None
-            if any(c.cost is None for c in self.calls)
-            else sum(c.cost or 0 for c in self.calls)
-        )
-        return Usage(
-            calls=len(self.calls),
-            input_tokens=sum(each.input_tokens for each in self.calls),
-            output_tokens=sum(each.output_tokens for each in self.calls),
-            cost=cost,
-            seconds=sum(each.seconds for each in self.calls),
-        )
+        return sum((usage_of(each) for each in self.calls), Usage())
 
     @property
     def steps(self) -> list[Step]:
-        """Its steps, oldest first."""
+        """Its steps that are shown, oldest first."""
         return [each.step for each in self.moments]
 
     @property
-    def latest(self) -> Step | None:
-        """The newest step of the thread's own graph."""
-        own = [each.step for each in self.moments if not each.step.inside]
-        return own[-1] if own else None
+    def ran(self) -> Mapping[Path, int]:
+        """How often each node ran."""
+        own = [step for step in self.steps if not step.inside]
+        counted = {(node,): many for node, many in node_counts(own).items() if node not in ENDS}
+        found = ran(self.tasks)
+        if self.shown.total > len(own):  # these are not all
+            return found | {path: max(n, found.get(path, 0)) for path, n in counted.items()}
+        return {path: many for path, many in found.items() if len(path) > 1} | counted
+
+    @property
+    def taken(self) -> Mapping[Path, Usage]:
+        """What the model calls of each node took."""
+        return taken(self.calls, self.tasks)
 
     @property
     def status(self) -> str:
@@ -109,22 +134,36 @@ class Seen:
         raise NotFound("There is no such step in this thread, or it was folded.")
 
 
-async def see(il: Interlock, name: str, *, inside: bool = False) -> Seen:
-    """Return a thread, by its name or the beginning of its id; raises `NotFound`."""
+async def see(
+    il: Interlock, name: str, *, inside: bool = False, at: str = "", upto: str = ""
+) -> Seen:
+    """Return a thread, by its name or the beginning of its id; raises `NotFound`.
+
+    Args:
+        il: reads as whoever looks.
+        name: of the thread.
+        inside: show steps of its subgraphs, too.
+        at: a checkpoint that is to be among the steps.
+        upto: the checkpoint of the last step that is shown; default: the newest, or what shows `at`.
+    """
     thread_id = await il.store.full_thread_id(name)
     row = await il.store.thread(thread_id)
     graph, problem = _graph(il, row["graph"])
     store = DashboardStore(il.pool)
     calls, acts = await store.calls(thread_id), await il.aeffects(thread_id)
     run = await _run(il, thread_id)
-    steps = await il.ahistory(thread_id, inside=inside) if graph is not None else []
+    shown = await _page(store, thread_id, at, upto)
+    steps, latest = await _steps(il, thread_id, shown, inside=inside) if graph else ([], None)
     return Seen(
         thread_id=thread_id,
         row=row,
         run=run,
         graph=graph,
         graph_problem=problem,
-        moments=moments_of(steps, calls, acts, await store.acts(thread_id)),
+        moments=moments_of(steps, calls, acts, await store.acts(thread_id))[bool(shown.older) :],
+        shown=shown,
+        latest=latest,
+        tasks=await store.tasks(thread_id),
         calls=calls,
         acts=acts,
         refused=await il.arefusals(thread_id),
@@ -140,7 +179,9 @@ def moments_of(
     places: Mapping[str, str],
 ) -> list[Moment]:
     """Return steps with what was called and done in each: by tasks that started from the step before it."""
-    longest = max((step.seconds for step in steps if step.source != "input"), default=0.0)
+    waited = _waited(steps)
+    worked = [x.seconds for x in steps if x.source != "input" and x.checkpoint_id not in waited]
+    longest = max(worked, default=0.0)
     found: list[Moment] = []
     last: dict[str, Step] = {}  # namespace -> the step before
     for step in steps:
@@ -152,11 +193,23 @@ def moments_of(
                 before=before.values if before else {},
                 calls=[each for each in calls if started and each.ran_from == started],
                 acts=[each for each in acts if started and places.get(each.key) == started],
-                share=step.seconds / longest if longest and step.source != "input" else 0.0,
+                share=min(step.seconds / longest, 1.0) if longest and step.source != "input" else 0.0,
+                waited=step.checkpoint_id in waited,
             )
         )
         last[step.inside] = step
     return found
+
+
+def _waited(steps: Sequence[Step]) -> set[str]:
+    """Return the steps before which somebody was asked."""
+    last: dict[str, Step] = {}  # namespace -> the step before
+    waited = set()
+    for step in steps:
+        if step.inside in last and last[step.inside].questions:
+            waited.add(step.checkpoint_id)
+        last[step.inside] = step
+    return waited
 
 
 def picture(seen: Seen, chosen: Step | None) -> str:
@@ -169,17 +222,12 @@ def picture(seen: Seen, chosen: Step | None) -> str:
 
 
 def _marked(seen: Seen, chosen: Step | None) -> Marked:
-    own = [step for step in seen.steps if not step.inside]
-    counts: dict[tuple[str, ...], int] = {(node,): n for node, n in node_counts(own).items()}
-    for step in seen.steps:
-        for node in step.nodes if step.inside else ():
-            path = (*step.path, node)
-            counts[path] = counts.get(path, 0) + 1
     latest = seen.latest
     now = latest.next if latest and seen.status not in ("succeeded", "cancelled") else ()
     tones = {"waiting": "waiting", "failed": "failed", "dead": "failed", "killed": "failed"}
     return Marked(
-        counts={path: many for path, many in counts.items() if path[-1] not in ENDS},
+        counts=seen.ran,
+        taken=seen.taken,
         current=frozenset((node,) for node in now),
         tone=tones.get(seen.status, "running"),
         chosen=frozenset((*chosen.path, node) for node in chosen.nodes) if chosen else frozenset(),
@@ -204,6 +252,37 @@ def _graph(il: Interlock, name: str) -> tuple[Graph | None, str]:
         return il.graph(name), ""
     except InterlockError as error:  # another application's, or one that does not import
         return None, str(error)
+
+
+async def _page(store: DashboardStore, thread_id: str, at: str, upto: str) -> Page:
+    """Return which steps are shown: those up to one of them, or those around one."""
+    known = await store.line(thread_id)
+    if upto not in known and at:
+        around = at if at in known else await store.ran_from(thread_id, at)
+        upto = _around(known, around) if around in known[:-AT_ONCE] else ""
+    end = known.index(upto) + 1 if upto in known else len(known)
+    begin = max(end - AT_ONCE, 0)
+    return Page(
+        total=len(known),
+        last=upto if end < len(known) else "",
+        older=known[begin - 1] if begin else "",
+        newer=known[end + AT_ONCE - 1] if end + AT_ONCE < len(known) else "",
+    )
+
+
+def _around(known: Sequence[str], checkpoint_id: str) -> str:
+    """Return the last step of those in whose midst one stands."""
+    return known[min(known.index(checkpoint_id) + AT_ONCE // 2, len(known) - 1)]
+
+
+async def _steps(
+    il: Interlock, thread_id: str, shown: Page, *, inside: bool
+) -> tuple[list[Step], Step | None]:
+    """Return the steps that are shown, behind the one before them, and the newest of all."""
+    steps = await il.ahistory(thread_id, inside=inside, most=AT_ONCE + 1, upto=shown.last)
+    newest = await il.ahistory(thread_id, most=1) if shown.last else steps
+    own = [each for each in newest if not each.inside]
+    return steps, own[-1] if own else None
 
 
 async def _run(il: Interlock, thread_id: str) -> Run | None:

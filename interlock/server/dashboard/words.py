@@ -74,6 +74,15 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:,}"  # noqa: RUF001  # a dash, as tables have it
 
 
+def compact(value: int) -> str:
+    """Return a number in few letters: 950, 1.2k, 34k, 5.6M."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.1f}{unit}" if scaled < 10 else f"{scaled:.0f}{unit}"
+    return str(value)
+
+
 def names(nodes: Sequence[str]) -> str:
     """Return the nodes of one step, those that ran side by side counted."""
     told = {("start" if each == "__start__" else each): nodes.count(each) for each in nodes}

@@ -40,11 +40,12 @@ async def thread(
     view: str = "steps",
     at: Annotated[str, Query(max_length=64)] = "",
     inside: bool = False,
+    upto: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
     """Show a thread."""
     if view not in VIEWS:
         raise UsageError(f"There is no view {view!r}.", hint=f"Known: {', '.join(VIEWS)}.")
-    seen = await see(scope.reader, name, inside=inside and view == "steps")
+    seen = await see(scope.reader, name, inside=inside and view == "steps", at=at, upto=upto)
     moment = seen.moment(at) if at else None
     chosen = moment.step if moment else None
     return await page(
@@ -120,7 +121,11 @@ async def _calls(scope: Scope, seen: Seen, moment: Moment | None) -> dict[str, A
         labels=labels,
         series=(Series(name="seconds", values=[_total(x, "seconds") for x in called]),),
     )
-    return {"charts": [each.bars() for each in (tokens, seconds) if _tells(each)]}
+    ran = seen.ran
+    return {
+        "charts": [each.bars() for each in (tokens, seconds) if _tells(each)],
+        "nodes": [(path, ran.get(path, 0), used) for path, used in sorted(seen.taken.items())],
+    }
 
 
 def _total(moment: Moment, name: str) -> float:
