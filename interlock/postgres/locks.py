@@ -41,6 +41,9 @@ FOLDING = 0xF01D
 
 FOLDING_SECONDS = 0.02
 
+LETTING_GO_SECONDS = 2.0
+"""How long a thread may be held whose run has ended: that is told before its worker, with others, lets go of it."""
+
 LET_GO_SECONDS = 0.01
 """How long a worker that is done with a thread may keep it: its next claim lets it go, in the same statement."""
 
@@ -162,15 +165,30 @@ class ThreadLocks:
             self._connection = None
 
     async def _take(self, thread_id: str) -> None:
-        async with self._guard:
-            connection = await self._open()
-            # The same session may take the same lock twice, so our own threads are looked up first.
-            if thread_id in self._held or not await _got(connection, thread_id):
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LETTING_GO_SECONDS
+        while not await self._took_one(thread_id):
+            if loop.time() > until or await self._runs(thread_id):
                 raise ThreadBusy(
                     f"Thread {thread_id} is being run by another process.",
                     hint="Wait for it, or stop it; `interlock status` shows it.",
                 )
+            await asyncio.sleep(FOLDING_SECONDS)
+
+    async def _took_one(self, thread_id: str) -> bool:
+        async with self._guard:
+            connection = await self._open()
+            # The same session may take the same lock twice, so our own threads are looked up first.
+            if thread_id in self._held or not await _got(connection, thread_id):
+                return False
             self._held[thread_id] = Hold(connection)
+            return True
+
+    async def _runs(self, thread_id: str) -> bool:
+        """Say whether a run of a thread is running; else who holds it lets go of it just now."""
+        async with self._guard:
+            rows = await fetch(await self._open(), SQL["is_run"], {"thread_id": thread_id})
+        return bool(rows[0]["running"])
 
     async def _release(self, thread_id: str) -> None:
         async with self._guard:

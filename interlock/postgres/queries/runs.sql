@@ -81,6 +81,9 @@ select r.*, t.lineage, interlock.chain(r.run_id) as chain,
     coalesce((select v.schema_version from interlock.input_versions v where v.run_id = r.run_id), 1) as schema_version
 from interlock.runs r join interlock.threads t using (thread_id) where r.run_id = %(run_id)s;
 
+-- is_run: whether a run of a thread is running
+select exists (select from interlock.runs where thread_id = %(thread_id)s and status = 'running') as running;
+
 -- present_run: the run that a thread is at
 select r.*, t.lineage, interlock.chain(r.run_id) as chain,
     coalesce((select v.schema_version from interlock.input_versions v where v.run_id = r.run_id), 1) as schema_version
