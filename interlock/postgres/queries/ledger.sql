@@ -1,36 +1,9 @@
 -- begin: write an intention that nothing stands against; no row means that something does
-insert into interlock.effects as held (
-    key, thread_id, run_id, node, agent, task, checkpoint_id, action, request, asked_for, arguments, cost, reversible, reads, verdict, approval, owner
-)
-select %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, %(action)s, %(request)s, %(asked_for)s,
-    %(arguments)s, %(cost)s, %(reversible)s, %(reads)s, %(verdict)s, %(approval)s, %(owner)s
-where not exists (
-    select from interlock.questions q
-    where q.effect = %(key)s and q.kind = 'approval' and q.status <> 'withdrawn' and q.question_id is distinct from %(approval)s
-        and (%(approval)s::text is null or q.status = 'open' or q.granted = '')  -- a rejection stands beside an approval
-) and (
-    %(approval)s::text is null
-    or exists (
-        select from interlock.questions q
-        where q.question_id = %(approval)s and q.thread_id = %(thread_id)s and q.status = 'answered' and q.granted = %(request)s
-    )
-) and (
-    %(reversible)s or %(approval)s::text is not null
-    or not exists (
-        select from interlock.effects e where e.key = any(%(earlier)s::text[]) and e.status <> 'not_done'
-    ) and not exists (
-        select from interlock.branches(%(thread_id)s) as branch (thread_id) join interlock.effects e using (thread_id)
-        where e.action = %(action)s and e.status <> 'not_done' and e.source is null
-    )
-) and (
-    %(worker)s = '' or exists (select from interlock.workers w where w.worker_id = %(worker)s for key share)
-)
-on conflict (key) do update set
-    status = 'intended', attempt = held.attempt + 1, owner = excluded.owner, error = '', request = excluded.request, asked_for = excluded.asked_for,
-    arguments = excluded.arguments, cost = excluded.cost, verdict = excluded.verdict, approval = excluded.approval,
-    run_id = excluded.run_id, settled_by = '', intended_at = now()
-where held.status = 'not_done'
-returning attempt;
+select attempt from interlock.begin_effect(
+    %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, %(action)s, %(request)s, %(asked_for)s,
+    %(arguments)s, %(cost)s, %(reversible)s, %(reads)s, %(verdict)s, %(approval)s, %(owner)s, %(worker)s, %(earlier)s::text[]
+) as attempt
+where attempt is not null;
 
 -- earlier: what the same action did or may have done at a task, or in steps that the run was taken back from
 select key from interlock.effects e
@@ -88,17 +61,16 @@ order by e.number;
 select e.key, e.thread_id, e.arguments, case
     when e.thread_id <> %(thread_id)s then 'fork' when e.task = %(task)s then 'attempt' else 'abandoned' end as relation
 from interlock.effects e
-where e.action = %(action)s and e.status <> 'not_done' and (
-    (
-        e.thread_id = %(thread_id)s and e.key <> all(%(asked)s::text[]) and cardinality(%(asked)s::text[]) > 0 and (
+where e.thread_id = any(array(select %(thread_id)s::text union all select interlock.branches(%(thread_id)s)))
+    and e.action = %(action)s and e.status <> 'not_done' and case
+        when e.thread_id <> %(thread_id)s then e.source is null
+        else e.key <> all(%(asked)s::text[]) and cardinality(%(asked)s::text[]) > 0 and (
             e.task = %(task)s or exists (
                 select from unnest(%(abandoned_since)s::text[], %(abandoned_before)s::text[]) as a (since, before)
                 where e.checkpoint_id >= a.since and e.checkpoint_id < a.before
             )
         )
-    )
-    or (e.source is null and e.thread_id in (select interlock.branches(%(thread_id)s)))
-)
+    end
 order by e.number
 limit 1;
 
