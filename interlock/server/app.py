@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from interlock.server import direct, failures, mounting, openapi
 from interlock.server.dashboard import routes as dashboard
+from interlock.server.dashboard.routing import failure
 from interlock.server.house import House
 from interlock.server.metrics import Measured
 from interlock.server.routes import (
@@ -95,7 +96,7 @@ def application(house: House) -> FastAPI:
         lifespan=mounting.lifespan_of(own),
     )
     app.state.house = house
-    failures.install(app)
+    failures.install(app, failure)
     openapi.install(app, mounting.pattern_of(http))
     for router in ROUTERS:
         app.include_router(router, responses=openapi.EVERYWHERE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import cast
 
@@ -18,7 +19,7 @@ from interlock.server.authorizing import Authorizing
 from interlock.server.bodies import Bodies, Vouch
 from interlock.server.gatekeeping import Gatekeeper, Known
 from interlock.server.handlers import Handlers
-from interlock.server.headers import Doors, SecureAnswers, hosts_of
+from interlock.server.headers import Doors, SecureAnswers, hosts_of, named
 from interlock.server.house import House
 from interlock.server.lasting import Lasting
 from interlock.server.limits import Streams
@@ -59,6 +60,7 @@ async def gatekeeper_of(il: Interlock, *, loopback: bool) -> Gatekeeper:
 
 def guarded(served: FastAPI, house: House, *, loopback: bool) -> ASGIApp:
     """Return an application behind what keeps out, limits and notes its requests; the first line is the innermost."""
+    logging.getLogger("uvicorn.error").addFilter(named)
     settings, app = house.il.settings, cast("ASGIApp", served)
     if (handlers := Handlers.of(house.il.application)) is not None:
         app = Authorizing(

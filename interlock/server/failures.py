@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import psycopg
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
@@ -25,6 +27,7 @@ from interlock.errors import (
     Unauthorized,
     UsageError,
 )
+from interlock.server.headers import fault
 from interlock.server.wire import Wire
 
 STATUS: Mapping[type[InterlockError], int] = {
@@ -51,13 +54,17 @@ _NO_TEXT = (
 )
 
 
-def install(app: FastAPI) -> None:
-    """Let an application answer errors so."""
+Page = Callable[[Request, int, str], Awaitable[Response]]
+"""Makes a page of a status and a sentence."""
+
+
+def install(app: FastAPI, page: Page) -> None:
+    """Let an application answer errors so; a fault of the server is a page for who asked for one."""
     app.add_exception_handler(InterlockError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(psycopg.DataError, _unstorable)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _fault)
+    app.add_exception_handler(Exception, partial(_fault, page))
 
 
 def status_of(error: InterlockError) -> int:
@@ -96,8 +103,16 @@ async def _http(request: Request, error: Exception) -> Wire:
     return _answer(error.status_code, error.detail, dict(error.headers or {}))
 
 
-async def _fault(request: Request, error: Exception) -> Wire:
-    return _answer(500, "The server has a fault; its log says more.")
+async def _fault(page: Page, request: Request, error: Exception) -> Response:
+    if wants_page(request):
+        with suppress(Exception):  # the page may have the same fault
+            return await page(request, 500, fault())
+    return _answer(500, fault())
+
+
+def wants_page(request: Request) -> bool:
+    """Say whether somebody asks with a browser, and not a program."""
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _answer(status: int, detail: Any, headers: Mapping[str, str] | None = None) -> Wire:  # JSON

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import secrets
 from collections.abc import Collection, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -33,6 +36,13 @@ SECURE = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
+REQUEST_ID = b"x-request-id"
+
+THIS_REQUEST: ContextVar[str] = ContextVar("interlock_request", default="")
+"""The id of the request that is being served: each answer has it, and what is logged of a fault."""
+
+_SANE = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
+
 TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 _ALWAYS = tuple(
@@ -53,16 +63,47 @@ class SecureAnswers:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
-        wanted = (*_ALWAYS, TRANSPORT) if scope["scheme"] == "https" else _ALWAYS
+        number = _number_of(scope)
+        THIS_REQUEST.set(number)
+        numbered = ((REQUEST_ID, number.encode()), *_ALWAYS)
+        wanted = (*numbered, TRANSPORT) if scope["scheme"] == "https" else numbered
+        begun = False
 
         async def secured(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 said = list(message.get("headers", ()))
                 names = {name for name, _ in said}
                 message["headers"] = said + [each for each in wanted if each[0] not in names]
             await send(message)
 
-        return await self.app(scope, receive, secured)
+        try:
+            await self.app(scope, receive, secured)
+        except Exception:  # the server notes it
+            if not begun:
+                await Wire({"detail": fault()}, status_code=500)(scope, receive, secured)
+            raise
+
+
+def fault() -> str:
+    """Return what is told of a fault of the server."""
+    return f"The server has a fault; its log says more, under request {THIS_REQUEST.get()}."
+
+
+def named(record: logging.LogRecord) -> bool:
+    """Say in what is logged which request it is about: a filter."""
+    if (number := THIS_REQUEST.get()) and isinstance(record.msg, str):
+        record.msg = f"{record.msg.rstrip()} [request {number}]"
+    return True
+
+
+def _number_of(scope: Scope) -> str:
+    """Return the id that a client gave its request, if that can be one, or a new one."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and _SANE.fullmatch(value):
+            return str(value.decode())
+    return secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

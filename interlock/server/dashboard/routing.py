@@ -22,6 +22,7 @@ TITLES = {
     409: "That does not fit how things stand",
     422: "That cannot be done",
     429: "Too much at once",
+    500: "Something went wrong here",
     503: "The database is away",
 }
 

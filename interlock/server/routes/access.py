@@ -8,6 +8,9 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
+from interlock.errors import Unauthorized
+from interlock.server.dashboard.templates import page
+from interlock.server.failures import wants_page
 from interlock.server.house import House
 from interlock.server.scope import Reading
 from interlock.server.sessions import drop_cookie, put_cookie
@@ -61,7 +64,13 @@ async def login(
 ) -> Response:
     """Begin a session of the dashboard with a key, and go on to a page of it."""
     house: House = request.app.state.house
-    session = await house.gatekeeper.sessions.begin(key)
+    try:
+        session = await house.gatekeeper.sessions.begin(key)
+    except Unauthorized as error:
+        if not wants_page(request):  # the page's script shows it beside the field
+            raise
+        told = {"next": next, "problem": str(error)}
+        return await page(request, None, "login.html", status_code=401, **told)
     await house.audit.note(session.caller, "login")
     response = RedirectResponse(_own(next), status_code=303)
     put_cookie(response, session, request)

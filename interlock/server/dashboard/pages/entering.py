@@ -13,4 +13,4 @@ router = pages()
 @router.get("/ui/login")
 async def login(request: Request, next: str = "/ui/") -> Response:  # noqa: A002  # as it is sent on
     """Ask for a key."""
-    return await page(request, None, "login.html", next=next)
+    return await page(request, None, "login.html", next=next, problem="")
