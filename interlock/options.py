@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import get_args
 
 from interlock.core.queueing import MultitaskStrategy, Options
 from interlock.core.sleeping import EARLIEST, LATEST
 from interlock.errors import UsageError
+from interlock.postgres.timers import TimerStore
 
 MOST_URGENT = 1000
 KEY_LENGTH = 255
@@ -31,6 +32,18 @@ def check_options(options: Options) -> None:
         )
     for name in ("start_at", "deadline"):
         _check_time(name, getattr(options, name))
+
+
+async def check_deadline(options: Options, timers: TimerStore, tenant: str) -> None:
+    """Raise `UsageError` for a run that would be cancelled at once; who submits again under its key is given it."""
+    deadline, key = options.deadline, options.idempotency_key
+    if deadline is None or deadline > datetime.now(UTC):
+        return
+    if await timers.has_passed(deadline, tenant=tenant, key=key):
+        raise UsageError(
+            f"The deadline {deadline.isoformat(timespec='seconds')} has passed.",
+            hint="Give a later one, or none.",
+        )
 
 
 def _check_time(name: str, time: datetime | None) -> None:

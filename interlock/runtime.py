@@ -19,6 +19,7 @@ from interlock.core.bounded import declaration_of
 from interlock.core.budget import Limits
 from interlock.core.context import Around, Context, Ports
 from interlock.core.driving import Driving
+from interlock.core.identity import configured
 from interlock.core.judging import edited_verdict
 from interlock.core.landing import meter_nodes
 from interlock.core.lineage import Lineage
@@ -49,7 +50,7 @@ from interlock.kills import Killing
 from interlock.looking import Looking
 from interlock.notify.delivery import Delivered, Deliverer
 from interlock.notify.targets import targets_of
-from interlock.options import check_options
+from interlock.options import check_deadline, check_options
 from interlock.originals import Originals
 from interlock.past import Past
 from interlock.postgres import workers
@@ -58,7 +59,7 @@ from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import reader_for, saver_for, strict_serializer
 from interlock.postgres.crons import CronStore
 from interlock.postgres.effects import EffectStore
-from interlock.postgres.encryption import ring_of
+from interlock.postgres.encryption import opened_json, ring_of
 from interlock.postgres.ended import Endings
 from interlock.postgres.finishing import Finisher
 from interlock.postgres.forks import ForkStore
@@ -371,6 +372,7 @@ class Runtime(
         values = None if given is None else check_input(compiled, given)
         if options is not None:
             check_options(options)
+            await check_deadline(options, self.timer_store, self.settings.tenant)
         driven = await self._driven(compiled, given, thread_id, driving)
         run_id = str(uuid4())
         new = NewRun(
@@ -464,6 +466,9 @@ class Runtime(
             meter=meter,
             modes=modes,
             finish=self._finisher.finish,
+            configurable=configured(
+                opened_json(self._ring, stored.driving.asker), stored.driving.configurable
+            ),
         )
 
     async def _told(self, part: Part) -> Part:

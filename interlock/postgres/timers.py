@@ -134,6 +134,12 @@ class TimerStore:
         async with connected(self._pool) as connection:
             return await fetch(connection, SQL[statement], values)
 
+    async def has_passed(self, at: datetime, *, tenant: str = "", key: str = "") -> bool:
+        """Say whether a time has passed by the database's clock; not where a run stands under an idempotency key."""
+        values = {"at": at, "tenant": clean(tenant), "key": clean(key)}
+        async with connected(self._pool) as connection:
+            return bool((await fetch(connection, SQL["has_passed"], values))[0]["passed"])
+
 
 async def settle(connection: Connection, timer_id: int, state: TimerState, who: str) -> None:
     """Note what became of a timer, inside the transaction that has claimed it."""

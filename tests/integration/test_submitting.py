@@ -67,6 +67,20 @@ async def test_a_worker_runs_what_was_submitted(il: Interlock, database_url: str
     assert await left(database_url) == {}
 
 
+async def test_a_deadline_that_has_passed_is_refused(il: Interlock, database_url: str) -> None:
+    """Nothing is accepted; but who submits again under a key, long after its deadline, is given the run."""
+    past = datetime(2001, 1, 1, tzinfo=UTC)
+    with pytest.raises(UsageError, match="The deadline 2001-01-01T00:00:00\\+00:00 has passed"):
+        await il.asubmit("steps", NOW, options=Options(deadline=past))
+    with pytest.raises(UsageError, match="has passed"):
+        await il.asubmit("steps", NOW, options=Options(deadline=past, idempotency_key="new"))
+    assert await left(database_url) == {}
+
+    once = await il.asubmit("steps", NOW, options=Options(deadline=LATER, idempotency_key="k"))
+    again = await il.asubmit("steps", NOW, options=Options(deadline=past, idempotency_key="k"))
+    assert again.run_id == once.run_id
+
+
 async def test_what_was_submitted_can_be_resumed_here(il: Interlock, database_url: str) -> None:
     """Where there is no worker: it leaves the line when it begins."""
     run = await il.asubmit("steps", NOW)

@@ -62,3 +62,8 @@ delete from interlock.timers where id in (
 
 -- wake: let a thread that sleeps go on here and now, if its time has come
 select interlock.wake(%(run_id)s, false) as run_id;
+
+-- has_passed: whether a time has passed, and no run stands under an idempotency key that may come again after it
+select %(at)s <= clock_timestamp() and not exists (
+    select from interlock.run_options o where o.tenant = %(tenant)s and o.idempotency_key = %(key)s and %(key)s <> ''
+) as passed;
