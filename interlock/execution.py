@@ -100,6 +100,7 @@ class Execution:
         allowance: what the run may take.
         meter: what holds its model calls to that; None for a replay.
         modes: the stream modes that the caller wants to see.
+        configurable: for its nodes, with who asked for it; default: as it was submitted.
         attended: somebody waits for it here; otherwise a worker has claimed it, holds its thread, and hands it back
             when it did not come to an end that could be written (`settled`).
         finish: ends a run that has succeeded together with others; False when it has to be ended by itself.
@@ -119,6 +120,7 @@ class Execution:
     meter: Meter | None = None
     modes: Sequence[str] = ("updates", "custom")
     control: RunControl = field(default_factory=RunControl)
+    configurable: Mapping[str, Any] | None = None
     attended: bool = True
     finish: Callable[[str, int, Charge | None], Awaitable[bool]] | None = None
     told: Callable[[], Awaitable[None]] | None = None
@@ -378,7 +380,8 @@ class Execution:
             **limited(self.graph, driving.recursion_limit),
             "tags": list(driving.tags),
             "configurable": {
-                **driving.configurable,
+                **(driving.configurable if self.configurable is None else self.configurable),
+                "run_id": self.run.run_id,
                 "thread_id": self.run.thread_id,
                 "__pregel_strict_resume": True,
                 KEY: self.around,

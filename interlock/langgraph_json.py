@@ -23,16 +23,12 @@ UNHONOURED: Mapping[str, str] = {
     "ui": "Interlock serves no components of an application",
     "checkpointer.backend": "checkpoints are in Interlock's database",
     "checkpointer.path": "checkpoints are in Interlock's database",
-    "checkpointer.ttl": "a thread is given its ttl when it is made or changed",
     "checkpointer.serde": "checkpoints are read strictly, and never unpickled",
     "store.path": "the store is in Interlock's database",
     "auth.cache": "each request is asked who it comes from",
-    "http.configurable_headers": "headers do not reach a run's configuration",
     "http.logging_headers": "headers are not logged",
     "http.middleware_order": "an application's middleware is asked for its own routes alone",
     "http.enable_custom_route_auth": "an application's own routes ask for themselves who calls",
-    "http.disable_webhooks": "a run may always name a webhook",
-    "webhooks": "where webhooks may go is a setting of Interlock",
 }
 """What others honour and we do not, and why; a server says so when it starts."""
 
@@ -81,12 +77,37 @@ class Cors(_Section):
     max_age: int = 600
 
 
+class ConfigurableHeaders(_Section):
+    """Which headers of a request its run finds in its configuration; `*` stands for anything."""
+
+    includes: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, names: Any) -> Any:  # JSON
+        return () if names is None else names
+
+    @property
+    def included(self) -> tuple[str, ...]:
+        """Those that are, under either name."""
+        return self.includes or self.include
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Those that are not, under either name."""
+        return self.excludes or self.exclude
+
+
 class Http(_Section):
     """What the server serves, and where."""
 
     app: str | None = None
     mount_prefix: str = ""
     cors: Cors | None = None
+    configurable_headers: ConfigurableHeaders | None = None
     disable_assistants: bool = False
     disable_threads: bool = False
     disable_runs: bool = False
@@ -170,6 +191,7 @@ class Webhooks(_Section):
     env_prefix: str = "LG_WEBHOOK_"
     url: WebhookUrls = WebhookUrls()
     headers: Mapping[str, str] = Field(default_factory=dict)
+    allowed_fields: tuple[str, ...] | None = None
 
 
 class Config(_Section):

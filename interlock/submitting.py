@@ -292,7 +292,7 @@ def request_of(
     """
     if options is None or not options.idempotency_key:
         return ""
-    driven = [] if driving is None else [driving.stored("")]
+    driven = [] if driving is None else [replace(driving, asker={}).stored("")]
     said = json.dumps(plain([graph, given, thread_id, *driven]), sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
 

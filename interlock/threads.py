@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
+from interlock.application import Application
 from interlock.branching import lineage_of, recorded_since, taken, way_to
 from interlock.core.lineage import Lineage
 from interlock.core.runs import Run
@@ -35,6 +37,9 @@ from interlock.storage import Pruning
 
 IfExists = Literal["raise", "do_nothing"]
 
+SWEPT = 1000
+"""How many threads without a time of their own one sweep looks at, unless langgraph.json says it."""
+
 
 class ThreadTaken(UsageError):
     """There is a thread of that name already; nothing was changed."""
@@ -58,8 +63,10 @@ class Expired:
 class Threading(Stating):
     """The part of the runtime that handles threads as clients of the server do."""
 
+    application: Application
     _ring: KeyRing | None
     _core: Core
+    _sweep_at: float = 0.0
 
     @abstractmethod
     async def acancel(self, name: str, *, reason: str = "", by: str = "") -> Run:
@@ -203,7 +210,8 @@ class Threading(Stating):
     async def aexpire_threads(self) -> Expired:
         """Delete or fold threads whose time is over, some at once; any process may do this, at any time.
 
-        Left alone are threads that are run, wait for a person, sleep, or have an act in doubt.
+        Those of clients that have no time of their own are looked at as langgraph.json's `checkpointer.ttl` says. Left
+        alone are threads that are run, wait for a person, sleep, or have an act in doubt.
         """
         deleted = pruned = left = 0
         for thread_id, strategy in await ThreadCards(self._pool).expired():
@@ -212,7 +220,27 @@ class Threading(Stating):
             left += not done
             if not done or strategy == "keep_latest":
                 await ThreadCards(self._pool).renew(thread_id)
-        return Expired(deleted=deleted, pruned=pruned - deleted, left=left)
+        swept = await self._swept()
+        return Expired(
+            deleted=deleted + swept.deleted,
+            pruned=pruned - deleted + swept.pruned,
+            left=left + swept.left,
+        )
+
+    async def _swept(self) -> Expired:
+        """Do to threads without a time of their own what langgraph.json says, once in a while."""
+        said = self.application.config.checkpointer.ttl
+        if said is None or said.default_ttl is None or time.monotonic() < self._sweep_at:
+            return Expired()
+        self._sweep_at = time.monotonic() + said.sweep_interval_minutes * 60
+        cards, graphs = ThreadCards(self._pool), tuple(self.application.targets)
+        found = await cards.untouched(graphs, said.default_ttl, said.sweep_limit or SWEPT)
+        done = [each for each in found if await self._pruned(each, said.strategy)]
+        for thread_id in done if said.strategy == "keep_latest" else ():
+            ttl = Ttl(minutes=said.default_ttl, strategy="keep_latest")
+            await cards.write(thread_id, {}, ttl=ttl)
+        gone = len(done) if said.strategy == "delete" else 0
+        return Expired(deleted=gone, pruned=len(done) - gone, left=len(found) - len(done))
 
     async def _pruned(self, thread_id: str, strategy: TtlStrategy) -> bool:
         try:

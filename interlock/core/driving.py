@@ -50,6 +50,7 @@ class Driving:
         command: LangGraph's `Command` as JSON, `update` and `goto`; an answer (`resume`) is none: it goes through
             `Answers`.
         goes_on: it has no input, and goes on from the checkpoint.
+        asker: who asked for it, for its nodes, as `identity.asker` returns it; encrypted where values are.
     """
 
     stream_modes: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ class Driving:
     checkpoint: Mapping[str, str] = field(default_factory=dict)
     command: Mapping[str, Any] = field(default_factory=dict)  # JSON
     goes_on: bool = False
+    asker: Mapping[str, Any] = field(default_factory=dict)  # JSON
 
     @classmethod
     def of(cls, context: Mapping[str, Any], run_id: str) -> Driving:  # as it is stored with a run

@@ -171,6 +171,11 @@ class ThreadCards:
         rows = await self._fetch("expired", limit=EXPIRED_AT_ONCE)
         return [(row["thread_id"], row["strategy"]) for row in rows]
 
+    async def untouched(self, graphs: Sequence[str], minutes: float, limit: int) -> list[str]:
+        """Return some threads of clients without a time of their own on which nothing happened for some minutes."""
+        rows = await self._fetch("untouched", graphs=list(graphs), minutes=minutes, limit=limit)
+        return [row["thread_id"] for row in rows]
+
     async def renew(self, thread_id: str) -> None:
         """Let a thread's time begin anew."""
         await self._execute("renew", thread_id=thread_id)

@@ -9,31 +9,34 @@ from collections.abc import Mapping
 import httpx
 
 from interlock.notify.targets import SECONDS, NotDelivered, signature, unlogged
-from interlock.server.hooks import admits, check
-from interlock.settings import Settings
+from interlock.server.hooks import Policy
 from interlock.web.addresses import Address, resolve
 
 
-async def call(url: str, body: bytes, headers: Mapping[str, str], settings: Settings) -> None:
-    """Post a body.
+async def call(
+    url: str, body: bytes, headers: Mapping[str, str], policy: Policy, secret: str
+) -> None:
+    """Post a body, signed where there is a secret.
 
     The host is resolved once, and the connection goes to the address that was checked: a name that answers
     differently the second time changes nothing. Redirects are not followed, and proxies are not used.
 
     Raises:
         NotDelivered: it was not taken; the message holds no address.
-        UsageError: the settings do not admit the address any more.
+        UsageError: the policy does not admit the address any more.
     """
-    check(url, settings)
+    policy.check(url)
     target = httpx.URL(url)
-    signed = {"Interlock-Signature": _signature(body, settings)} if settings.notify_secret else {}
+    given = {**policy.headers, **headers}
+    if secret:
+        given["Interlock-Signature"] = signature(secret, body, int(time.time()))
     try:
         async with asyncio.timeout(SECONDS), _client() as client:
             request = client.build_request(
                 "POST",
-                target.copy_with(host=str(await _address(target, settings)), fragment=None),
+                target.copy_with(host=str(await _address(target, policy)), fragment=None),
                 content=body,
-                headers={**headers, **signed, "Host": target.netloc.decode("ascii")},
+                headers={**given, "Host": target.netloc.decode("ascii")},
                 extensions={"sni_hostname": target.raw_host.decode("ascii")},
             )
             with unlogged():  # what it says beside its status is not read: it could be without end
@@ -45,15 +48,11 @@ async def call(url: str, body: bytes, headers: Mapping[str, str], settings: Sett
         raise NotDelivered(f"the answer was HTTP {answer.status_code}")
 
 
-def _signature(body: bytes, settings: Settings) -> str:
-    return signature(settings.notify_secret, body, int(time.time()))
-
-
-async def _address(url: httpx.URL, settings: Settings) -> Address:
+async def _address(url: httpx.URL, policy: Policy) -> Address:
     port = url.port or (443 if url.scheme == "https" else 80)
     addresses = await resolve(url.host, port)
-    if not addresses or not all(admits(each, settings) for each in addresses):
-        raise NotDelivered("its host is not one of the public internet")
+    if not addresses or not all(policy.admits(url.host, each) for each in addresses):
+        raise NotDelivered("its host leads where no webhook may go")
     return addresses[0]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from langgraph.errors import InvalidUpdateError
 
+from interlock.core.endless import side_by_side
 from interlock.errors import DatabaseUnavailable, InterlockError, NotFound
 from interlock.facade import Interlock
 from interlock.notify.targets import NotDelivered
@@ -24,6 +25,7 @@ from interlock.postgres.run_cards import ClientStatus, RunCards
 from interlock.postgres.webhooks import Ended, Webhooks
 from interlock.server.calling import call
 from interlock.server.documents_runs import failure, run_document
+from interlock.server.hooks import Policy, shown
 from interlock.server.serializing import serializer_of
 from interlock.server.wire import dumps
 from interlock.worker.connecting import connect
@@ -52,6 +54,7 @@ class Chores:
 
     def __init__(self, il: Interlock) -> None:
         self._il = il
+        self._policy = Policy.of(il.application.config, il.settings)
         self._webhooks = Webhooks(il.pool)
         self._cards = RunCards(il.pool)
         self._leftovers = Leftovers(il.pool)
@@ -60,9 +63,7 @@ class Chores:
 
     async def keep(self) -> None:
         """Do what there is to do, until it is cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
-            tasks.create_task(self._work())
+        await side_by_side(self._listen(), self._work())
 
     async def turn(self) -> float:
         """Do what is due now, and return in how many seconds to look again."""
@@ -83,7 +84,8 @@ class Chores:
                 log.warning("chores.failed reason=%s", type(error).__name__)
                 pause = RETRY_SECONDS
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
 
     async def _listen(self) -> None:
         while True:
@@ -98,8 +100,9 @@ class Chores:
     async def _tell(self, ended: Ended) -> None:
         try:
             headers = {"Content-Type": "application/json", "Interlock-Webhook": str(ended.id)}
-            body = dumps(await self._document(ended))
-            await call(ended.url, body, headers, self._il.settings)
+            body = dumps(shown(await self._document(ended), self._policy))
+            secret = self._il.settings.notify_secret
+            await call(ended.url, body, headers, self._policy, secret)
         except DatabaseUnavailable:
             raise
         except InterlockError as error:

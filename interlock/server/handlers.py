@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from langgraph_sdk import Auth
 from starlette.requests import HTTPConnection, Request
 
 from interlock.application import Application
+from interlock.core.identity import User
 from interlock.errors import Forbidden, Unauthorized, UsageError
 from interlock.server.callers import Caller, Role, roles_in
 
@@ -32,69 +33,6 @@ ARGUMENTS: Mapping[str, Callable[[HTTPConnection], Any]] = {  # whatever a handl
 
 ROLES: tuple[Role, ...] = ("operator", "approver")
 """Of whom a handler knows and gives no roles of ours: all that LangGraph's protocol has, and nothing of governing."""
-
-
-class User:
-    """Whom a handler returned, with all that it may have left out."""
-
-    def __init__(self, said: Any) -> None:  # a text, a mapping, or an object of the application's
-        self._said = {"identity": said} if isinstance(said, str) else said
-        identity: object = self._get("identity")
-        if not isinstance(identity, str) or not identity:
-            raise UsageError("The authentication handler returned nobody: `identity` is missing.")
-
-    @property
-    def identity(self) -> str:
-        """Who it is."""
-        return self._get("identity")  # type: ignore[no-any-return]  # checked when it was made
-
-    @property
-    def display_name(self) -> str:
-        """Under which it is shown."""
-        return str(self._get("display_name") or self.identity)
-
-    @property
-    def is_authenticated(self) -> bool:
-        """Whether it is known."""
-        return self._get("is_authenticated") is not False
-
-    @property
-    def permissions(self) -> Sequence[str]:
-        """What the application lets it do."""
-        return tuple(self._get("permissions") or ())
-
-    def document(self) -> dict[str, Any]:  # JSON
-        """Return it as JSON."""
-        said = self._said
-        if not isinstance(said, Mapping):
-            dumped = said.model_dump() if hasattr(said, "model_dump") else vars(said)
-            said = {key: value for key, value in dumped.items() if not key.startswith("_")}
-        return {
-            **said,
-            "identity": self.identity,
-            "display_name": self.display_name,
-            "is_authenticated": self.is_authenticated,
-            "permissions": list(self.permissions),
-        }
-
-    def _get(self, name: str) -> Any:  # whatever it has
-        if isinstance(self._said, Mapping):
-            return self._said.get(name)
-        return getattr(self._said, name, None)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or (value := self._get(name)) is None:
-            raise AttributeError(name)
-        return value
-
-    def __getitem__(self, name: str) -> Any:
-        return self.document()[name]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.document()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.document())
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +89,9 @@ class Handlers:
         except AssertionError as error:
             raise Unauthorized(str(error) or "The handler did not let this pass.") from error
         permissions, user = said if isinstance(said, tuple) else (None, said)
-        if permissions is not None and isinstance(user, str):
-            user = {"identity": user, "permissions": permissions}
+        if permissions is not None and isinstance(user, str | Mapping):
+            said = {"identity": user} if isinstance(user, str) else user
+            user = {"permissions": permissions, **said}
         if user is None:
             raise Unauthorized("Nobody is known by this request.")
         return User(user)

@@ -30,7 +30,7 @@ PARTS = {
     "a2a": r"/a2a",
     "ui": r"/ui",
 }
-"""What `disable_NAME` takes away; webhooks are refused where runs are submitted."""
+"""What `disable_NAME` takes away."""
 
 EXPOSED = ("Content-Location", "Location", "X-Pagination-Next", "X-Pagination-Total")
 """Headers of answers that LangGraph's client reads in a browser, too."""

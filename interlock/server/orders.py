@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from interlock.application import Graph
 from interlock.core.cards import Card
 from interlock.core.driving import ALL, Driving, Durability, without_reserved
+from interlock.core.identity import SERVERS
 from interlock.core.queueing import OnlyOn, Options
 from interlock.errors import UsageError
 from interlock.inputs import takes_our_context
@@ -37,9 +38,6 @@ KEPT = {
     "after_seconds",
 }
 """What is kept of a request, to be shown."""
-
-SERVERS = "langgraph_"
-"""With which keys begin that a server sets and graphs believe, such as who calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +66,7 @@ def order(
     stream_modes: Sequence[str] = (),
     idempotency_key: str = "",
     only_on: OnlyOn | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> Order:
     """Return what a request asks for; raises `UsageError` when that means nothing.
 
@@ -78,6 +77,7 @@ def order(
         stream_modes: what of it is streamed unless the request says so.
         idempotency_key: two requests under one key are one run.
         only_on: the threads on which it is accepted.
+        asked: who asks, for the run's nodes.
     """
     configurable, context = _settings(request, assistant)
     ours = takes_our_context(graph)
@@ -87,13 +87,15 @@ def order(
         context=None if ours else fitting(graph, context, configurable),
         model=_model(context) if ours else None,
         options=_options(request, assistant, idempotency_key, only_on),
-        driving=_driving(request, assistant, configurable, stream_modes),
+        driving=replace(
+            _driving(request, assistant, configurable, stream_modes), asker=asked or {}
+        ),
     )
 
 
 def named(assistant: Assistant, metadata: Mapping[str, Any]) -> dict[str, Any]:  # JSON
-    """Return a client's metadata with the names of what it is about."""
-    return {"created_by": "system", **names(assistant), **metadata}
+    """Return a client's metadata, over those of the assistant, with the names of what it is about."""
+    return {**assistant.metadata, **metadata, **names(assistant)}
 
 
 def names(assistant: Assistant) -> dict[str, str]:
@@ -167,7 +169,7 @@ def card(request: RunCreate, assistant: Assistant) -> Card:
     kept = request.model_dump(mode="json", include=KEPT, exclude_unset=True)
     return Card(
         assistant_id=str(assistant.assistant_id),
-        metadata=named(assistant, request.metadata),
+        metadata=named(assistant, {**request.config.metadata, **request.metadata}),
         kwargs=kept,
         webhook=request.webhook or "",
         on_completion=request.on_completion or "keep",
@@ -191,7 +193,9 @@ def _driving(
         configurable={**configurable, **names(assistant)},
         tags=tuple(dict.fromkeys([*(config.get("tags") or ()), *request.config.tags])),
         recursion_limit=request.config.recursion_limit or config.get("recursion_limit"),
-        metadata={**request.config.metadata, **named(assistant, request.metadata)},
+        metadata=without_reserved(
+            named(assistant, {**request.config.metadata, **request.metadata})
+        ),
         checkpoint=_checkpoint(request),
         command=command,
         goes_on=request.input is None and not command,

@@ -15,6 +15,7 @@ from interlock.core.runs import Run
 from interlock.core.sleeping import LONGEST
 from interlock.errors import NotFound, UsageError
 from interlock.server import hooks
+from interlock.server.asking import asked_by
 from interlock.server.assisting import resolve
 from interlock.server.orders import Order, order
 from interlock.server.scope import Scope
@@ -194,7 +195,10 @@ async def prepare(
         if sees or not request.begins_anew:
             await see_thread(scope, thread_id, create=creates)
     if request.webhook is not None:
-        hooks.check(request.webhook, scope.house.il.settings)
+        policy = hooks.Policy.of(scope.house.il.application.config, scope.house.il.settings)
+        policy.check(request.webhook)
+        if policy.off:
+            request = request.model_copy(update={"webhook": None})
     assistant = await resolve(scope, request.assistant_id)
     graph = scope.il.graph(assistant.graph)
     return order(
@@ -204,6 +208,7 @@ async def prepare(
         stream_modes=stream_modes,
         idempotency_key=idempotency_key,
         only_on=only_on,
+        asked=asked_by(scope),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from interlock.errors import Forbidden, Unauthorized
@@ -27,12 +28,14 @@ class Scope:
         reader: reads as the caller: what is another tenant's is not there, by Postgres's row-level security. Whatever
             lists, looks up or reads goes through it, and whatever is written was looked up through it before.
         il: writes and runs, on behalf of the caller's tenant.
+        headers: of the request.
     """
 
     house: House
     caller: Caller
     reader: Interlock
     il: Interlock
+    headers: Headers
 
     def require(self, right: Right) -> None:
         """Raise `Forbidden` unless the caller has a right, where a route lets callers pass with one of several."""
@@ -52,7 +55,7 @@ def may(*rights: Right) -> Callable[[HTTPConnection], Awaitable[Scope]]:
         if (admit := connection.scope.get(ADMIT)) is not None:
             admit(who)
         reader, il = await house.tenancy.views(caller)
-        return Scope(house=house, caller=caller, reader=reader, il=il)
+        return Scope(house=house, caller=caller, reader=reader, il=il, headers=connection.headers)
 
     return scoped
 

@@ -15,7 +15,7 @@ _TRANSLATED = IPv6Network("64:ff9b::/96")
 
 def is_public(address: Address) -> bool:
     """Say whether an address, and each address embedded in it, is one of the public internet."""
-    return all(each.is_global and not each.is_multicast for each in _meant(address))
+    return all(each.is_global and not each.is_multicast for each in meant(address))
 
 
 def any_address(_address: Address) -> bool:
@@ -30,7 +30,7 @@ async def resolve(host: str, port: int) -> list[Address]:
     return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
-def _meant(address: Address) -> Iterator[Address]:
+def meant(address: Address) -> Iterator[Address]:
     """Yield an address, or the IPv4 address that an IPv6 address stands for."""
     embedded: IPv4Address | None = None
     if isinstance(address, IPv6Address):

@@ -19,6 +19,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
+from interlock.core.identity import is_told
 from interlock.postgres.checkpointer import format as form
 from interlock.postgres.checkpointer import pieces
 from interlock.postgres.checkpointer.knowledge import Channel, ThreadKnowledge
@@ -205,7 +206,8 @@ def put_rows(
             kind, body = encoder.channel((ns, channel), value)
             encoder.rows.blobs.append(Blob(thread, ns, channel, str(version), kind, body))
     saved = _checkpoint_json({**checkpoint, "channel_values": row})
-    described = _json(get_serializable_checkpoint_metadata(config, metadata))
+    known = dict(get_serializable_checkpoint_metadata(config, metadata))
+    described = _json({key: known[key] for key in known if is_told(configurable, key)})
     parent = configurable.get("checkpoint_id")
     encoder.rows.puts.append(Put(thread, ns, checkpoint["id"], parent, saved, described))
 

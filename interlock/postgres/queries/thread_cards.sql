@@ -126,5 +126,16 @@ left join interlock.runs r on r.run_id = interlock.present_run(c.thread_id)
 where c.expires_at <= clock_timestamp() and coalesce(r.status, '') not in ('queued', 'running', 'waiting')
 order by c.expires_at limit %(limit)s;
 
+-- untouched: threads of clients without a time of their own on which nothing has happened for so many minutes, and that have come to rest
+select c.thread_id from interlock.thread_cards c
+join interlock.threads t using (thread_id)
+left join interlock.runs r on r.run_id = interlock.present_run(c.thread_id)
+where c.ttl_minutes is null and (t.graph = '' or t.graph = any(%(graphs)s::text[]))
+    and t.updated_at <= clock_timestamp() - %(minutes)s::double precision * interval '1 minute'
+    and coalesce(r.status, '') not in ('queued', 'running', 'waiting')
+    and coalesce(greatest(c.state_updated_at, r.created_at, r.finished_at), t.updated_at)
+        <= clock_timestamp() - %(minutes)s::double precision * interval '1 minute'
+order by t.updated_at limit %(limit)s;
+
 -- renew: let a thread's time begin anew
 update interlock.thread_cards set expires_at = clock_timestamp() + ttl_minutes * interval '1 minute' where thread_id = %(thread_id)s;

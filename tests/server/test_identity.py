@@ -1,0 +1,160 @@
+"""What a run's nodes find of who asked for it, as LangGraph's server tells them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from interlock.postgres.keys import KeyStore
+from interlock.postgres.pool import open_pool
+from tests.server.conftest import serving
+
+SEEING = Path(__file__).parent / "seeing"
+
+
+@pytest.fixture(scope="module")
+def seeing(server_database: str) -> Iterator[str]:
+    """The address of a server that lets some headers reach its runs."""
+    with serving(server_database, config=SEEING / "langgraph.json") as address:
+        yield address
+
+
+def ask(address: str, path: str, body: Any, **headers: str) -> Any:
+    """Post a body, and return what came of it."""
+    answer = httpx.post(f"{address}{path}", json=body, headers=headers, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def looked(address: str, body: Any | None = None, **headers: str) -> Any:
+    """Return what a node found."""
+    asked = {"assistant_id": "looks", "input": {}, **(body or {})}
+    return ask(address, "/runs/wait", asked, **headers)["seen"]
+
+
+def thread(address: str, **headers: str) -> str:
+    """Make a thread."""
+    return str(ask(address, "/threads", {}, **headers)["thread_id"])
+
+
+def test_nobody_in_particular(seeing: str) -> None:
+    """Where nobody is known nodes find all keys, and nobody under them."""
+    seen = looked(seeing, {"config": {"configurable": {"mine": "m"}}})
+
+    said = {key: seen["said"].get(key, "?") for key in ("user_id", "langgraph_auth_user", "mine")}
+    assert said == {"user_id": "", "langgraph_auth_user": None, "mine": "m"}
+    assert seen["said"]["langgraph_auth_user_id"] == ""
+    assert seen["permissions"] == []
+    assert seen["said"]["run_id"] == seen["run"] == seen["metadata"]["run_id"]
+    assert seen["said"]["thread_id"] == seen["metadata"]["thread_id"]
+    assert seen["server"] == ["looks", seen["said"]["assistant_id"], None]
+
+
+def test_headers(seeing: str) -> None:
+    """Nodes find the headers that the application lists, under their names, and none that says who calls."""
+    seen = looked(
+        seeing,
+        {"config": {"configurable": {"x-team": "spoofed"}}},
+        **{
+            "X-Team": "blue",
+            "x-private-note": "no",
+            "accept-language": "de",
+            "x-api-key": "lsv2_x",
+            "cookie": "a=b",
+            "x-request-id": "r-1",
+        },
+    )
+
+    assert [key for key in seen["keys"] if key.startswith("x-")] == ["x-request-id", "x-team"]
+    assert seen["said"]["x-team"] == "blue"
+    assert seen["said"]["langgraph_request_id"] == "r-1"
+    assert not {"accept-language", "cookie", "authorization"} & set(seen["keys"])
+
+
+def test_what_is_written_down(seeing: str) -> None:
+    """Neither checkpoints nor streams show headers, or who asked."""
+    there = thread(seeing)
+    asked = {"assistant_id": "looks", "input": {}, "stream_mode": ["checkpoints", "debug"]}
+    with httpx.stream(
+        "POST",
+        f"{seeing}/threads/{there}/runs/stream",
+        json=asked,
+        headers={"x-team": "blue", "x-request-id": "r-2"},
+        timeout=30,
+    ) as answer:
+        events = answer.read().decode()
+    state = httpx.get(f"{seeing}/threads/{there}/state").json()
+
+    configs = events.replace('"keys":["', "").split('"seen"')[0]
+    assert "langgraph_auth" not in configs
+    assert "x-team" not in configs
+    told = {
+        "assistant_id",
+        "created_by",
+        "graph_id",
+        "model",
+        "parents",
+        "run_id",
+        "source",
+        "step",
+    }
+    assert set(state["metadata"]) == {*told, "user_id"}
+
+
+def test_a_client_is_nobody_else(seeing: str) -> None:
+    """What a client says of who it is, and of what it runs on, is not believed."""
+    seen = looked(
+        seeing,
+        {
+            "metadata": {"assistant_id": "a", "graph_id": "g", "thread_id": "t", "mine": 1},
+            "config": {
+                "configurable": {
+                    "langgraph_auth_user": {"identity": "root"},
+                    "langgraph_auth_user_id": "root",
+                    "langgraph_auth_permissions": ["all"],
+                },
+                "metadata": {"run_id": "r", "theirs": 2},
+            },
+            "context": {"langgraph_auth_user_id": "root"},
+        },
+    )
+
+    assert seen["said"]["langgraph_auth_user_id"] == ""
+    assert (seen["user"], seen["permissions"]) == (None, [])
+    metadata = seen["metadata"]
+    assert (metadata["mine"], metadata["theirs"], metadata["graph_id"]) == (1, 2, "looks")
+    for key in ("assistant_id", "run_id", "thread_id"):
+        assert metadata[key] == seen["said"][key]
+
+
+def test_who_holds_a_key(seeing: str, server_database: str) -> None:
+    """Of who holds a key nodes find its name and its roles."""
+
+    async def made() -> str:
+        async with open_pool(server_database, size=1) as pool:
+            return (await KeyStore(pool).create("ci", ["operator"])).secret
+
+    seen = looked(seeing, None, **{"x-api-key": asyncio.run(made())})
+
+    assert seen["by_name"] == ["ci", ["operator"]]
+    assert seen["permissions"] == ["operator"]
+    assert (seen["said"]["user_id"], seen["server"][2]) == ("ci", "ci")
+    assert "x-api-key" not in seen["keys"]
+
+
+def test_metadata_of_an_assistant(seeing: str) -> None:
+    """A run has its assistant's metadata under its own."""
+    made = ask(seeing, "/assistants", {"graph_id": "looks", "metadata": {"team": "a", "kind": "b"}})
+    there = thread(seeing)
+    asked = {"assistant_id": made["assistant_id"], "input": {}, "metadata": {"kind": "c"}}
+    seen = ask(seeing, f"/threads/{there}/runs/wait", asked)["seen"]
+    (run,) = httpx.get(f"{seeing}/threads/{there}/runs").json()
+
+    expected = {"team": "a", "kind": "c", "graph_id": "looks", "assistant_id": made["assistant_id"]}
+    assert run["metadata"] == expected
+    assert {key: seen["metadata"][key] for key in expected} == expected
