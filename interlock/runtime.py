@@ -20,7 +20,6 @@ from interlock.core.budget import Limits
 from interlock.core.context import Around, Context, Ports
 from interlock.core.driving import Driving
 from interlock.core.identity import configured
-from interlock.core.identity import configured
 from interlock.core.judging import edited_verdict
 from interlock.core.landing import meter_nodes
 from interlock.core.lineage import Lineage
