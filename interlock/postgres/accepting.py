@@ -14,6 +14,7 @@ from interlock.core.blobs import named_in
 from interlock.core.lineage import Lineage
 from interlock.core.queueing import Options
 from interlock.core.runs import Run
+from interlock.postgres.checkpointer.arrays import TextArray
 from interlock.postgres.plain import clean, plain
 from interlock.postgres.runs import OF_THE_RUN, NewRun, RunStore, StoredRun
 
@@ -102,14 +103,14 @@ def apart(waiting: list[Asked], most: int) -> tuple[list[Asked], list[Asked]]:
 
 
 def news_of(asked: Iterable[Asked]) -> dict[str, Any]:  # SQL values
-    """Return some runs as the statement takes them: as one JSON, and their inputs one behind the other."""
+    """Return some runs as the statement takes them: as JSON, and their inputs joined."""
     news, inputs, at = [], [], 1
     for each in asked:
         blob = each.packed[1]
         news.append({**_fields(each), "input_at": at, "input_size": len(blob)})
         inputs.append(blob)
         at += len(blob)
-    return {"news": Jsonb(news), "inputs": b"".join(inputs), "of_the_run": list(OF_THE_RUN)}
+    return {"news": Jsonb(news), "inputs": b"".join(inputs), "of_the_run": TextArray(OF_THE_RUN)}
 
 
 def _fields(asked: Asked) -> dict[str, Any]:  # JSON

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from interlock.postgres.accepting import Asked, news_of
+from interlock.postgres.checkpointer.arrays import TextArray, prepare
 from interlock.postgres.intake import settle_failed
 from interlock.postgres.locks import LET_GO_SECONDS, OWNER_SEED, ThreadLocks, seed_of
 from interlock.postgres.pool import Connection, execute, fetch
@@ -98,6 +99,7 @@ class Claims:
     async def _asked(
         self, connection: Connection, most: int, suspect: bool, news: Sequence[Asked]
     ) -> list[DictRow]:
+        prepare(connection)
         values = self._values(connection, most, suspect, self._told_free())
         try:
             return await fetch(connection, SQL["claim"], {**values, **news_of(news)})
@@ -134,14 +136,14 @@ class Claims:
             "worker": self.worker,
             "process": self.process,
             "seed": seed_of(connection),
-            "release": release,
-            "avoid": [*self.locks.holding(), *self._left_alone()],
+            "release": TextArray(release),
+            "avoid": TextArray([*self.locks.holding(), *self._left_alone()]),
             "most": most,
             "suspect": suspect,
             "lanes": LANES,
             "after": self._after,
-            "graphs": list(self.graphs),
-            "tenants": None if plan.tenants is None else list(plan.tenants),
+            "graphs": TextArray(self.graphs),
+            "tenants": None if plan.tenants is None else TextArray(plan.tenants),
         }
 
     def _left_alone(self) -> list[str]:

@@ -16,6 +16,7 @@ import psycopg
 from interlock.core.queueing import OnlyOn, Options
 from interlock.errors import DatabaseUnavailable, LeaseLost, NotFound, ThreadBusy
 from interlock.postgres.accepting import Asked, apart, is_plain, news_of
+from interlock.postgres.checkpointer.arrays import prepare
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
@@ -135,6 +136,7 @@ class Intake:
     async def _accept(self, batch: Sequence[Asked]) -> None:
         try:
             async with connected(self._pool) as connection:
+                prepare(connection)
                 rows = await fetch(connection, SQL["accept"], news_of(batch))
         except BaseException as error:
             _refuse(batch, error)

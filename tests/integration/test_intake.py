@@ -18,6 +18,8 @@ from interlock.core.queueing import OnlyOn, Options
 from interlock.errors import NotFound, ThreadBusy
 from interlock.postgres import intake
 from interlock.postgres.accepting import Asked
+from interlock.postgres.claiming import Claims
+from interlock.postgres.workers import register
 from interlock.worker.working import Plan, Worker
 from tests.cutting import Loses, cutting
 from tests.working import CONFIG, ended, lines, rows, steps, until, worker_at
@@ -150,6 +152,20 @@ async def test_one_that_the_database_refuses_takes_no_other_along(
         await rows(database_url, "select thread_id from interlock.threads where thread_id = 't2'")
         == []
     )
+
+
+async def test_a_look_that_finds_nothing_writes_nothing(database_url: str, il: Interlock) -> None:
+    """Workers look once a second: it costs no commit that has to reach the disk."""
+    plan = Plan()
+    name = await register(il.locks, plan, "a test:1")
+    claims = Claims(locks=il.locks, worker=name, plan=plan, graphs=["working"], process="a test:1")
+    async with il.locks.session(name) as connection:
+        await connection.execute("begin")
+    assert await claims.claim(16, suspect=True) == []
+    async with il.locks.session(name) as connection:
+        cursor = await connection.execute("select pg_current_xact_id_if_assigned() as written")
+        assert await cursor.fetchall() == [{"written": None}]
+        await connection.execute("rollback")
 
 
 async def test_it_goes_on_accepting_while_its_worker_is_full(

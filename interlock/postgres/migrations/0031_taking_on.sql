@@ -111,6 +111,7 @@ declare
     at_once text[] := '{}';
     taken text[] := '{}';
     busy text[];  -- threads
+    asked integer := jsonb_array_length(news);
     due integer := 0;
     begun_now integer;
     chosen text[];
@@ -122,16 +123,16 @@ begin
         perform pg_advisory_unlock(hashtextextended(t.name, a_seed)) from unnest(released) as t (name);
     end if;
     if most > 0 then
+        select count(*) into due from (select from interlock.queue q where q.ready and q.worker_id is null limit most + 1) d;
+    end if;
+    if most > 0 and (due > 0 or asked > 0) then
         perform from interlock.workers w where w.worker_id = a_worker and w.state = 'working' for key share;
         if not found then
             most := 0;
         end if;
     end if;
-    if most > 0 then
-        select count(*) into due from (select from interlock.queue q where q.ready and q.worker_id is null limit most + 1) d;
-    end if;
 
-    if jsonb_array_length(news) > 0 and not exists (select from interlock.kills k where k.lifted_at is null) then
+    if asked > 0 and not exists (select from interlock.kills k where k.lifted_at is null) then
         -- Locks are taken in one order everywhere: the thread, the queue, the run; and of several threads by name.
         with opened as (
             insert into interlock.threads as t (thread_id, graph, title, context)
@@ -141,16 +142,16 @@ begin
             on conflict (thread_id) do nothing returning t.thread_id
         )
         select coalesce(array_agg(o.thread_id), '{}') into made from opened o;
+        if cardinality(made) > 0 then
+            select array_agg(n.run_id) into fitting
+            from jsonb_to_recordset(news) as n (run_id text, thread_id text) where n.thread_id = any(made);
+        end if;
         for it in
             select n.* from jsonb_to_recordset(news) as n (
                 run_id text, thread_id text, graph text, title text, context jsonb, strategy text, replaces boolean, tenant text
             )
-            order by n.thread_id
+            where cardinality(made) < asked and n.thread_id <> all(made) order by n.thread_id
         loop
-            if it.thread_id = any(made) then
-                fitting := fitting || it.run_id;
-                continue;
-            end if;
             select t.graph, coalesce(t.context ->> 'tenant', '') as tenant into its from interlock.threads t
             where t.thread_id = it.thread_id for no key update skip locked;
             continue when not found or its.graph not in (it.graph, '') or its.tenant <> it.tenant
@@ -171,21 +172,15 @@ begin
             fitting := fitting || it.run_id;
         end loop;
 
-        if most > 0 then
-            select coalesce(array_agg(n.run_id), '{}') into at_once
-            from jsonb_to_recordset(news) as n (run_id text, thread_id text, graph text, context jsonb, for_workers boolean)
-            where n.for_workers and n.run_id = any(fitting) and n.run_id <> all(behind) and n.graph = any(some_graphs)
-                and (some_tenants is null or coalesce(n.context ->> 'tenant', '') = any(some_tenants)) and n.thread_id <> all(avoided);
-            if due + cardinality(at_once) > most then
-                at_once := '{}';
-            elsif cardinality(at_once) > 0 then
-                with tried as materialized (
-                    select n.run_id, n.thread_id, pg_try_advisory_lock(hashtextextended(n.thread_id, a_seed)) as held
-                    from jsonb_to_recordset(news) as n (run_id text, thread_id text) where n.run_id = any(at_once)
-                )
-                select coalesce(array_agg(t.run_id) filter (where t.held), '{}'), array_agg(t.thread_id) filter (where not t.held)
-                into at_once, busy from tried t;
-            end if;
+        if due + cardinality(fitting) <= most then
+            with tried as materialized (
+                select n.run_id, n.thread_id, pg_try_advisory_lock(hashtextextended(n.thread_id, a_seed)) as held
+                from jsonb_to_recordset(news) as n (run_id text, thread_id text, graph text, context jsonb, for_workers boolean)
+                where n.for_workers and n.run_id = any(fitting) and n.run_id <> all(behind) and n.graph = any(some_graphs)
+                    and (some_tenants is null or coalesce(n.context ->> 'tenant', '') = any(some_tenants)) and n.thread_id <> all(avoided)
+            )
+            select coalesce(array_agg(t.run_id) filter (where t.held), '{}'), array_agg(t.thread_id) filter (where not t.held)
+            into at_once, busy from tried t;
         end if;
 
         if cardinality(fitting) > 0 then
@@ -295,7 +290,7 @@ begin
         end if;
     end if;
 
-    if exists (
+    if cardinality(at_once) < cardinality(fitting) and exists (
         select from interlock.queue q
         where q.run_id = any(fitting) and q.run_id <> all(at_once) and q.run_id <> all(taken) and q.ready and q.worker_id is null
     ) then
