@@ -60,6 +60,12 @@ class Call:
             debug=self.debug or None,
         )
 
+    def given(self) -> list[str]:
+        """Return the options that make the same settings in another process."""
+        options = {"--config": self.config, "--data-dir": self.data_dir, "--url": self.url}
+        said = [f"{name}={value}" for name, value in options.items() if value is not None]
+        return [*said, "--debug"] if self.debug else said
+
     def address(self) -> str:
         """Return the server that this call is about; empty where it is about a database. Raises `UsageError`."""
         if self.server is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.core.health import Health
@@ -32,9 +34,17 @@ ELSEWHERE = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names a folder in which prometheus_client adds up what several processes count."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one server process has served since it began."""
+    """What one server process has served since it began; or, of several side by side, all of them.
+
+    Attributes:
+        registry: what is told.
+    """
 
     registry: CollectorRegistry
     requests: Counter
@@ -44,12 +54,16 @@ class Tally:
     @classmethod
     def new(cls) -> Tally:
         """Begin to count."""
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        registry = told = CollectorRegistry()
+        if SHARED in os.environ:
+            told = CollectorRegistry()
+            MultiProcessCollector(told)  # type: ignore[no-untyped-call]  # of prometheus_client
+        else:
+            ProcessCollector(registry=registry)
+            PlatformCollector(registry=registry)
+            GCCollector(registry=registry)
         return cls(
-            registry=registry,
+            registry=told,
             requests=Counter(
                 "interlock_http_requests",
                 "Requests that were answered.",
@@ -63,7 +77,12 @@ class Tally:
                 buckets=SECONDS,
                 registry=registry,
             ),
-            streams=Gauge("interlock_open_streams", "Streams that go on now.", registry=registry),
+            streams=Gauge(
+                "interlock_open_streams",
+                "Streams that go on now.",
+                registry=registry,
+                multiprocess_mode="livesum",
+            ),
         )
 
     def text(self, health: Health) -> bytes:
@@ -94,9 +113,9 @@ class Tally:
                 "status": int(sample.labels["status"]),
                 "count": int(sample.value),
             }
-            for metric in self.requests.collect()
+            for metric in self.registry.collect()
             for sample in metric.samples
-            if sample.name.endswith("_total")
+            if sample.name == "interlock_http_requests_total"
         ]
 
 

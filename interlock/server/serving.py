@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -25,12 +23,12 @@ from interlock.server.connections import Room, room_for, taking
 from interlock.server.entrance import gatekeeper_of, guarded
 from interlock.server.house import House
 from interlock.server.limits import Rates
+from interlock.server.listening import SIGNALS, address_of, bound, is_loopback
 from interlock.server.tenancy import Tenancy
 from interlock.settings import Settings
 from interlock.worker.log import Log
 from interlock.worker.working import Plan, work
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 OPEN = (
     "No key is asked for: whoever reaches this address on this machine may do everything. Put no proxy before it "
     "without `interlock keys create`, or INTERLOCK_SERVER_KEY=true."
@@ -44,6 +42,7 @@ async def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 2024,
+    listening: socket.socket | None = None,
     workers_inside: int = 0,
     log: Log | None = None,
     ready: Callable[[str], None] = lambda address: None,
@@ -55,6 +54,7 @@ async def serve(
         settings: of the runtime.
         host: the address to bind; without keys only a loopback address.
         port: 0 for any that is free.
+        listening: a socket that is bound to these already.
         workers_inside: how many runs this process works on at once; 0 leaves them to `interlock worker`.
         log: what workers inside tell.
         ready: is called with the server's address once it takes requests.
@@ -63,7 +63,7 @@ async def serve(
     Raises:
         UsageError: the address cannot be bound, or others could reach it and no caller would be known.
     """
-    bound = _bound(host, port)
+    listening = listening or bound(host, port)
     async with (
         aopen(settings=settings) as il,
         aclosing(Tenancy(il)) as tenancy,
@@ -84,7 +84,7 @@ async def serve(
             rates=Rates(settings.server_rate),
             workers_inside=workers_inside,
         )
-        address = f"http://{_shown(host)}:{bound.getsockname()[1]}"
+        address = address_of(host, listening)
         config = uvicorn.Config(
             guarded(application(house), house, loopback=is_loopback(host)),
             log_config=None,
@@ -92,7 +92,7 @@ async def serve(
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
-        await _Server(config, lambda: ready(address), il.stream_news.stop).serve([bound])
+        await _Server(config, lambda: ready(address), il.stream_news.stop).serve([listening])
 
 
 class _Server(uvicorn.Server):
@@ -134,16 +134,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     return record.msg != "ASGI callable returned without completing response."
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _notices(il: Interlock) -> list[str]:
     """Import all graphs, and return what is not as the application wants it."""
     notices = il.application.config.notices()
@@ -177,23 +167,3 @@ async def _chores(il: Interlock) -> AsyncIterator[None]:
     finally:
         keeping.cancel()
         await asyncio.wait({keeping})
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named, for asyncio looks at it: otherwise an answer in two parts waits 40 ms for the client's acknowledgement.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise UsageError(
-            f"{host}:{port} cannot be bound: {error.strerror}.",
-            hint="Choose another with --host and --port.",
-        ) from error
-    return bound
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -67,7 +67,8 @@ async def ended(scope: Scope, run_id: str, *, fresh: bool = False) -> Standing:
 
 async def _heard(news: asyncio.Event) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), POLL_SECONDS)
+        async with asyncio.timeout(POLL_SECONDS):
+            await news.wait()
     news.clear()
 
 

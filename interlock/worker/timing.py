@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from interlock.core.endless import side_by_side
 from interlock.core.timing import Due
 from interlock.errors import DatabaseUnavailable
 from interlock.facade import Interlock
@@ -47,11 +48,7 @@ async def keep_time(il: Interlock, *, log: Log | None = None, by: str = "") -> N
         by: who fires timers, for their rows; default: this process.
     """
     keeper = Keeper(il, log=log or Log(), by=by)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(keeper.listen())
-        tasks.create_task(keeper.deliver())
-        tasks.create_task(expire(il, keeper.log))
-        tasks.create_task(keeper.keep())
+    await side_by_side(keeper.listen(), keeper.deliver(), expire(il, keeper.log), keeper.keep())
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +80,8 @@ class Keeper:
                 self.log.warn("time.failed", why=f"{type(error).__name__}: {error}")
                 pause = RETRY_SECONDS
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
 
     async def turn(self) -> float:
         """Do what is due now, and return in how many seconds to look again."""
@@ -115,7 +113,8 @@ class Keeper:
             except Exception as error:  # one target's fault must not end the telling
                 self.log.warn("delivery.failed", why=f"{type(error).__name__}: {error}")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._swept.wait(), DELIVER_SECONDS)
+                async with asyncio.timeout(DELIVER_SECONDS):
+                    await self._swept.wait()
 
     async def listen(self) -> None:
         """Hear of timers that are set, on a connection of its own."""
