@@ -31,7 +31,7 @@ from interlock.core.allowance import Allowance
 from interlock.core.bounded import declaration_of
 from interlock.core.context import KEY, Around, Context
 from interlock.core.doubt import doubts
-from interlock.core.driving import ALL
+from interlock.core.driving import ALL, Driving
 from interlock.core.eventing import EVENTS, stream_with_events
 from interlock.core.inescapable import inescapable
 from interlock.core.kills import Kill, KillGuard
@@ -129,6 +129,7 @@ class Execution:
     settled: bool = False
     _ended: Run | None = None
     _interrupts: list[str] = field(default_factory=list)  # tasks that were interrupted
+    _driving: Driving = field(init=False)
     _fresh: list[str] = field(init=False)  # emptied by the first look at the thread's checkpoints
     _stream: Stoppable[Any] | None = None  # LangGraph's parts
     _reason: Exception | None = None
@@ -136,6 +137,7 @@ class Execution:
     _values: Any = None  # the graph's state, as the stream told it last; None for nothing yet
 
     def __post_init__(self) -> None:
+        self._driving = self.stored.driving
         self._fresh = ["no checkpoint yet"] if self.stored.fresh else []
 
     @property
@@ -335,13 +337,13 @@ class Execution:
 
     async def _told_of_its_branch(self, config: RunnableConfig) -> RunnableConfig:
         """Tell the acts of a run from an older checkpoint what its thread did behind that, in what it leaves behind."""
-        if not (since := self.stored.driving.checkpoint.get("checkpoint_id")):
+        if not (since := self._driving.checkpoint.get("checkpoint_id")):
             return config
         own = await self.runs.first_checkpoint(self.run.thread_id, self.stored.chain)
         return telling(config, [(since, own or str(uuid6()))])
 
     def _streamed(self, start: Start, config: RunnableConfig) -> AsyncIterator[Any]:  # its parts
-        driving = self.stored.driving
+        driving = self._driving
         plain = partial(self.graph.astream, version="v2")
         eventful = partial(stream_with_events, self.graph, name=self.run.graph)
         stream = eventful if EVENTS in self.modes else plain
@@ -375,7 +377,7 @@ class Execution:
             self.around.ports.prices,
         )
         meters = self.meter.handlers() if self.meter else []
-        driving = self.stored.driving
+        driving = self._driving
         return {
             **limited(self.graph, driving.recursion_limit),
             "tags": list(driving.tags),
@@ -408,7 +410,7 @@ class Execution:
 
     def _holding(self) -> dict[str, Any]:  # LangGraph's configuration
         """Let inputs be saved with what comes next, where anything is saved before the end."""
-        if self.stored.driving.durability == "exit":
+        if self._driving.durability == "exit":
             return {}
         return {HELD: [], ENDING: self._may_end_with_its_checkpoint}
 
@@ -438,7 +440,7 @@ class Execution:
 
     def _stopped(self, before: Sequence[str]) -> Ending:
         """Return how a run ends at a breakpoint; one that nobody holds here waits, and its thread takes on others."""
-        driven = self.stored.driving
+        driven = self._driving
         asked = driven.interrupt_before or driven.interrupt_after
         why = "it was asked to" if asked else "the graph was compiled to"
         return Ending(

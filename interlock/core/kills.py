@@ -180,6 +180,7 @@ class KillGuard(BaseCallbackHandler):
 
     raise_error = True
     run_inline = True
+    ignore_chain = True  # LangChain would tell it of every node
 
     def __init__(self, kills: Kills, subject: Subject) -> None:
         self._kills = kills

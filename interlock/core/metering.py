@@ -249,6 +249,7 @@ class _Waiting(BaseCallbackHandler):
 
     raise_error = True
     run_inline = True
+    ignore_chain = True  # LangChain would tell it of every node
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -314,6 +315,7 @@ class _Awaiting(AsyncCallbackHandler):
 
     raise_error = True
     run_inline = True
+    ignore_chain = True  # LangChain would tell it of every node
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter

@@ -30,6 +30,7 @@ class RecordingGuard(BaseCallbackHandler):
 
     raise_error = True
     run_inline = True
+    ignore_chain = True  # LangChain would tell it of every node
 
     def __init__(self, around: Around) -> None:
         self._around = around

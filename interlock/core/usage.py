@@ -87,6 +87,11 @@ class UsageRecorder(AsyncCallbackHandler):
         self._late: list[Future[None]] = []
         self._started: dict[UUID, tuple[float, Mapping[str, Any]]] = {}  # LangChain's metadata
 
+    @property
+    def ignore_chain(self) -> bool:
+        """Whether it need not be told of nodes: nothing is left to be recorded when they end."""
+        return not self._late
+
     async def on_chat_model_start(
         self,
         serialized: dict[str, Any],

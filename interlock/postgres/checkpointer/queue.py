@@ -60,6 +60,7 @@ class Queue:
         self._held: dict[str, list[Request]] = {}  # by thread
         self._patience = Patience()
         self._timer: asyncio.TimerHandle | None = None
+        self._overdue = False  # something has waited in vain, as it seems
         self._flusher: asyncio.Task[None] | None = None
         self._met: WeakSet[Connection] = WeakSet()
         self._sessions: set[str] = set()
@@ -77,12 +78,13 @@ class Queue:
         request.brings = self._held.pop(request.thread, [])
         self._enqueue(request)
         try:
-            return await asyncio.shield(request.answer)
+            return await request.answer
         except asyncio.CancelledError:
             if request in self._waiting:
                 self._waiting.remove(request)
                 self._hold(request.thread, request.brings)
-            else:
+            elif not request.given:  # its answer was cancelled with its caller
+                request.answer = self._loop.create_future()
                 await asyncio.wait([request.answer])
             raise
 
@@ -146,9 +148,16 @@ class Queue:
             self._timer = self._loop.call_later(seconds, self._lose_patience)
 
     def _lose_patience(self) -> None:
-        for request in self._waiting:
-            self._patience.missed(request.thread)
+        self._overdue = True
         self._start()
+
+    def _note_missed(self) -> None:
+        """Note for which threads it was in vain to wait; not where the event loop was late, and they go together."""
+        self._overdue = False
+        begun = {each.thread for each in self._waiting if not each.patient}
+        for each in self._waiting:
+            if each.thread not in begun and self._loop.time() - each.since >= PATIENCE:
+                self._patience.missed(each.thread)
 
     def _start(self) -> None:
         if self._timer is not None:
@@ -162,6 +171,8 @@ class Queue:
         try:
             while self._waiting and not self._all_patient():
                 await self._gather()
+                if self._overdue:
+                    self._note_missed()
                 batch = self._take()
                 await self._flush(batch)
             await self._line.rest()

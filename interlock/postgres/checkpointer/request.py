@@ -27,6 +27,7 @@ class Request:
         end: the run that ends with it; None for none.
         brings: what was held back of its thread: saved with it, or not at all.
         ended: whether its run has ended with it.
+        given: whether it is over, though its caller may be gone.
     """
 
     thread: str
@@ -37,6 +38,7 @@ class Request:
     end: End | None = None
     brings: list[Request] = field(default_factory=list)
     ended: bool = False
+    given: bool = False
     rows: Rows = field(init=False)
     generation: int = field(init=False)
     answer: asyncio.Future[bool] = field(init=False)
@@ -64,6 +66,7 @@ class Request:
 
     def give(self, error: BaseException | None = None) -> None:
         """Answer the caller, once."""
+        self.given = True
         if self.answer.done():
             return
         if error is None:
