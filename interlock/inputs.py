@@ -46,6 +46,8 @@ def check_thread_id(thread_id: str) -> str:
             f"{thread_id[:40]!r} cannot name a thread.",
             hint=f"Use 1 to {THREAD_ID_LENGTH} printable characters.",
         )
+    if thread_id in (".", ".."):  # no client asks for such a path
+        raise UsageError(f"{thread_id!r} cannot name a thread.", hint="Use another name.")
     return thread_id
 
 

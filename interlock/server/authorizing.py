@@ -16,13 +16,15 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from interlock.core.identity import User
 from interlock.errors import Forbidden, InterlockError, NotFound, ThreadBusy
 from interlock.postgres.authorizing import metadata_of
 from interlock.postgres.pool import Pool
 from interlock.server.callers import roles_in
 from interlock.server.failures import status_of
 from interlock.server.gatekeeping import Gatekeeper, key_in
-from interlock.server.handlers import Handlers, User
+from interlock.server.handlers import Handlers
+from interlock.server.slashes import restored
 from interlock.server.wire import Wire
 
 Resource = Literal["threads", "assistants", "crons", "store"]
@@ -106,13 +108,23 @@ OF_A_RUN = ("assistant_id", "metadata", "multitask_strategy", "if_not_exists", "
 
 @dataclass(slots=True)
 class Asked:
-    """A request with its body, as handlers see and change it."""
+    """A request with its body, as handlers see and change it.
+
+    Attributes:
+        around: the command whose parameters the body is; None where it is none.
+    """
 
     rule: Rule
     id: str | None
     body: dict[str, Any]  # JSON
+    around: dict[str, Any] | None = None  # JSON
     changed: bool = False
     nothing: bool = False
+
+    @property
+    def whole(self) -> dict[str, Any]:  # JSON
+        """The body as it is sent on."""
+        return self.body if self.around is None else {**self.around, "params": self.body}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +183,7 @@ class Authorizing:
             count = self._path(scope).endswith("/count")
             return await Wire(0 if count else [])(scope, receive, send)
         if asked.changed:
-            text = json.dumps(asked.body).encode()
+            text = json.dumps(asked.whole).encode()
             MutableHeaders(scope=scope)["content-length"] = str(len(text))
         return await self.app(scope, _again(text, receive), send)
 
@@ -232,7 +244,8 @@ def rule_of(method: str, path: str) -> tuple[Rule, str | None]:
     """Return what a request does, and the name of what it does it to; raises `Forbidden` for what nobody decides on."""
     for rule in RULES:
         if method in rule.methods.split() and (found := rule.path.fullmatch(path)):
-            return rule, found.groupdict().get("id")
+            named = found.groupdict().get("id")
+            return rule, None if named is None else restored(named)
     raise Forbidden(f"No handler decides on {method} {path}.")
 
 
@@ -306,6 +319,9 @@ def _listed(value: Any) -> list[Any]:  # JSON
 
 def _asked(rule: Rule, named: str | None, body: dict[str, Any]) -> Asked:  # JSON
     """Return a request; a run that is asked for without a thread in the path may name one all the same."""
+    params = body.get("params")
+    if rule.kind == "run" and isinstance(params, dict) and "method" in body:
+        return Asked(rule, named, params, body)
     within = body.get("thread_id")
     if rule.kind == "run" and named is None and isinstance(within, str):
         named = within

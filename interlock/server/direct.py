@@ -18,6 +18,8 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from interlock.server.slashes import SLASHED
+
 LEFT = "interlock.left"
 """Under which a request keeps that it is left to FastAPI."""
 
@@ -100,7 +102,7 @@ class Direct(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Say whether a request is for one of them."""
-        if scope["type"] != "http" or scope["query_string"] or LEFT in scope:
+        if scope["type"] != "http" or scope["query_string"] or LEFT in scope or SLASHED in scope:
             return Match.NONE, {}
         path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
         for each in self._taken.get(scope["method"], ()):

@@ -25,6 +25,7 @@ from interlock.server.lasting import Lasting
 from interlock.server.limits import Streams
 from interlock.server.mounting import NEIGHBOURS
 from interlock.server.scope import stranger
+from interlock.server.slashes import Slashes
 from interlock.server.tokens import Tokens
 from interlock.server.witness import Witness
 from interlock.settings import Settings
@@ -85,7 +86,7 @@ def guarded(served: FastAPI, house: House, *, loopback: bool) -> ASGIApp:
         alike=alike_of(house.il.application.config.http.cors, loopback=loopback),
     )
     app = Witness(app=app, audit=house.audit)
-    return SecureAnswers(app)
+    return SecureAnswers(Slashes(app))
 
 
 def _vouching(served: FastAPI, house: House) -> Vouch:

@@ -16,6 +16,7 @@ from interlock.server.addresses import network_of
 from interlock.server.callers import Caller, Right
 from interlock.server.house import House
 from interlock.server.limits import ADMIT
+from interlock.server.slashes import restore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ def may(*rights: Right) -> Callable[[HTTPConnection], Awaitable[Scope]]:
         house: House = connection.app.state.house
         caller = await _known(house, connection)
         connection.state.caller = caller
+        restore(connection.scope)
         who = f"{caller.kind} {caller.tenant} {caller.identity}"
         house.rates.take(who)
         require(caller, *rights)

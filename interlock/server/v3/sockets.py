@@ -18,6 +18,7 @@ from interlock.errors import Forbidden, InterlockError, StreamCut, UsageError
 from interlock.server.authorizing import ONLY_LISTENS
 from interlock.server.failures import status_of
 from interlock.server.scope import Scope, may
+from interlock.server.slashes import restored
 from interlock.server.v3.commanding import Command, NotDone, Response, answer, refusal
 from interlock.server.v3.folding import Event
 from interlock.server.v3.wanting import Wanted
@@ -37,6 +38,7 @@ FAULT, RESTART = 1011, 1012
 async def serve(websocket: WebSocket, thread_id: str) -> None:
     """Serve a connection until the client or the server goes; it is refused by closing it with 4000 and the status."""
     await websocket.accept()
+    thread_id = restored(thread_id)
     try:
         scope = await may("read", "run", "answer")(websocket)
         await scope.reader.store.thread(thread_id)
