@@ -1,12 +1,13 @@
-"""A field for each key of a graph's input or state, made from its schema. Pure."""
+"""A field for each key of a graph's input or state, made from its schema; what is nested has fields inside. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NotRequired, Required, cast, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field, replace
+from typing import Any, NotRequired, Required, cast, get_args, get_origin, get_type_hints
 
+from langchain_core.messages import BaseMessage
 from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from langgraph.graph.message import add_messages
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
@@ -14,38 +15,48 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from interlock.application import Graph
 from interlock.core.actions import Action
+from interlock.server.dashboard.schemas import (
+    FieldKind,
+    Json,
+    holds,
+    kind_of,
+    resolved,
+    text_of,
+    type_name,
+)
+from interlock.server.dashboard.schemas import example as example_of
 from interlock.server.dashboard.words import plain, pretty
 
-FieldKind = Literal[
-    "text", "long", "integer", "number", "flag", "choice", "lines", "message", "json"
-]
-
-KINDS: Mapping[str, FieldKind] = {
-    "string": "text",
-    "integer": "integer",
-    "number": "number",
-    "boolean": "flag",
-}
 LONG_TEXT = 60
 """Characters from which a text is edited in several lines."""
+LATEST = 20
+"""Messages whose text can be changed, the last ones."""
 
 Hint = Any  # a type, as get_type_hints returns it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A key of a graph's input or state, as a form has it.
+    """A key of a graph's input or state, as a form has it, or a part of what it holds.
 
     Attributes:
+        path: the way to it, which names it in the form.
         given: what stands in it; `on` or nothing for a flag.
         shown: what stood in it when the form was made: what is still the same was not changed.
         adds: what is given is added to what is there, by the key's reducer.
         now: what is there, as it is shown beside a field that adds.
         fault: what is wrong with what was given.
+        inner: the fields of what it holds: of a mapping, of a list's items, of messages.
+        schema: JSON Schema, with what it refers to.
+        value: what is there: JSON, or a message; None also where nothing is.
+        original: the same as the state holds it.
+        is_there: whether anything is.
+        dropped: it is an item that is to be taken out.
     """
 
     key: str
     kind: FieldKind
+    path: str = ""
     hint: Hint = None
     about: str = ""
     type_name: str = ""
@@ -56,11 +67,45 @@ class Field:
     adds: bool = False
     now: str = ""
     fault: str = ""
+    inner: Sequence[Field] = ()
+    schema: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    value: Any = None  # JSON or a message
+    original: Any = None  # a value of the key
+    is_there: bool = False
+    dropped: bool = False
 
     @property
     def name(self) -> str:
         """What its field in the form is called; keys may be called as anything, also as the form's own."""
-        return f"value:{self.key}"
+        return f"value:{self.path or self.key}"
+
+    @property
+    def faulty(self) -> bool:
+        """Whether anything is wrong with it, or inside."""
+        return bool(self.fault) or any(each.faulty for each in self.inner)
+
+    @property
+    def example(self) -> str:
+        """What a value may look like, for a field of JSON."""
+        text = json.dumps(example_of(self.schema))
+        return f"JSON, such as {text}" if self.schema and len(text) < 200 else "JSON"
+
+    @property
+    def summary(self) -> str:
+        """What an item is about: the first text in it."""
+        if not self.inner:
+            return self.given
+        return next((text for each in self.inner if (text := each.summary)), "")
+
+    def item(self, number: int) -> Field:
+        """Return an item of a list, without a value."""
+        inner = {**self.schema.get("items", {}), "$defs": self.schema.get("$defs", {})}
+        return of_schema(str(number), inner, path=f"{self.path}.{number}")
+
+    @property
+    def next_item(self) -> Field:
+        """The item that may be added."""
+        return self.item(len(self.inner))
 
 
 def input_fields(graph: Graph) -> list[Field]:
@@ -78,15 +123,18 @@ def input_fields(graph: Graph) -> list[Field]:
 def state_fields(graph: Graph, values: Mapping[str, Any]) -> list[Field]:  # its state
     """Return the fields of a graph's state at some step, with what stands there."""
     hints = get_type_hints(graph.builder.state_schema, include_extras=True)
-    fields = []
-    for key, hint in hints.items():
-        found = _field(key, hint)
-        if isinstance(graph.channels.get(key), BinaryOperatorAggregate | DeltaChannel):
-            found = replace(found, adds=True, now=pretty(values[key]) if key in values else "")
-        elif key in values:
-            found = filled(found, values[key])
-        fields.append(found)
-    return fields
+    return [_state_field(graph, _field(key, hint), values) for key, hint in hints.items()]
+
+
+def _state_field(graph: Graph, found: Field, values: Mapping[str, Any]) -> Field:  # its state
+    key = found.key
+    if not isinstance(graph.channels.get(key), BinaryOperatorAggregate | DeltaChannel):
+        return filled(found, values[key]) if key in values else found
+    if key not in values:
+        return replace(found, adds=True)
+    said = _said(found, values[key]) if found.kind == "message" else ()
+    now = "" if said and len(said) == len(values[key]) else pretty(values[key])
+    return replace(found, adds=True, now=now, inner=said)
 
 
 def argument_fields(
@@ -103,29 +151,91 @@ def argument_fields(
 
 def filled(field: Field, value: Any) -> Field:  # a value of the key
     """Return a field with a value in it; of a kind that can hold it."""
-    if not _holds(field.kind, value):
+    told = plain(value)
+    if told is None and field.kind != "message":
+        return replace(field, given="", shown="", is_there=True)
+    if not _holds(field, told):
         field = replace(field, kind="json")
-    kind = "long" if field.kind == "text" and len(str(value)) > LONG_TEXT else field.kind
-    text = _text_of(kind, value)
-    return replace(field, kind=kind, given=text, shown=text)
+    kind = "long" if field.kind == "text" and len(str(told)) > LONG_TEXT else field.kind
+    text = text_of(kind, told)
+    field = replace(field, kind=kind, given=text, shown=text, value=told, is_there=True)
+    field = replace(field, original=value)
+    if kind == "group":
+        return replace(
+            field,
+            inner=[filled(x, told[x.key]) if x.key in told else x for x in field.inner],
+        )
+    if kind == "items":
+        return replace(field, inner=[filled(field.item(n), each) for n, each in enumerate(told)])
+    return field
+
+
+def of_schema(
+    key: str, schema: Mapping[str, Json], *, path: str, required: bool = False
+) -> Field:  # JSON Schema
+    """Return the field of a value that a JSON Schema describes."""
+    known = schema.get("$defs", {})
+    found = {**resolved(schema, known), "$defs": known}
+    field = Field(
+        key=key,
+        path=path,
+        kind=kind_of(found, path.count(".")),
+        about="" if found.get("type") == "object" else str(found.get("description", "")),
+        type_name=type_name(found),
+        required=required,
+        choices=tuple(str(each) for each in found.get("enum", ())),
+        schema=found,
+    )
+    if field.kind == "group":
+        field = replace(field, inner=_properties(field))
+    default = found.get("default")
+    return field if default is None or not _holds(field, default) else filled(field, default)
+
+
+def _properties(field: Field) -> list[Field]:
+    needed, known = field.schema.get("required", ()), field.schema["$defs"]
+    return [
+        of_schema(
+            name,
+            {**each, "$defs": known},
+            path=f"{field.path}.{_escaped(name)}",
+            required=name in needed,
+        )
+        for name, each in field.schema["properties"].items()
+    ]
+
+
+def _said(field: Field, messages: Any) -> list[Field]:  # a value of the key
+    """Return fields of the last messages: those that have an id are replaced by one that has the same."""
+    if not isinstance(messages, list):
+        return []
+    known = list(enumerate(messages))[-LATEST:]
+    return [
+        Field(
+            key=each.type,
+            path=f"{field.path}.{number}",
+            kind="long",
+            given=each.content,
+            shown=each.content,
+            value=each,
+            is_there=True,
+        )
+        for number, each in known
+        if isinstance(each, BaseMessage) and each.id and isinstance(each.content, str)
+    ]
 
 
 def _field(key: str, hint: Hint, *, required: bool = False) -> Field:
-    bare = _bare(hint)
+    bare, path = _bare(hint), _escaped(key)
     if add_messages in getattr(bare, "__metadata__", ()):
-        return Field(key=key, kind="message", hint=bare, type_name="message", required=required)
-    schema = _schema(bare)
-    default = schema.get("default")
-    field = Field(
-        key=key,
-        kind=_kind(schema),
-        hint=bare,
-        about="" if schema.get("type") == "object" else str(schema.get("description", "")),
-        type_name=_type_name(schema),
-        required=required,
-        choices=tuple(str(each) for each in schema.get("enum", ())),
-    )
-    return field if default is None or not _holds(field.kind, default) else filled(field, default)
+        return Field(
+            key=key, path=path, kind="message", hint=bare, type_name="message", required=required
+        )
+    return replace(of_schema(key, _schema(bare), path=path, required=required), hint=bare)
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace(".", "~1")
 
 
 def _bare(hint: Hint) -> Hint:
@@ -137,59 +247,16 @@ def _bare(hint: Hint) -> Hint:
     return hint
 
 
-def _schema(hint: Hint) -> Mapping[str, Any]:  # JSON Schema
+def _schema(hint: Hint) -> Mapping[str, Json]:  # JSON Schema
     try:
-        schema = TypeAdapter(hint).json_schema()
+        return TypeAdapter(hint).json_schema()
     except (PydanticSchemaGenerationError, PydanticUserError, PydanticInvalidForJsonSchema):
         return {}  # a type that pydantic does not know: JSON
-    if set(schema) & {"anyOf", "oneOf"}:
-        some = [x for x in schema.get("anyOf", schema.get("oneOf", [])) if x.get("type") != "null"]
-        if len(some) == 1:
-            return {**some[0], **{k: v for k, v in schema.items() if k not in ("anyOf", "oneOf")}}
-    return schema
 
 
-def _kind(schema: Mapping[str, Any]) -> FieldKind:  # JSON Schema
-    if "enum" in schema and all(isinstance(each, str) for each in schema["enum"]):
-        return "choice"
-    if schema.get("type") == "array" and schema.get("items", {}).get("type") == "string":
-        return "lines"
-    return KINDS.get(str(schema.get("type")), "json")
-
-
-def _type_name(schema: Mapping[str, Any]) -> str:  # JSON Schema
-    name = str(schema.get("type", "any"))
-    if name == "array":
-        return f"list of {schema.get('items', {}).get('type', 'values')}"
-    return {"string": "text", "boolean": "yes or no", "object": "mapping"}.get(name, name)
-
-
-def _holds(kind: FieldKind, value: Any) -> bool:  # a value of the key
-    """Say whether a kind of field can show a value without loss."""
-    match kind:
-        case "text" | "long" | "choice":
-            return isinstance(value, str)
-        case "integer" | "number":
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case "flag":
-            return isinstance(value, bool)
-        case "lines":
-            return isinstance(value, list) and all(
-                isinstance(x, str) and "\n" not in x for x in value
-            )
-        case "message":
-            return False
-        case "json":
-            return True
-
-
-def _text_of(kind: FieldKind, value: Any) -> str:  # a value of the key
-    match kind:
-        case "text" | "long" | "choice" | "integer" | "number":
-            return str(value)
-        case "flag":
-            return "on" if value else ""
-        case "lines":
-            return "\n".join(value)
-        case "message" | "json":
-            return json.dumps(plain(value), ensure_ascii=False, indent=2)
+def _holds(field: Field, value: Json) -> bool:
+    """Say whether a field can show a value without loss."""
+    if field.kind == "choice":
+        return value in field.choices
+    known = {each.key for each in field.inner}
+    return holds(field.kind, value) and (field.kind != "group" or value.keys() <= known)

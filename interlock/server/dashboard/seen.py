@@ -193,7 +193,9 @@ def moments_of(
                 before=before.values if before else {},
                 calls=[each for each in calls if started and each.ran_from == started],
                 acts=[each for each in acts if started and places.get(each.key) == started],
-                share=min(step.seconds / longest, 1.0) if longest and step.source != "input" else 0.0,
+                share=min(step.seconds / longest, 1.0)
+                if longest and step.source != "input"
+                else 0.0,
                 waited=step.checkpoint_id in waited,
             )
         )

@@ -6,6 +6,7 @@ export function widgets() {
   document.addEventListener("input", searched);
   document.addEventListener("change", (event) => event.target.closest("[data-sends]")?.form.requestSubmit());
   document.addEventListener("input", checked);
+  document.addEventListener("toggle", another, true);
   for (const each of ["refreshed", "toggle"]) document.addEventListener(each, reachable, true);
   addEventListener("resize", reachable);
   reachable();
@@ -44,4 +45,20 @@ function checked(event) {
   field.setAttribute("aria-invalid", String(Boolean(fault)));
   const told = document.getElementById(field.getAttribute("aria-errormessage"));
   if (told) { told.textContent = fault; told.hidden = !fault; }
+}
+
+function another(event) { // an entry that is begun has an empty one behind it
+  const entry = event.target;
+  if (!entry.matches?.("[data-new]") || !entry.open || entry.dataset.begun) return;
+  entry.dataset.begun = "yes";
+  const number = Number(entry.dataset.number), path = `${entry.dataset.new}.`;
+  const next = entry.cloneNode(true);
+  for (const each of [next, ...next.querySelectorAll("*")]) {
+    for (const { name, value } of [...each.attributes]) each.setAttribute(name, value.replaceAll(`${path}${number}`, `${path}${number + 1}`));
+  }
+  next.open = false;
+  next.dataset.number = String(number + 1);
+  delete next.dataset.begun;
+  entry.after(next);
+  entry.querySelector("input, textarea, select")?.focus();
 }
