@@ -93,6 +93,7 @@ class Stored:
 
     Attributes:
         tables: bytes by what they are for, the largest first, indexes included.
+        rows: how many rows those have, as the database last estimated it.
         blob_bytes: of the blobs themselves, as they were stored.
     """
 
@@ -101,6 +102,7 @@ class Stored:
     checkpoints: int
     blobs: int
     blob_bytes: int
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -184,8 +186,12 @@ class Storage(ABC):
         """Return what takes how much."""
         store = RetentionStore(self._pool)
         counts = await store.counts()
-        tables = {row["purpose"]: row["bytes"] for row in await store.tables()}
-        return Stored(tables=tables, **counts)
+        found = await store.tables()
+        return Stored(
+            tables={row["purpose"]: row["bytes"] for row in found},
+            rows={row["purpose"]: row["rows"] for row in found},
+            **counts,
+        )
 
     async def _threads(self, thread_id: str | None) -> AsyncIterator[str]:
         if thread_id is not None:

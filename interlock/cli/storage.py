@@ -16,6 +16,22 @@ if TYPE_CHECKING:
 
     from interlock.storage import Pruned, Pruning, Stored
 
+PRUNE = "interlock storage prune; deleting threads"
+SHRINKS = {
+    **dict.fromkeys(
+        ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "checkpoint_content"), PRUNE
+    ),
+    "blobs": "interlock storage collect",
+    "streams": "itself, INTERLOCK_STREAM_HOURS after a run's end",
+    "store": "a lifetime of its items, or deleting them",
+    **dict.fromkeys(("audit", "ledger"), "nothing: what was done stays known"),
+    **dict.fromkeys(
+        ("runs", "threads", "recordings", "questions", "outcomes", "letters"),
+        "deleting threads",
+    ),
+}
+"""What takes rows away, by what they are for."""
+
 HINT = "What was freed is used again; `vacuum full` gives it back to the disk."
 
 
@@ -153,8 +169,10 @@ def _print_stored(stored: Stored) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     table.add_column("what")
     table.add_column("takes", justify="right")
+    table.add_column("rows, about", justify="right")
+    table.add_column("gets smaller by")
     for name, taken in stored.tables.items():
-        table.add_row(name, _size(taken))
+        table.add_row(name, _size(taken), f"{stored.rows.get(name, 0):,}", SHRINKS.get(name, ""))
     console = results()
     console.print(table)
     console.print(

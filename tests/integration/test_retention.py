@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -408,11 +409,23 @@ async def test_the_storage_is_told(il: Interlock, tmp_path: Path) -> None:
     """What takes how much, the largest first."""
     await written(il, tmp_path, until=30)
     ref = await il.blobs.put(b"x" * 100_000)
+    await il.items().aput(("notes",), "one", {"text": random.Random(1).randbytes(50_000).hex()})
     stored = await il.astorage()
 
     assert (stored.threads, stored.checkpoints) == (1, 32)
     assert (stored.blobs, stored.blob_bytes) == (1, 100_000)
     assert ref["size"] == 100_000
     assert stored.tables["blobs"] > 100_000
+    assert stored.tables["store"] > 50_000
+    assert {
+        "streams",
+        "outcomes",
+        "audit",
+        "runs",
+        "threads",
+        "ledger",
+        "letters",
+    } <= stored.tables.keys()
+    assert stored.rows.keys() == stored.tables.keys()
     assert list(stored.tables.values()) == sorted(stored.tables.values(), reverse=True)
     assert stored.bytes == sum(stored.tables.values())

@@ -150,11 +150,23 @@ cross join lateral (select case
     when c.relname in ('recordings') then 'recordings'
     when c.relname in ('questions', 'question_events', 'notifications') then 'questions'
     when c.relname in ('blobs', 'blob_pieces', 'blob_uploads', 'blob_names') then 'blobs'
+    when c.relname in ('store', 'store_vectors', 'store_migrations', 'vector_migrations') then 'store'
+    when c.relname in ('streams', 'stream_events') then 'streams'
+    when c.relname in ('outcomes', 'judgements') then 'outcomes'
+    when c.relname = 'audit' then 'audit'
+    when c.relname in ('model_calls', 'budgets', 'budget_entries') then 'budgets'
+    when c.relname in ('webhooks') then 'webhooks'
+    when c.relname in ('letters') then 'letters'
+    when c.relname in ('threads', 'thread_cards', 'foldings', 'folded_tasks', 'holding_graphs') then 'threads'
+    when c.relname in (
+        'runs', 'run_events', 'run_options', 'run_cards', 'run_transitions', 'input_versions', 'queue', 'stop_orders', 'standings'
+    ) then 'runs'
     when c.relname in ('documents', 'passages', 'passage_vectors', 'files', 'collections', 'collection_documents', 'collection_lexemes', 'answers') then 'documents'
     else 'other' end) as p (purpose)
 where c.relkind = 'r' and (n.oid = (select t.relnamespace from pg_class t where t.oid = to_regclass('interlock.threads')) or c.oid in (
     to_regclass('checkpoints'), to_regclass('checkpoint_blobs'), to_regclass('checkpoint_writes'), to_regclass('checkpoint_content'),
-    to_regclass('checkpoint_references'), to_regclass('checkpoint_sweeps'), to_regclass('checkpoint_keys'), to_regclass('checkpoint_migrations')
+    to_regclass('checkpoint_references'), to_regclass('checkpoint_sweeps'), to_regclass('checkpoint_keys'), to_regclass('checkpoint_migrations'),
+    to_regclass('store'), to_regclass('store_vectors'), to_regclass('store_migrations'), to_regclass('vector_migrations')
 ))
 group by purpose order by bytes desc;
 
