@@ -177,7 +177,7 @@ class Authorizing:
                 scope["query_string"] = _as_query(asked.body)
             return await self.app(scope, receive, send)
         text = await _whole(receive)
-        asked = _asked(rule, named, _body(text))
+        asked = _asked(rule, named, _body(text), is_command=self._path(scope).endswith("/commands"))
         await self._decide(user, asked)
         if asked.nothing:
             count = self._path(scope).endswith("/count")
@@ -317,10 +317,15 @@ def _listed(value: Any) -> list[Any]:  # JSON
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _asked(rule: Rule, named: str | None, body: dict[str, Any]) -> Asked:  # JSON
+def _asked(
+    rule: Rule,
+    named: str | None,
+    body: dict[str, Any],  # JSON
+    *,
+    is_command: bool,
+) -> Asked:
     """Return a request; a run that is asked for without a thread in the path may name one all the same."""
-    params = body.get("params")
-    if rule.kind == "run" and isinstance(params, dict) and "method" in body:
+    if is_command and isinstance(params := body.get("params"), dict):
         return Asked(rule, named, params, body)
     within = body.get("thread_id")
     if rule.kind == "run" and named is None and isinstance(within, str):

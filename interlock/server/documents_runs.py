@@ -10,6 +10,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from pydantic import BaseModel
 
 from interlock.core.queueing import MultitaskStrategy
+from interlock.errors import InterlockError
 from interlock.outcomes import Outcome
 from interlock.postgres.run_cards import ClientRun, ClientStatus, Standing
 
@@ -89,6 +90,23 @@ def failure(error: str, kind: str) -> dict[str, str]:
     """Return what a run failed with, as LangGraph's server tells it."""
     kind = kind or "Error"
     return {"error": kind, "message": error.removeprefix(f"{kind}: ")}
+
+
+def outward(failed: Mapping[str, str], run_id: str) -> str:
+    """Return what a run failed with for whom its application does not know, such as other agents and models.
+
+    What an exception of a graph says may hold anything: only errors of Interlock's own are told as they are.
+    """
+    kind = failed["error"]
+    if kind in _kinds(InterlockError):
+        return f"{kind}: {failed['message']}"
+    return f"Run {run_id} failed: {kind}. What it says is shown where the run is."
+
+
+def _kinds(error: type[Exception]) -> frozenset[str]:
+    """Return the names of a kind of error, and of all below it."""
+    below = (_kinds(each) for each in error.__subclasses__())
+    return frozenset({error.__name__}).union(*below)
 
 
 def outcome(standing: Standing, came: Outcome | None) -> Any:  # the graph's output schema

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from interlock import __version__
 from interlock.errors import DatabaseUnavailable, InterlockError
 from interlock.postgres.assistants import Assistant, AssistantStore, Filter, Page, default_id
-from interlock.server.documents_runs import ERROR, INTERRUPT
+from interlock.server.documents_runs import ERROR, INTERRUPT, outward
 from interlock.server.graph_documents import schemas
 from interlock.server.requests import RunCreate, accept
 from interlock.server.scope import Scope
@@ -117,8 +117,7 @@ def _outcome(came: Any, where: Mapping[str, str]) -> CallToolResult:  # the grap
     if not isinstance(came, dict):
         return _told(dumps(came).decode(), {"output": came})
     if ERROR in came:
-        error = came[ERROR]
-        return _told(f"{error['error']}: {error['message']}", failed=True)
+        return _told(outward(came[ERROR], where["run_id"]), failed=True)
     if INTERRUPT in came:
         asked = {"status": "interrupted", "interrupts": came[INTERRUPT], **where}
         text = f"It waits for an answer, which is given where {where['thread_id']} is shown."

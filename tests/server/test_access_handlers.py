@@ -227,9 +227,14 @@ def test_an_assistant_by_any_name(client: People, guarded: str) -> None:
         httpx.post(f"{guarded}/runs", json={"assistant_id": HIDDEN}, headers=ann),
         httpx.post(f"{guarded}/runs", json={"agent_id": HIDDEN}, headers=ann),
         httpx.post(f"{guarded}/threads/{mine}/commands", json=command, headers=ann),
+        httpx.post(
+            f"{guarded}/runs",
+            json={"method": "run.start", "params": {"assistant_id": "echo"}, "agent_id": HIDDEN},
+            headers=ann,
+        ),
     ]
 
-    assert [each.status_code for each in answers] == [403, 403, 403]
+    assert [each.status_code for each in answers] == [403, 403, 403, 403]
 
 
 @pytest.mark.skipif(ORACLE, reason="Interlock's own")
@@ -327,3 +332,46 @@ def test_a_filter_that_means_nothing() -> None:
     """An operator that is not known lets nothing pass."""
     with pytest.raises(Forbidden):
         fits({"a": 1}, {"a": {"$gt": 0}})
+
+
+@pytest.mark.skipif(ORACLE, reason="Interlock's own")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/mcp/"),
+        ("POST", "/mcp"),
+        ("POST", "/a2a/echo"),
+        ("GET", "/.well-known/agent-card.json?assistant_id=echo"),
+    ],
+)
+def test_other_protocols_are_refused(guarded: str, method: str, path: str) -> None:
+    """Handlers cannot be asked about tools and agents: whom they know may not call them, nor may a stranger."""
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    headers = {"accept": "application/json, text/event-stream"}
+    answers = [
+        httpx.request(method, f"{guarded}{path}", json=call, headers={**headers, **bearer})
+        for bearer in ({"authorization": "Bearer ann"}, {})
+    ]
+
+    assert [each.status_code for each in answers] == [403, 401]
+
+
+@pytest.mark.skipif(ORACLE, reason="Interlock's own")
+def test_commands_are_asked_about(client: People, guarded: str) -> None:
+    """A command that starts a run is shown to the handlers as that run: they refuse it, or change what it is."""
+    ann = client("ann")
+    mine = ann.threads.create()["thread_id"]
+    start = {"id": 1, "method": "run.start", "params": {"assistant_id": "echo", "input": {}}}
+    respond = {"id": 2, "method": "input.respond", "params": {"interrupt_id": "a" * 16}}
+    address = f"{guarded}/threads/{mine}/commands"
+
+    refused = [
+        httpx.post(address, json=each, headers={"authorization": f"Bearer {name}"}).status_code
+        for name in ("bob", "vic")
+        for each in (start, respond)
+    ]
+    begun = httpx.post(address, json=start, headers={"authorization": "Bearer ann"}).json()
+
+    assert refused == [404] * 4
+    run = ann.runs.get(mine, begun["result"]["run_id"])
+    assert (run["metadata"] or {})["owner"] == "ann"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from mcp.types import TextContent
 
 from interlock.postgres.keys import KeyStore
 from interlock.postgres.pool import open_pool
+from interlock.server.documents_runs import outward
 from tests.server.conftest import serving
 from tests.server.sample.graphs import ANSWER
 
@@ -72,12 +74,22 @@ async def test_messages_come_back(server: str) -> None:
 
 
 async def test_a_failure_is_an_error_of_the_tool(server: str) -> None:
-    """It says what failed: a model can read it."""
+    """It says what kind of error it was, and where more is told; what an exception says may hold anything."""
     async with introduced(server) as session:
-        came = await session.call_tool("fails", {"said": "q"})
+        came = await session.call_tool("fails", {"said": "a secret"})
 
     assert came.is_error
-    assert text_of(came) == "ValueError: cannot answer 'q'"
+    assert re.fullmatch(
+        r"Run [0-9a-f-]{36} failed: ValueError\. What it says is shown where the run is\.",
+        text_of(came),
+    )
+
+
+def test_an_error_of_ours_says_what_failed() -> None:
+    """What Interlock itself refuses is told as it is."""
+    failed = {"error": "LimitReached", "message": "The graph used up its 25 steps."}
+
+    assert outward(failed, "r") == "LimitReached: The graph used up its 25 steps."
 
 
 async def test_a_question_is_told_as_one(server: str, client: LangGraphClient) -> None:

@@ -19,7 +19,7 @@ from interlock.postgres.run_cards import RunCards, Standing
 from interlock.postgres.runs import StoredRun
 from interlock.server.a2a.messages import Message, Named, Sent, text_of
 from interlock.server.a2a.wording import OVER, State, Task, Words
-from interlock.server.documents_runs import ERROR, INTERRUPT, outcome
+from interlock.server.documents_runs import ERROR, INTERRUPT, outcome, outward
 from interlock.server.graph_documents import schemas
 from interlock.server.requests import RunCreate, accept
 from interlock.server.scope import Scope
@@ -169,7 +169,7 @@ class Agent:
             task_id=task_id,
             context_id=standing.thread_id,
             state=STATES.get(standing.status, "failed"),
-            why=f"{failed['error']}: {failed['message']}" if failed else "",
+            why=outward(failed, run_id) if failed else "",
             asks=known.pop(INTERRUPT, ()),
             output=None if failed else output,
         )

@@ -12,7 +12,8 @@ from interlock.server.wire import Wire
 
 UNSERVED: Mapping[tuple[str, str], str] = {
     ("GET", "/threads/{thread_id}/storage"): (
-        "What one thread takes is not measured: `interlock storage show` tells it of all."
+        "No client asks for it, and content is stored once for all threads that share it:"
+        " `interlock storage show` tells what all take."
     ),
 }
 """Method and path -> why; docs/server.md lists the same."""
