@@ -38,7 +38,12 @@ class StreamNews:
         self._ended: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._finding: asyncio.Task[None] | None = None
-        self.stopped = False
+        self.cut = asyncio.Event()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether all that look on are cut off."""
+        return self.cut.is_set()
 
     @contextmanager
     def of_run(self, run_id: str) -> Iterator[asyncio.Event]:
@@ -66,7 +71,7 @@ class StreamNews:
 
     def stop(self) -> None:
         """Let all that look on be cut off: this process stops, and another one can tell them the rest."""
-        self.stopped = True
+        self.cut.set()
         self._tell_all()
 
     async def close(self) -> None:

@@ -35,6 +35,9 @@ AGAIN_SECONDS = 1.0
 Show = Callable[[Any], Awaitable[Any]]
 """Makes an answer of what came of a run."""
 
+LAST_SECONDS = 7.0
+"""How long what is waited for may take to come when the process stops: less than open requests have in all."""
+
 _stopping: set[asyncio.Task[Any]] = set()
 """Runs that are being stopped because their client went away; asyncio alone would forget these tasks."""
 
@@ -111,7 +114,8 @@ def waited(
             _in_background(stop(scope, run_id, "cancel", "its client went away"))
 
     came = partial(_shown, scope, run_id, show, fresh=fresh)
-    return Waited(came, headers(thread_id, run_id), gone=gone if cancels else None)
+    cut = scope.house.il.stream_news.cut
+    return Waited(came, headers(thread_id, run_id), gone=gone if cancels else None, cut=cut)
 
 
 class Waited(Response):
@@ -121,6 +125,8 @@ class Waited(Response):
         came: what is waited for.
         headers: of the answer.
         gone: is called when the client leaves before.
+        cut: is set when this process stops. What has not come soon after that is left without an end, and the client
+            asks elsewhere.
     """
 
     media_type = "application/json"
@@ -131,12 +137,14 @@ class Waited(Response):
         headers: Mapping[str, str],
         *,
         gone: Callable[[], None] | None = None,
+        cut: asyncio.Event | None = None,
         status_code: int = 200,  # FastAPI reads it from here for the OpenAPI document
     ) -> None:
         super().__init__(status_code=status_code, headers=dict(headers))
         del self.headers["content-length"]
         self._came = came
         self._gone = gone
+        self._cut = cut
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -146,6 +154,8 @@ class Waited(Response):
             if await _first(waiting, leaving, SOON_SECONDS):
                 return await self._whole(send, waiting)
             leaving = leaving or {_left(receive)}
+            if self._cut is not None:
+                leaving.add(asyncio.create_task(_late(self._cut), name="interlock-wait-cut"))
             await self._in_parts(send, waiting, leaving)
         finally:
             for task in leaving:
@@ -180,6 +190,11 @@ async def _first(
     tasks = {waiting, *leaving}
     done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
+
+
+async def _late(cut: asyncio.Event) -> None:
+    await cut.wait()
+    await asyncio.sleep(LAST_SECONDS)
 
 
 def _left(receive: Receive) -> asyncio.Task[None]:

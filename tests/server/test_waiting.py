@@ -112,6 +112,23 @@ async def test_a_client_that_leaves(monkeypatch: pytest.MonkeyPatch, soon: float
     assert len(client.sent) == (1 if soon < 1 else 0)
 
 
+async def test_a_process_that_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not come soon after that is cut, and has no end: the client asks elsewhere."""
+    monkeypatch.setattr(waiting, "SOON_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "LAST_SECONDS", 0.01)
+    client, cut = Client(), asyncio.Event()
+
+    async def came() -> None:
+        await asyncio.Event().wait()
+
+    taking = asyncio.create_task(client.take(waiting.Waited(came, {}, cut=cut)))
+    await client.has(1)
+    cut.set()
+    await taking
+
+    assert [each["type"] for each in client.sent] == ["http.response.start"]
+
+
 async def test_an_error_while_it_waits() -> None:
     """What keeps the outcome from being told is told as an error of the run."""
     client = Client()
