@@ -7,7 +7,9 @@ A graph of one node appends a message of 1 kB or 10 kB to a list at each step, w
 database of its own. Bytes are what Postgres has on the disk for all tables (`pg_total_relation_size`) less what the
 empty ones took. A thread is read by a saver that has read nothing before: its newest state (resume), a branch from an
 early step (fork), with 1 kB every state, too (history); the savers take turns, and the median of the rounds' ratios
-counts. A text of 1 MB is overwritten in places, inserted into, or left alone while something else changes.
+counts. `one row` is what a resume cannot do without: the newest values read from one row that holds them as they are,
+and restored by LangGraph's serializer. A text of 1 MB is overwritten in places, inserted into, or left alone while
+something else changes.
 
 The stock saver writes the whole list at each step. Where that would take more than a third of the free disk, or more
 than 4 GB, it is not run, and the row says so.
@@ -162,6 +164,9 @@ def _whole(size: int, steps: int) -> float:
 async def _read(threads: Threads, plan: Plan, mark: int, size: int) -> Read:
     """Read what is to be read at a mark; the savers take turns."""
     read = {"resume": await _in_turn(threads, plan.rounds, Thread.resume)}
+    if mark >= plan.history:
+        ours = {OURS: threads[OURS]}
+        read["one row"] = await _in_turn(ours, plan.rounds, Thread.one_row)
     if mark == plan.history and size == 1:  # the stock saver fetches all of it at once: 6 GB
         read["history"] = await _in_turn(threads, plan.histories, Thread.history)
         read["saver's history"] = await _in_turn(threads, plan.histories, Thread.saver_history)
@@ -188,7 +193,11 @@ def _figures(
     return {
         "MB": _megabytes(stored[saver]),
         "step ms": steps[saver],
-        **{f"{what} ms": round(statistics.median(times[saver]), 1) for what, times in read.items()},
+        **{
+            f"{what} ms": round(statistics.median(times[saver]), 1)
+            for what, times in read.items()
+            if saver in times
+        },
     }
 
 

@@ -4,10 +4,10 @@
 
 A graph of one node writes a small object at each step, and each superstep is saved before the next one begins
 (`durability="sync"`). 1, 8, 32 or 128 threads run side by side as tasks of one process or two. Beside Interlock's
-saver run LangGraph's on a pool of eight connections and on one connection, its saver in memory, and a contestant that
-only commits: one row of about the size of a step, on the same pool. They take turns, on a database of their own each;
-a ratio is taken within each round, and the median of the rounds counts. All of it is done with `synchronous_commit` on
-and off.
+saver run LangGraph's on a pool of eight connections and on one connection, its saver in memory, one that keeps nothing,
+so that what is left is LangGraph's own work and no saver can be faster, and a contestant that only commits: one row of
+about the size of a step, on the same pool. They take turns, on a database of their own each; a ratio is taken within
+each round, and the median of the rounds counts. All of it is done with `synchronous_commit` on and off.
 
 Round trips are counted between the client and the server, and commits by the server (`pg_stat_database`). Both are
 counted apart from the timings, for two lengths of the same work; a step costs the difference. CPU is that of our
@@ -23,7 +23,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from benchmarks import Goal, Row, options, report
-from benchmarks.savers.contestants import MEMORY, OPENINGS, OURS, STOCK, STOCK_ALONE
+from benchmarks.savers.contestants import MEMORY, NOTHING, OPENINGS, OURS, STOCK, STOCK_ALONE
 from benchmarks.savers.counts import Cost, cost_of_a_step
 from benchmarks.savers.databases import database, folder
 from benchmarks.savers.goals import at_least, at_most
@@ -31,7 +31,7 @@ from benchmarks.savers.teams import Pace, Team, team
 from benchmarks.savers.work import COMMITS
 from interlock.postgres import embedded
 
-CONTESTANTS = (STOCK, STOCK_ALONE, OURS, MEMORY, COMMITS)
+CONTESTANTS = (STOCK, STOCK_ALONE, OURS, MEMORY, NOTHING, COMMITS)
 COUNTED = (STOCK, STOCK_ALONE, OURS)
 MANY = 32
 MOST_A_STEP = 1.1

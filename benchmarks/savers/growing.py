@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from benchmarks.savers.contestants import Opening, Saver
 from benchmarks.savers.databases import database, stored_bytes
@@ -25,6 +26,11 @@ LAST = 50
 AT_STEP = """
 select checkpoint_id from checkpoints where thread_id = 'growing' and (metadata ->> 'step')::int = %s limit 1
 """
+ONE_ROW = """
+create temporary table one_row (value bytea);
+alter table one_row alter value set storage external;
+"""
+SERDE = JsonPlusSerializer()
 Build = Callable[[Saver, Times], Graph]
 
 
@@ -64,6 +70,24 @@ class Thread:
     async def resume(self) -> float:
         """Return the milliseconds until the newest state is there."""
         return await self._timed(lambda graph: graph.aget_state(THREAD))
+
+    async def one_row(self) -> float:
+        """Return the milliseconds until the newest values are there that stand in one row as they are: what must be."""
+        async with self._graph() as graph:
+            values = (await graph.aget_state(THREAD)).values
+        kind, data = SERDE.dumps_typed(values)
+        async with await psycopg.AsyncConnection.connect(
+            self.url, autocommit=True, prepare_threshold=0
+        ) as connection:
+            await connection.execute(ONE_ROW, prepare=False)
+            await connection.execute("insert into one_row values (%s)", (data,))
+            for _ in range(2):  # the first time the connection has not read yet
+                begun = time.perf_counter()
+                cursor = await connection.execute("select value from one_row", binary=True)
+                row = await cursor.fetchone()
+                SERDE.loads_typed((kind, (row or [b""])[0]))
+                taken = (time.perf_counter() - begun) * 1000
+        return taken
 
     async def history(self) -> float:
         """Return the milliseconds until each state of the thread is there."""
