@@ -87,6 +87,7 @@ async def _until_signal(call: Call, plan: Plan, grace: float, log: Log) -> None:
 
     from interlock.app import aopen
     from interlock.cli.following import SIGNALS
+    from interlock.core.garbage import settle_soon
     from interlock.worker.working import Worker
 
     loop = asyncio.get_running_loop()
@@ -95,6 +96,7 @@ async def _until_signal(call: Call, plan: Plan, grace: float, log: Log) -> None:
         working = Worker(il, plan, grace=grace, log=log)
         for number in SIGNALS:
             loop.add_signal_handler(number, working.stop)
+        settle_soon(loop)
         await working.run()
 
 
