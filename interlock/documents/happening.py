@@ -9,7 +9,9 @@ from interlock.documents.runs import plain
 
 
 def event_document(event: Event) -> dict[str, Any]:  # a JSON object
-    """Return an event as one JSON object."""
+    """Return an event as one JSON object, with the values that a step changed where somebody has read them."""
+    values = event.values
+    changed = {} if values is None else {"values": {key: plain(values[key]) for key in values}}
     return {
         "key": event.key,
         "cursor": event.cursor,
@@ -20,4 +22,5 @@ def event_document(event: Event) -> dict[str, Any]:  # a JSON object
         "node": event.node,
         "worker": event.worker,
         "detail": plain(event.detail),
+        **changed,
     }

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 
 from interlock import __version__
-from interlock.errors import InterlockError, ServerUnavailable, UsageError
+from interlock.errors import (
+    Forbidden,
+    InterlockError,
+    NotFound,
+    ServerUnavailable,
+    Unauthorized,
+    UsageError,
+)
 from interlock.remote.codec import decode_error
 from interlock.settings import Settings
 
@@ -25,6 +32,22 @@ IDLE_SECONDS = 3.0
 
 SILENT_SECONDS = 30.0
 """How long a stream may be silent, heartbeats included, before it is taken for dead."""
+
+
+REFUSALS: Mapping[int, type[InterlockError]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    422: UsageError,
+}
+"""What statuses of the routes for all programs mean."""
+
+
+class Told(NamedTuple):
+    """An event of a stream: its name, and what it says."""
+
+    name: str
+    data: Any  # JSON
 
 
 class Line:
@@ -50,24 +73,27 @@ class Line:
         return self._read(answer)["result"]
 
     async def listen(
-        self, method: str, arguments: Mapping[str, Any]
-    ) -> AsyncGenerator[dict[str, Any]]:  # JSON
-        """Yield what the server tells, until it stops; raises as `ask`."""
+        self, path: str, parameters: Mapping[str, str], *, since: str = ""
+    ) -> AsyncGenerator[Told]:
+        """Yield the events that a path of the server tells, until it stops; raises as `ask`.
+
+        Args:
+            path: of the server.
+            parameters: of the request.
+            since: the id of the last event that is known.
+        """
         silent = httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS)
+        behind = {"Last-Event-ID": since} if since else {}
+        headers = {"Accept": "text/event-stream", **behind}
         try:
             async with self._client.stream(
-                "POST",
-                _path(method),
-                content=json.dumps(arguments),
-                headers={"Accept": "text/event-stream"},
-                timeout=silent,
+                "GET", path, params=dict(parameters), headers=headers, timeout=silent
             ) as answer:
                 if not answer.is_success:
                     await answer.aread()
-                    self._read(answer)
-                async for line in answer.aiter_lines():
-                    if line.startswith("data: "):
-                        yield json.loads(line.removeprefix("data: "))
+                    raise self._refused(answer)
+                async for told in _events(answer.aiter_lines()):
+                    yield told
         except httpx.RequestError as error:
             raise self._lost(error) from error
 
@@ -85,6 +111,18 @@ class Line:
         if isinstance(said, dict) and {"kind", "message", "hint", "more"} <= said.keys():
             raise decode_error(said)
         raise self._foreign(answer, said)
+
+    def _refused(self, answer: httpx.Response) -> InterlockError:
+        """Return what a refusal of a route that any program may ask means."""
+        try:
+            said = answer.json()
+        except ValueError:
+            said = None
+        detail = said.get("detail") if isinstance(said, dict) else None
+        kind = REFUSALS.get(answer.status_code)
+        if kind is not None and isinstance(detail, str):
+            return kind(detail)
+        return self._foreign(answer, said)
 
     def _foreign(self, answer: httpx.Response, said: Any) -> InterlockError:  # JSON
         """Return what to say of an answer that is not the bridge's."""
@@ -147,6 +185,16 @@ def is_loopback(address: str) -> bool:
 def without_secret(address: str) -> str:
     """Return an address without what may be a secret in it."""
     return address.rpartition("@")[2]
+
+
+async def _events(lines: AsyncIterator[str]) -> AsyncGenerator[Told]:
+    """Yield the server-sent events of some lines; a heartbeat is none."""
+    name = ""
+    async for line in lines:
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield Told(name, json.loads(line.removeprefix("data: ")))
 
 
 def _path(method: str) -> str:

@@ -15,7 +15,7 @@ from interlock.core.sync import run_sync
 from interlock.errors import ReplayDiverged, ServerUnavailable, StillRunning, UsageError
 from interlock.facade import Interlock
 from interlock.remote.codec import decode_error
-from interlock.remote.line import Line
+from interlock.remote.line import Line, Told
 from interlock.remote.own import Own
 from interlock.remote.signatures import PARTS, Shape, shape_of
 from interlock.replays import Replay
@@ -29,6 +29,9 @@ PATIENCE = 60.0
 """How long a server may be away while somebody waits for a run there."""
 
 AGAIN_SECONDS = 0.3
+
+EVENTS = "/events/stream"
+"""Where what happens to a run is told, to any program."""
 
 
 class Remote(Own):
@@ -110,16 +113,16 @@ class Remote(Own):
         self, name: str, *, since: str = "", follow: bool = False, values: bool = False
     ) -> AsyncIterator[Event]:
         """Yield what happened to a run and what happens; a stream that is cut is gone on with behind its last event."""
-        shape, heard = shape_of("watch"), 0.0
+        asked = {"name": name, "follow": _flag(follow), "values": _flag(values)}
+        heard = 0.0
         while True:
-            asked = shape.written(name, since=since, follow=follow, values=values)
             try:
-                async with aclosing(self._line.listen("watch", asked)) as told:
-                    async for said in told:
+                async with aclosing(self._line.listen(EVENTS, asked, since=since)) as told:
+                    async for each in told:
                         heard = time.monotonic()
-                        if "end" in said:
+                        if each.name == "end":
                             return
-                        event: Event = self._understood(shape, _event_in(said))
+                        event = self._event_in(each)
                         since = event.cursor
                         yield event
             except ServerUnavailable:
@@ -160,6 +163,12 @@ class Remote(Own):
                 if heard == begun or time.monotonic() > heard + PATIENCE:
                     raise
                 await asyncio.sleep(AGAIN_SECONDS)
+
+    def _event_in(self, told: Told) -> Event:
+        if told.name == "error":
+            raise decode_error(told.data)
+        event: Event = self._understood(shape_of("watch"), told.data)
+        return event
 
     def _understood(self, shape: Shape, said: Any) -> Any:  # JSON -> what the method returns
         try:
@@ -203,10 +212,8 @@ def _asking(remote: Remote, method: str) -> Callable[..., Awaitable[Any]]:  # as
     return ask
 
 
-def _event_in(said: dict[str, Any]) -> Any:  # JSON
-    if "error" in said:
-        raise decode_error(said["error"])
-    return said["event"]
+def _flag(on: bool) -> str:
+    return "true" if on else "false"
 
 
 async def _next(events: AsyncIterator[Event]) -> Event | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import psycopg
@@ -95,7 +95,7 @@ async def test_runs_and_streams_go_on_when_the_database_comes_back(
 
     whole = list(range(STEPS))
     assert [each["status"] for each in runs] == ["success"] * RUNS
-    assert [each["values"]["done"] for each in states] == [whole] * RUNS
+    assert [cast("dict[str, Any]", each["values"])["done"] for each in states] == [whole] * RUNS
     assert joined["done"] == whole
     assert [each.errors for each in watchers] == [[]] * RUNS
     assert [each.steps for each in watchers] == [whole] * RUNS

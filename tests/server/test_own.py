@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,13 +213,48 @@ def test_events_are_listed_and_streamed(http: httpx.Client, sdk: SyncLangGraphCl
     assert [each["kind"] for each in listed] == ["succeeded", "claimed", "submitted"]
 
     whole = http.get("/events/stream", params={"name": thread}).text.split("\r\n\r\n")
-    cursor = whole[0].split("\r\n")[0].removeprefix("id: ")
+    cursor = whole[0].split("\r\n")[2].removeprefix("id: ")
     rest = http.get(
         "/events/stream", params={"name": thread}, headers={"Last-Event-ID": cursor}
     ).text.split("\r\n\r\n")
 
     assert rest == whole[1:]
     assert whole[-2] == "event: end\r\ndata: null"
+
+
+def test_a_stream_tells_the_values_that_steps_changed(
+    http: httpx.Client, sdk: SyncLangGraphClient
+) -> None:
+    """Before and after, where they are asked for; what cannot be a cursor is refused before anything is told."""
+    thread = ran(sdk, "echo", {"said": "abc"})
+    asked = {"name": thread, "values": "true"}
+    told = http.get("/events/stream", params=asked).text.split("\r\n\r\n")
+    data = [json.loads(each.split("\r\ndata: ")[1].split("\r\n")[0]) for each in told if each]
+    steps = [each["values"] for each in data if each and each["kind"] == "step"]
+    odd = http.get("/events/stream", params=asked, headers={"Last-Event-ID": "yesterday"})
+
+    assert {"answered": [None, "cba"]} in steps
+    assert (odd.status_code, odd.json()["detail"].partition(".")[0]) == (
+        422,
+        "'yesterday' is no cursor",
+    )
+
+
+def test_a_stream_that_has_nothing_to_tell_sends_heartbeats(
+    http: httpx.Client, sdk: SyncLangGraphClient
+) -> None:
+    """So a line that is dead is told from one that is quiet."""
+    thread = ran(sdk, "asks", {"topic": "tea"})
+    lines: list[str] = []
+    with http.stream(
+        "GET", "/events/stream", params={"name": thread, "follow": "true"}, timeout=30
+    ) as told:
+        for line in told.iter_lines():
+            lines.append(line)
+            if line == ": heartbeat":
+                break
+
+    assert "event: waiting" in lines
 
 
 def test_it_says_how_it_stands(http: httpx.Client) -> None:

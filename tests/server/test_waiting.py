@@ -155,7 +155,8 @@ async def test_a_database_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(waiting, "result", result)
     monkeypatch.setattr(waiting, "AGAIN_SECONDS", 0.0)
-    scope: Any = SimpleNamespace()
+    news = SimpleNamespace(cut=None)
+    scope: Any = SimpleNamespace(house=SimpleNamespace(il=SimpleNamespace(stream_news=news)))
 
     await client.take(waiting.waited(scope, "t", "r", fresh=True))
 

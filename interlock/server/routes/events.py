@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from typing import Annotated, Any
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import StreamingResponse
 
+from interlock.core.happening import Cursor, Event
+from interlock.core.stream_events import StreamEvent
 from interlock.documents.happening import event_document
+from interlock.errors import InterlockError, StreamCut
 from interlock.postgres.run_events import EventStore
+from interlock.remote.codec import encode_error
 from interlock.server.openapi import problems
-from interlock.server.scope import Reading, Scope
+from interlock.server.scope import Reading
+from interlock.server.sse import HEARTBEAT_SECONDS, EventStream, sse
 from interlock.server.wire import Wire, dumps
+from interlock.streaming import Page
 
 router = APIRouter(prefix="/events", tags=["Events"])
 
@@ -38,30 +44,66 @@ async def search(
     return Wire(found)
 
 
-@router.get("/stream", response_class=StreamingResponse, responses={**STREAM, **problems(404)})
+@router.get("/stream", response_class=EventStream, responses={**STREAM, **problems(404)})
 async def stream(
     scope: Reading,
     name: Name,
     follow: bool = False,
+    values: bool = False,
     last_event_id: Annotated[str, Header(max_length=2000)] = "",
-) -> StreamingResponse:
+) -> EventStream:
     """Tell what happened to a run, or the one that a thread is at, and what happens, until it ends or waits.
 
-    Ids are cursors: who reconnects with `Last-Event-ID` misses and repeats nothing.
+    Ids are cursors: who reconnects with `Last-Event-ID` misses and repeats nothing. A stream that ends without an event
+    `end` was cut, and goes on so at another process. With `follow` it stays while the run waits; with `values` steps
+    carry the values of the keys that they changed, before and after.
     """
     await scope.reader.endings.named(name)
-    frames = _frames(scope, name, last_event_id, follow=follow)
-    return StreamingResponse(frames, media_type="text/event-stream")
+    Cursor.read(last_event_id)
+    events = scope.reader.awatch(name, since=last_event_id, follow=follow, values=values)
+    return sse(_pages(cast("AsyncGenerator[Event]", events), scope.house.il.stream_news.cut))
 
 
-async def _frames(scope: Scope, name: str, since: str, *, follow: bool) -> AsyncIterator[bytes]:
-    events = scope.reader.awatch(name, since=since, follow=follow)
-    async with aclosing(events) as watched:  # type: ignore[type-var]  # it is a generator
-        async for event in watched:
-            data = dumps(event_document(event))
-            yield b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n" % (
-                event.cursor.encode(),
-                event.kind.encode(),
-                data,
-            )
-    yield b"event: end\r\ndata: null\r\n\r\n"
+async def _pages(events: AsyncGenerator[Event], cut: asyncio.Event) -> AsyncGenerator[Page]:
+    """Yield what happens, a heartbeat when nothing does, and at last that it has ended, or what went wrong."""
+    stopping = asyncio.create_task(cut.wait(), name="interlock-events-cut")
+    coming: asyncio.Task[Event | None] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.create_task(_next(events))
+            first = asyncio.FIRST_COMPLETED
+            await asyncio.wait({coming, stopping}, timeout=HEARTBEAT_SECONDS, return_when=first)
+            if stopping.done():
+                raise StreamCut("This process stops.")
+            if not coming.done():
+                yield ()
+                continue
+            event, coming = coming.result(), None
+            yield (_told("end", None) if event is None else _event(event),)
+            if event is None:
+                return
+    except StreamCut:
+        raise
+    except InterlockError as error:
+        yield (_told("error", encode_error(error)),)
+    finally:
+        await _let_go({stopping} | ({coming} if coming else set()))
+        await events.aclose()
+
+
+async def _next(events: AsyncGenerator[Event]) -> Event | None:
+    return await anext(events, None)
+
+
+async def _let_go(tasks: set[asyncio.Task[Any]]) -> None:  # of whatever comes
+    for each in tasks:
+        each.cancel()
+    await asyncio.wait(tasks)
+
+
+def _event(event: Event) -> StreamEvent:
+    return replace(_told(event.kind, event_document(event)), id=event.cursor)
+
+
+def _told(name: str, data: Any) -> StreamEvent:  # JSON
+    return StreamEvent(id="", event=name, data=dumps(data), run_id="")
