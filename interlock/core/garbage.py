@@ -8,6 +8,10 @@ import gc
 SETTLED_SECONDS = 2.0
 """How long after its start a process has loaded what it works with."""
 
+THRESHOLDS = (5_000, 20, 10)
+"""By how many objects it grows until the youngest are looked at, and after how many such looks the older ones: Python
+looks at 700, 10 and 10, which is several times for a short run, at objects of runs that are still at work."""
+
 
 def settle() -> None:
     """Leave what is loaded by now out of every later look for garbage: modules, graphs, schemas are a million objects.
@@ -16,6 +20,7 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
 
 
 def settle_soon(loop: asyncio.AbstractEventLoop) -> None:

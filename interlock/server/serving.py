@@ -12,6 +12,7 @@ from types import FrameType
 import uvicorn
 
 from interlock.app import aopen
+from interlock.core.garbage import settle
 from interlock.errors import UsageError
 from interlock.facade import Interlock
 from interlock.postgres.assistants import AssistantStore
@@ -84,6 +85,7 @@ async def serve(
             rates=Rates(settings.server_rate),
             workers_inside=workers_inside,
         )
+        settle()
         address = address_of(host, listening)
         config = uvicorn.Config(
             guarded(application(house), house, loopback=is_loopback(host)),

@@ -12,7 +12,8 @@ from interlock.core import endless
 async def test_a_cancellation_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """A work that loses a cancellation on its way is cancelled again, and ends."""
     monkeypatch.setattr(endless, "AGAIN_SECONDS", 0.001)
-    begun, lost = asyncio.Event(), []
+    begun = asyncio.Event()
+    lost: list[str] = []
 
     async def careless() -> None:
         while True:
