@@ -30,6 +30,7 @@ class Ended:
         ended_by: that run, or what went on with it.
         url: who is told; it may hold a secret.
         ended_as: its status then.
+        started_at: None where it never was, or is gone.
     """
 
     id: int
@@ -42,6 +43,7 @@ class Ended:
     error_kind: str
     ended_at: datetime
     tries: int
+    started_at: datetime | None
 
 
 class Webhooks:

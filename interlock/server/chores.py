@@ -148,6 +148,7 @@ def _end(ended: Ended, now: Any) -> dict[str, Any]:  # JSON
     told = failure(ended.error, ended.error_kind)
     return {
         "status": _ENDED.get(ended.ended_as, "timeout" if now == "timeout" else "interrupted"),
+        "run_started_at": ended.started_at,
         "run_ended_at": ended.ended_at,
         "webhook_sent_at": datetime.now(UTC),
         **({"error": told} if ended.ended_as in ("failed", "dead") else {}),

@@ -102,7 +102,7 @@ async def test_an_end_is_told(client: LangGraphClient) -> None:
     assert (told["run_id"], told["thread_id"]) == (run["run_id"], run["thread_id"])
     assert told["status"] == "success"
     assert told["values"] == {"said": "abc", "answered": "cba"}
-    assert told["run_ended_at"] <= told["webhook_sent_at"]
+    assert told["run_started_at"] <= told["run_ended_at"] <= told["webhook_sent_at"]
 
 
 async def test_a_state_that_cannot_be_read(client: LangGraphClient) -> None:
@@ -166,7 +166,7 @@ async def test_a_cancelled_run_is_told(client: LangGraphClient) -> None:
         await client.runs.cancel(run["thread_id"], run["run_id"])
         told = await listener.document()
 
-    assert told["status"] == "interrupted"
+    assert (told["status"], told["run_started_at"]) == ("interrupted", None)
 
 
 async def test_who_was_busy_is_told_again(client: LangGraphClient, server_database: str) -> None:

@@ -7,7 +7,8 @@ with due as (
 update interlock.webhooks w
 set tries = w.tries + 1, due_at = clock_timestamp() + make_interval(secs => %(lease)s::float8)
 from due where w.id = due.id
-returning w.id, w.run_id, w.ended_by, w.thread_id, w.url, w.ended_as, w.error, w.error_kind, w.ended_at, w.tries;
+returning w.id, w.run_id, w.ended_by, w.thread_id, w.url, w.ended_as, w.error, w.error_kind, w.ended_at, w.tries,
+    (select r.started_at from interlock.runs r where r.run_id = w.run_id) as started_at;
 
 -- sent: somebody has taken it
 update interlock.webhooks set status = 'sent', last_error = '', sent_at = clock_timestamp()
