@@ -17,7 +17,7 @@ from interlock.core.bounded import declaration_of
 from interlock.core.renaming import with_old_names
 from interlock.core.versions import NoWay, migrated, version_of
 from interlock.errors import InterlockError, NotFound, ResumeRefused, UsageError
-from interlock.execution import check_prompts
+from interlock.preparing import check_prompts
 from interlock.fitting import (
     Problem,
     class_problems,

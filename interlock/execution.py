@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, NotRequired, cast
 from uuid import UUID
@@ -18,63 +14,45 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langgraph._internal._constants import INTERRUPT  # pinned, and a test holds it
 from langgraph.checkpoint.base.id import uuid6
-from langgraph.errors import GraphDrained, GraphRecursionError, is_invalid_resume
+from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
-from langgraph.types import All, Interrupt, StateSnapshot, StreamMode
+from langgraph.types import All, Interrupt, StreamMode
 from typing_extensions import TypedDict
 
 from interlock.application import Graph
-from interlock.core import gate, prompts, sleeping
-from interlock.core.actions import digest as digest_of
+from interlock.asked import questions_of, wakes_of
 from interlock.core.allowance import KEY as ALLOWANCE
 from interlock.core.allowance import Allowance
-from interlock.core.bounded import declaration_of
-from interlock.core.context import KEY, Around, Context
-from interlock.core.doubt import doubts
+from interlock.core.context import KEY, Around
 from interlock.core.driving import ALL, Driving
 from interlock.core.eventing import EVENTS, stream_with_events
 from interlock.core.inescapable import inescapable
 from interlock.core.kills import Kill, KillGuard
-from interlock.core.letters import KEEPS_ANSWERS
 from interlock.core.metering import Meter
 from interlock.core.queueing import StopOrder
 from interlock.core.reading import telling
 from interlock.core.replaying import RecordingGuard
-from interlock.core.run_states import RunStatus
-from interlock.core.runs import BREAKPOINT, OpenQuestion, Run
-from interlock.core.stepping import LOOKED_AT, circle_of, reached, steps_of
+from interlock.core.runs import BREAKPOINT, Run
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
-from interlock.core.walltime import Charge, at_work, charge
+from interlock.core.walltime import Charge, at_work
 from interlock.errors import (
-    AnswerRefused,
-    BudgetSpent,
-    DatabaseUnavailable,
     InterlockError,
-    Killed,
-    LeaseLost,
-    LimitReached,
-    ResumeRefused,
     RunCancelled,
 )
-from interlock.failing import ending_of, sentence_of
-from interlock.postgres.checkpoints import ENDING, FRESH, HELD, INTERRUPTS, Saver
-from interlock.postgres.finishing import end_of
+from interlock.postgres.checkpoints import ENDING, FRESH, HELD, INTERRUPTS
 from interlock.postgres.locks import ThreadLocks
-from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import Ending, RunStore, StoredRun
+from interlock.preparing import limited
+from interlock.settling import Settling, as_error, process_name
 from interlock.standing import standing
 from interlock.starting import Start, start_of
 
 DRAINED = "drained"
-LOST = "cancelled"
 
 SHOW_STATES = frozenset({"values", "checkpoints", "debug", "events"})
 """Stream modes that tell of states: whoever sees one may look for its checkpoint at once."""
-
-DATABASE_SECONDS = 1.0
-"""After how long a run goes on whose connection broke, while its worker kept its own."""
 
 
 class Part(TypedDict):
@@ -90,7 +68,7 @@ class Part(TypedDict):
 
 
 @dataclass(slots=True, kw_only=True)
-class Execution:
+class Execution(Settling):
     """Drives one stored run.
 
     Attributes:
@@ -139,11 +117,6 @@ class Execution:
     def __post_init__(self) -> None:
         self._driving = self.stored.driving
         self._fresh = ["no checkpoint yet"] if self.stored.fresh else []
-
-    @property
-    def run(self) -> Run:
-        """The run as it was when the attempt began."""
-        return self.stored.run
 
     async def parts(self) -> AsyncGenerator[Part]:
         """Run to the end, to a question, to a drain, or until it is killed; the last part carries the run as it ended.
@@ -211,94 +184,11 @@ class Execution:
             return
         except BaseException as odd:  # a node called `sys.exit`, or raised what Ctrl-C raises
             if self.attended:
-                await self._fail(_as_error(odd))
+                await self._fail(as_error(odd))
                 raise
-            self._ended = await self._raised(_as_error(odd))
+            self._ended = await self._raised(as_error(odd))
             return
         self._ended = await self._end(ending)
-
-    @asynccontextmanager
-    async def _keeping_nothing_back(self) -> AsyncIterator[None]:
-        """Save the checkpoint that was kept back for an end, where another comes."""
-        try:
-            yield
-        except BaseException:
-            with suppress(Exception):  # what raised it is on its way
-                await asyncio.shield(self._let_go())
-            raise
-
-    async def _end_with_its_checkpoint(self, ending: Ending) -> None:
-        """Save the checkpoint that was kept back, and where nothing speaks against it the run's end with it."""
-        if self._saver is None or not self._saver.holds(self.run.thread_id):
-            return
-        if ending.status != "succeeded" or (self._due is not None and self._due.again):
-            await self._let_go()
-            return
-        if self.told is not None:
-            await self.told()
-        due, self._due = self._due, None  # where this is broken off, it may have been charged
-        end = end_of(self.run.run_id, self.run.attempts + 1, due)
-        with translated():
-            self.settled = await self._saver.let_go(self.run.thread_id, end)
-        if not self.settled:
-            self._due = due
-
-    async def _let_go(self) -> None:
-        if self._saver is not None and self._saver.holds(self.run.thread_id):
-            with translated():
-                await self._saver.let_go(self.run.thread_id)
-
-    @property
-    def _saver(self) -> Saver | None:
-        found = self.graph.checkpointer
-        return found if isinstance(found, Saver) else None
-
-    async def _raised(self, error: Exception) -> Run:
-        """End a run that raised; whoever waits for it is told by an error."""
-        if (killed := self._killed(error)) is not None:
-            return await self._end(killed)
-        raised = _translate(error, self.run, self.around.stopped)
-        if raised is error and isinstance(error, GraphRecursionError):
-            raised = await self._went_round(error)
-        if isinstance(raised, LeaseLost):
-            raise raised  # others have taken it over: there is nothing to write
-        if not self.attended:
-            if isinstance(
-                raised, DatabaseUnavailable
-            ):  # with its connection the worker lost the run
-                await self.locks.check(self.run.thread_id)
-            return await self._end(await self._unattended(raised))
-        await self._fail(raised)
-        raise raised from (error if raised is not error else None)
-
-    async def _unattended(self, raised: Exception) -> Ending:
-        """Return what follows a failure that nobody waits for: another try later, or a dead letter.
-
-        That our database went away is no failure of the run, and is not counted.
-
-        Raises:
-            DatabaseUnavailable: it does not answer now either; its worker hands the run back.
-        """
-        failed = _failure(raised, self.run)
-        if isinstance(raised, DatabaseUnavailable):
-            return replace(failed, status="queued", retry_seconds=DATABASE_SECONDS)
-        declared = declaration_of(self.graph)
-        ending = await ending_of(raised, failed, self.run, declared, self.runs.tries)
-        if ending.failure not in KEEPS_ANSWERS:
-            await self.around.ports.recordings.forget(self.run.thread_id, self.run.run_id)
-        return ending
-
-    async def _went_round(self, error: GraphRecursionError) -> LimitReached:
-        """Return the error that says which limit was reached, and which nodes used it up."""
-        with translated():
-            history = self.graph.aget_state_history(self._config(), limit=LOOKED_AT)
-            ran = [snapshot.next async for snapshot in history]
-        circle = circle_of(ran[::-1])
-        return LimitReached(
-            f"The graph {self.run.graph!r} used up its {reached(error)} steps"
-            + (f"; it went round in {circle}." if circle else "."),
-            hint=f"`interlock history {self.run.thread_id}` shows each step.",
-        )
 
     async def _drive(self) -> AsyncGenerator[Part]:
         config = self._config()
@@ -454,106 +344,6 @@ class Execution:
         """Whether it began in this very attempt and nothing interrupted it."""
         return self._is_first and not self._interrupts
 
-    @property
-    def _is_first(self) -> bool:
-        return self.run.kind == "invoke" and self.run.attempts == 0
-
-    async def _end(self, ending: Ending) -> Run:
-        told = (
-            replace(ending, questions=(), wakes_at=None)
-            if self.around.lineage.recorded_only
-            else ending
-        )
-        written = await self._settle(told)  # a replay asks nobody
-        if written is not told:  # it was to be stopped meanwhile
-            ending = written
-        return replace(
-            self.run,
-            status=ending.status,
-            error=ending.error,
-            error_kind=ending.error_kind,
-            partial=landed.reason if (landed := self.allowance.course.landed) else "",
-            interrupts=ending.questions,
-            wakes_at=ending.wakes_at,
-            output=ending.output,
-            attempts=self.run.attempts + 1,
-        )
-
-    async def _settle(self, ending: Ending) -> Ending:
-        if self.settled:  # with its last checkpoint
-            return ending
-        if self.told is not None:
-            await self.told()
-        plain = self.finish is not None and ending.status == "succeeded"
-        if not (plain and await self._finished()):
-            await self._charge()
-            ending = await self.runs.end(self.run, ending, process_name())
-        self.settled = True
-        return ending
-
-    async def _finished(self) -> bool:
-        due, self._due = self._due, None
-        if due is not None and not self._is_first:  # an earlier attempt may have made its steps
-            due = replace(due, again=True)
-        ended = self.finish is not None and await self.finish(
-            self.run.run_id, self.run.attempts + 1, due
-        )
-        if not ended and due is not None and not due.again:
-            self._due = due
-        return ended
-
-    async def _charge(self) -> None:
-        """Charge what it took last, unless that is seen to; what cannot be charged now ends no run."""
-        due, self._due = self._due, None
-        if due is not None:
-            with suppress(InterlockError):
-                await charge(self.allowance.budgets, due)
-
-    def _killed(self, error: Exception) -> Ending | None:
-        """Return how the run ends when what was raised is a stop from outside, or a consequence of it."""
-        killed = self._reason if isinstance(self._reason, Killed | RunCancelled) else error
-        if isinstance(killed, RunCancelled):
-            return Ending(status="cancelled", error=str(killed.args[0]), error_kind="RunCancelled")
-        if not isinstance(killed, Killed):
-            return None
-        return Ending(
-            status="killed", error=str(killed.args[0]), error_kind="Killed", kill=killed.kill
-        )
-
-    async def _hand_back(self) -> None:
-        if not self.attended:
-            await self._charge()
-            return  # its worker does it
-        # What cannot be written now stands as a run whose process was lost, and can be resumed all the same.
-        with suppress(InterlockError):
-            await self._end(Ending(status="queued", error="Stopped on request.", error_kind=LOST))
-
-    async def _fail(self, raised: Exception) -> None:
-        try:
-            if not isinstance(
-                raised, BudgetSpent
-            ):  # whose cause is no answer: none is paid for again
-                await self.around.ports.recordings.forget(self.run.thread_id, self.run.run_id)
-            await self._end(_failure(raised, self.run))
-        except InterlockError as unsaved:
-            raised.add_note(f"This failure could not be recorded: {unsaved}")
-
-
-def questions_of(snapshot: StateSnapshot, run: Run) -> list[OpenQuestion]:
-    """Return the questions that a thread waits for, each with an id that also names its arguments."""
-    return [
-        _question(interrupt, task.name, snapshot, run)
-        for task in snapshot.tasks
-        for interrupt in task.interrupts
-        if sleeping.wakes_at(interrupt.value) is None
-    ]
-
-
-def wakes_of(snapshot: StateSnapshot) -> datetime | None:
-    """Return when the first of a thread's sleeping tasks wakes; None when none sleeps."""
-    times = [sleeping.wakes_at(each.value) for task in snapshot.tasks for each in task.interrupts]
-    return min((each for each in times if each is not None), default=None)
-
 
 def output_of(graph: Graph, values: Any) -> Any:  # the graph's state -> its output schema
     """Return the part of the final state that the graph declares as its output."""
@@ -561,93 +351,6 @@ def output_of(graph: Graph, values: Any) -> Any:  # the graph's state -> its out
     if not isinstance(values, Mapping) or isinstance(channels, str):
         return values
     return {key: values[key] for key in channels if key in values}
-
-
-def limited(graph: Graph, steps: int | None) -> RunnableConfig:
-    """Return LangGraph's configuration for a limit on supersteps; what the graph carries is never raised."""
-    if steps is None:
-        return {}
-    carried = steps_of(graph)
-    return {"recursion_limit": steps if carried is None else min(steps, carried)}
-
-
-def process_name() -> str:
-    """Return what names this process to a person: host and pid."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def check_prompts(stored: StoredRun) -> None:
-    """Raise `ResumeRefused` when a prompt that the thread was begun with is gone or was changed."""
-    # The process that accepted the run may have known other graphs; their prompts are not this one's.
-    known = prompts.registered_groups()
-    pinned = dict(stored.context.get("prompts", {}))
-    ours = {name: pinned[name] for name in pinned if name.partition("/")[0] in known}
-    for name, version in ours.items():
-        try:
-            prompts.load(name, version)
-        except InterlockError as error:
-            raise ResumeRefused(
-                f"Thread {stored.run.thread_id} was begun with prompt {name}@{version}: {error.args[0]}",
-                hint="Restore the prompt file, or fork the thread, which uses the present ones.",
-            ) from error
-
-
-def context_for(graph: Graph, ours: Context, theirs: Any) -> Any:  # the graph's context schema
-    """Return the context that a graph takes: ours with its ports, another application's values, or none."""
-    schema = graph.context_schema
-    if isinstance(schema, type) and issubclass(schema, Context):
-        return ours
-    return theirs
-
-
-def _question(interrupt: Interrupt, node: str, snapshot: StateSnapshot, run: Run) -> OpenQuestion:
-    value = plain(interrupt.value)
-    payload = value if isinstance(value, dict) else {"value": value}
-    asked = payload.get("question")
-    ours: Mapping[str, Any] = asked if gate.is_ours(asked) else {}
-    digest = str(ours.get("digest", ""))
-    named = (run.thread_id, interrupt.id, digest_of(payload))
-    name = ours.get("id") or hashlib.sha256("\0".join(named).encode()).hexdigest()[:16]
-    return OpenQuestion(
-        id=str(name),
-        thread_id=run.thread_id,
-        run_id=run.run_id,
-        graph=run.graph,
-        node=node,
-        interrupt_id=interrupt.id,
-        digest=digest,
-        payload=payload,
-        asked_at=_time(snapshot),
-    )
-
-
-def _time(snapshot: StateSnapshot) -> datetime:
-    return datetime.fromisoformat(snapshot.created_at) if snapshot.created_at else datetime.now(UTC)
-
-
-def _translate(error: Exception, run: Run, stopped: Sequence[Exception]) -> Exception:
-    if stopped:  # what stopped a replay, whatever the application made of it
-        return stopped[0]
-    if is_invalid_resume(error):
-        return AnswerRefused(
-            f"The answer does not fit the question that thread {run.thread_id} waits for: {error}."
-        )
-    return error
-
-
-def _as_error(odd: BaseException) -> Exception:
-    """Return what is no `Exception` as one: panics of libraries in Rust are none, and are failures all the same."""
-    error = RuntimeError(sentence_of(odd))
-    error.__cause__ = odd
-    return error
-
-
-def _failure(error: Exception, run: Run) -> Ending:
-    text = " ".join([sentence_of(error), *doubts(error)])
-    # What was refused leaves the thread where it was: its question is open again.
-    refused = run.kind == "resume" and isinstance(error, AnswerRefused | ResumeRefused)
-    status: RunStatus = "waiting" if refused else "failed"
-    return Ending(status=status, error=text, error_kind=type(error).__name__)
 
 
 def _nodes(named: Sequence[str]) -> All | list[str] | None:

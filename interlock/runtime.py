@@ -37,7 +37,7 @@ from interlock.core.stepping import with_steps
 from interlock.core.versions import version_of
 from interlock.differences import changed
 from interlock.errors import InterlockError, NotFound, ReplayDiverged, UsageError
-from interlock.execution import Execution, Part, check_prompts, context_for
+from interlock.execution import Execution, Part
 from interlock.forks import Forks, title_of
 from interlock.history import begun
 from interlock.inputs import (
@@ -73,6 +73,7 @@ from interlock.postgres.stops import StopStore
 from interlock.postgres.stream_news import StreamNews
 from interlock.postgres.streams import StreamLog
 from interlock.postgres.timers import TimerStore
+from interlock.preparing import check_prompts, context_for
 from interlock.remembering import Named, Remembering, items_of
 from interlock.replays import Replay
 from interlock.settings import Settings

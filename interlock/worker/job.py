@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 from interlock.core.runs import Run
 from interlock.errors import DatabaseUnavailable, Killed, LeaseLost
-from interlock.execution import Execution, Part, process_name
+from interlock.execution import Execution, Part
 from interlock.facade import Interlock
 from interlock.failing import unprepared
 from interlock.postgres import queue
 from interlock.postgres.claiming import Claimed
 from interlock.postgres.finishing import Finisher
 from interlock.postgres.runs import Ending
+from interlock.settling import process_name
 from interlock.worker.telling import ALWAYS, Telling
 
 SUSPICION_SECONDS = 30.0

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from interlock.errors import InterlockError, LeaseLost
-from interlock.execution import process_name
+from interlock.settling import process_name
 from interlock.facade import Interlock
 from interlock.failing import sentence_of, shortened
 from interlock.postgres import queue

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from interlock.core.bounded import declaration_of
 from interlock.errors import DatabaseUnavailable, InterlockError, LeaseLost
-from interlock.execution import process_name
+from interlock.settling import process_name
 from interlock.facade import Interlock
 from interlock.postgres import workers
 from interlock.postgres.claiming import Claimed

@@ -16,7 +16,7 @@ from langgraph.types import Send
 from typing_extensions import TypedDict
 
 import interlock
-from interlock import Interlock, execution
+from interlock import Interlock, execution, settling
 from interlock.core.walltime import Charge
 from interlock.postgres.checkpointer.ending import End
 from interlock.postgres.checkpoints import ENDING, Saver, saver_for
@@ -125,7 +125,7 @@ async def test_what_cannot_be_charged_there_does_not_keep_others(
         wrong = any(name == "b" for _, name in end.budgets)
         return End(run=run_id, attempt=attempt, budgets=[("no kind", "b")]) if wrong else end
 
-    monkeypatch.setattr(execution, "end_of", misnamed)
+    monkeypatch.setattr(settling, "end_of", misnamed)
     for name in "abc":
         (tmp_path / name).mkdir()
     runs = await asyncio.gather(

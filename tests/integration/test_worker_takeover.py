@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 import interlock
-from interlock import Interlock, execution
+from interlock import Interlock, settling
 from interlock.errors import DatabaseUnavailable
 from interlock.execution import Execution, Part
 from interlock.postgres.locks import ThreadLocks
@@ -302,7 +302,7 @@ async def test_a_connection_that_breaks_beside_its_workers_is_no_failure_of_the_
                 yield part
 
     monkeypatch.setattr(Execution, "_drive", breaking)
-    monkeypatch.setattr(execution, "DATABASE_SECONDS", 0.01)
+    monkeypatch.setattr(settling, "DATABASE_SECONDS", 0.01)
     async with worker_at(database_url):
         await il.asubmit("working", steps(tmp_path, 3), thread_id="t")
         run = await ended(il, "t")
