@@ -17,7 +17,6 @@ from interlock.core.bounded import declaration_of
 from interlock.core.renaming import with_old_names
 from interlock.core.versions import NoWay, migrated, version_of
 from interlock.errors import InterlockError, NotFound, ResumeRefused, UsageError
-from interlock.preparing import check_prompts
 from interlock.fitting import (
     Problem,
     class_problems,
@@ -34,6 +33,7 @@ from interlock.postgres.encryption import KeyRing
 from interlock.postgres.pool import Pool, translated
 from interlock.postgres.runs import StoredRun
 from interlock.postgres.versioned import Schemas
+from interlock.preparing import check_prompts
 
 AT_ONCE = 4
 """Threads that are looked at at the same time, each over a connection of the pool."""

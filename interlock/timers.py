@@ -12,10 +12,10 @@ from interlock.core.sync import run_sync
 from interlock.core.timing import Became, Due, Timer, TimerKind, TimerState
 from interlock.crons import Crons, CronsNow
 from interlock.errors import NotFound, UsageError
-from interlock.settling import process_name
 from interlock.postgres.approvals import PostgresApprovals
 from interlock.postgres.runs import StoredRun
 from interlock.postgres.timers import BATCH, TimerStore
+from interlock.settling import process_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from interlock.core.bounded import declaration_of
 from interlock.errors import DatabaseUnavailable, InterlockError, LeaseLost
-from interlock.settling import process_name
 from interlock.facade import Interlock
 from interlock.postgres import workers
 from interlock.postgres.claiming import Claimed
 from interlock.postgres.letters import note_graphs
 from interlock.postgres.workers import Plan
+from interlock.settling import process_name
 from interlock.worker.connecting import connect
 from interlock.worker.life import Life
 from interlock.worker.log import Log
