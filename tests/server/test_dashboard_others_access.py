@@ -17,6 +17,7 @@ PAGES = (
     "/ui/budgets?kind=tenant",
     "/ui/policies",
     "/ui/workers",
+    "/ui/crons",
 )
 
 
@@ -35,8 +36,18 @@ def test_a_page_tells_nothing_of_another_tenant(place: Place, path: str) -> None
 def test_another_tenants_things_are_not_there(place: Place) -> None:
     """A question, a budget and a switch: 404 for each that is another tenant's, and no figure counts it."""
     question = _question(place)
+    _make_cron(place)
     with _browser(place, key="acme") as browser:
         tried = [
+            browser.get("/ui/crons/bolts"),
+            browser.get("/ui/crons/bolts/change"),
+            browser.post("/ui/crons/bolts/pause"),
+            browser.post("/ui/crons/bolts/delete"),
+            browser.post("/ui/new-cron/echo", data={"name": "bolts", "schedule": "0 0 * * *"}),
+            browser.post(
+                "/ui/new-cron/echo",
+                data={"name": "mine", "schedule": "0 0 * * *", "thread_id": place.thread},
+            ),
             browser.get(f"/ui/approvals/{question}"),
             browser.get(f"/ui/approvals?open={question}"),
             browser.post(f"/ui/approvals/{question}", data={"decision": "value", "value": "x"}),
@@ -53,7 +64,10 @@ def test_another_tenants_things_are_not_there(place: Place) -> None:
         ]
         figures = browser.get("/ui/figures").json()
 
+        limits = [browser.get("/ui/workers/limits"), browser.post("/ui/workers/limits")]
+
     assert [each.status_code for each in tried] == [404] * len(tried)
+    assert [each.status_code for each in limits] == [403] * 2
     assert figures == {"approvals": 0, "letters": 0}
 
 
@@ -81,6 +95,10 @@ def test_a_viewer_is_offered_nothing(place: Place) -> None:
         refused: list[httpx.Response] = [
             browser.post(f"/ui/approvals/{question}", data={"decision": "value", "value": "x"}),
             browser.get("/ui/budgets/switch"),
+            browser.get("/ui/new-cron/echo"),
+            browser.post("/ui/crons/any/delete"),
+            browser.get("/ui/workers/limits"),
+            browser.post("/ui/workers/limits/remove", data={"target": "tenant:*"}),
             browser.post("/ui/budgets/graph/asks", data={"usd": "1"}),
             browser.post("/ui/letters", data={"what": "discard", "chosen": "x"}),
         ]
@@ -89,6 +107,12 @@ def test_a_viewer_is_offered_nothing(place: Place) -> None:
     assert "Your role may not answer questions." in shown
     assert "<textarea" not in shown
     assert [each.status_code for each in refused] == [403] * len(refused)
+
+
+def _make_cron(place: Place) -> None:
+    with _browser(place, key="bolt") as browser:
+        given = {"name": "bolts", "schedule": "0 0 1 1 *", "value:said": SECRET}
+        assert browser.post("/ui/new-cron/echo", data=given).status_code == 200
 
 
 def _question(place: Place) -> str:

@@ -32,6 +32,7 @@ PLACES: Sequence[Sequence[Place]] = (
     (
         Place(path="/ui/budgets", title="Budgets", icon="coins", key="b"),
         Place(path="/ui/policies", title="Policies", icon="shield", key="p"),
+        Place(path="/ui/crons", title="Crons", icon="clock", key="c"),
         Place(path="/ui/workers", title="Workers", icon="workers", key="w"),
     ),
 )
@@ -41,4 +42,6 @@ def is_here(place: Place, path: str) -> bool:
     """Say whether a page belongs to a place."""
     if place.path == "/ui/":
         return path == "/ui/" or path.startswith(("/ui/threads/", "/ui/start", "/ui/compare"))
+    if place.path == "/ui/crons" and path.startswith("/ui/new-cron/"):
+        return True
     return path == place.path or path.startswith(f"{place.path}/")

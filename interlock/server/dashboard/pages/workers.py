@@ -61,6 +61,7 @@ async def workers(request: Request, scope: Reading) -> Response:
         limits=[_limited(each) for each in await _rates(scope)],
         waits=[] if scope.caller.tenant is not None else await scope.reader.arate_waits(),
         crons=await scope.reader.acrons(),
+        sets_limits="govern" in scope.caller.rights and scope.caller.tenant is None,
         timers=(await scope.reader.atimers())[:TIMERS],
     )
 
