@@ -14,6 +14,7 @@ from interlock.core.identity import asker
 from interlock.langgraph_json import ConfigurableHeaders
 from interlock.postgres.encryption import ring_of, sealed_json
 from interlock.server.callers import Caller
+from interlock.server.headers import THIS_REQUEST
 from interlock.server.scope import Scope
 from interlock.server.wire import dumps
 
@@ -30,8 +31,6 @@ SECRET = frozenset(
 )
 """Headers that say who calls: they reach no run, whatever an application lists."""
 
-REQUEST_ID = "x-request-id"
-
 LONGEST = 4096
 """Characters of a header that nodes find."""
 
@@ -43,10 +42,11 @@ def asked_by(scope: Scope) -> dict[str, Any]:  # JSON
     said = asker(
         _user(scope.caller),
         permissions=permissions_of(scope.caller),
-        request_id=headers.get(REQUEST_ID, "")[:LONGEST],
+        request_id=THIS_REQUEST.get(),
         headers=chosen(headers, rules) if rules else None,
     )
-    ring = ring_of(settings.encryption_key) if said else None
+    hides = said.keys() - {"request_id"}
+    ring = ring_of(settings.encryption_key) if hides else None
     return sealed_json(ring, said) if ring else said
 
 

@@ -50,6 +50,7 @@ def test_nobody_in_particular(seeing: str) -> None:
     assert said == {"user_id": "", "langgraph_auth_user": None, "mine": "m"}
     assert seen["said"]["langgraph_auth_user_id"] == ""
     assert seen["permissions"] == []
+    assert seen["said"]["langgraph_request_id"]
     assert seen["said"]["run_id"] == seen["run"] == seen["metadata"]["run_id"]
     assert seen["said"]["thread_id"] == seen["metadata"]["thread_id"]
     assert seen["server"] == ["looks", seen["said"]["assistant_id"], None]

@@ -123,6 +123,21 @@ async def test_subscriptions_are_filtered(client: LangGraphClient) -> None:
     ]
 
 
+async def test_a_question_has_both_names(client: LangGraphClient) -> None:
+    """What is asked stands as `payload`, as LangGraph's server says it, and as `value`, as its state does."""
+    thread_id = (await client.threads.create())["thread_id"]
+    start = {"id": 1, "method": "run.start", "params": {"assistant_id": "asks", "input": {}}}
+    await client.http.post(f"/threads/{thread_id}/commands", json=start)
+
+    (event,) = await told(client, thread_id, {"channels": ["input"]})
+
+    asked = event["params"]["data"]
+    state = await client.threads.get_state(thread_id)
+    assert event["method"] == "input.requested"
+    assert asked["payload"] == asked["value"] == {"question": "What of None?"}
+    assert asked["interrupt_id"] == state["interrupts"][0]["id"]
+
+
 async def finished(client: LangGraphClient, graph: str, given: dict[str, Any]) -> str:
     """Return a thread on which a run has ended."""
     thread_id = str(uuid4())
@@ -151,6 +166,8 @@ async def told(
 
 def is_last(event: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Say whether an event ends a run, or the part of it that is looked at."""
+    if wanted["channels"] == ["input"]:
+        return True
     paths = wanted.get("namespaces") or [[]]
     depth = min(len(path) for path in paths)
     ended = event["method"] == "lifecycle" and event["params"]["data"]["event"] == "completed"
