@@ -13,6 +13,7 @@ from psycopg.rows import DictRow
 
 from interlock.core.runs import Run
 from interlock.errors import NotFound
+from interlock.postgres.ears import hearing, listen
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.questions import only
@@ -71,6 +72,7 @@ class Endings:
         self._expected: dict[str, None] = {}
         self._here: set[str] = set()
         self._hears = False
+        self._quiet = True  # nothing was heard lately
 
     @property
     def hears(self) -> bool:
@@ -172,7 +174,7 @@ class Endings:
         while self._waiting:
             try:
                 async with await _connection(self._url) as connection:
-                    await connection.execute(SQL["listen"])
+                    await listen(connection, SQL["listen"], self._note)
                     await self._hear(connection)
             except psycopg.Error:
                 await asyncio.sleep(RETRY_SECONDS)
@@ -180,17 +182,23 @@ class Endings:
     async def _hear(self, connection: psycopg.AsyncConnection) -> None:
         self._expected.clear()
         self._tell_all()  # what ended before this is seen by looking
-        quiet, self._hears = False, True
+        self._quiet, self._hears = False, True
         try:
-            while self._waiting or not quiet:
-                quiet = True
-                async for notice in connection.notifies(timeout=IDLE_SECONDS, stop_after=1):
-                    self._expected.pop(notice.payload, None)
-                    _keep(self._heard, notice.payload, REMEMBERED)
-                    self._tell(notice.payload)
-                    quiet = False
+            with hearing(connection, self._note) as broken:
+                while self._waiting or not self._quiet:
+                    self._quiet = True
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(IDLE_SECONDS):
+                            await asyncio.shield(broken)
         finally:
             self._hears = False
+
+    def _note(self, run_id: str) -> None:
+        """Note that a run has ended or waits."""
+        self._quiet = False
+        self._expected.pop(run_id, None)
+        _keep(self._heard, run_id, REMEMBERED)
+        self._tell(run_id)
 
     def _tell(self, run_id: str) -> None:
         for news in self._waiting.get(run_id, ()):

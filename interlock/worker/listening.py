@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psycopg
 
 from interlock.errors import DatabaseUnavailable
+from interlock.postgres.ears import hearing, listen
 from interlock.worker.connecting import connect
 
 RETRY_SECONDS = 0.5
@@ -38,8 +39,11 @@ class Listener:
         while True:
             with suppress(DatabaseUnavailable, psycopg.Error):
                 async with await connect(self.url) as connection:
-                    await connection.execute("listen interlock_queue")
+                    await listen(connection, "listen interlock_queue", self._hear)
                     self.tell()
-                    async for _ in connection.notifies():
-                        self.tell()
+                    with hearing(connection, self._hear) as broken:
+                        await broken
             await asyncio.sleep(RETRY_SECONDS)
+
+    def _hear(self, _: str) -> None:
+        self.tell()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from time import monotonic
+from typing import LiteralString
+
 import pytest
 
 import interlock
 from interlock import Interlock
 from interlock.errors import NotFound
-from interlock.postgres.ended import Endings
-from tests.submitting import CONFIG, PATIENCE, working
+from interlock.postgres.ended import POLL_SECONDS, Endings
+from tests.questions import sql
+from tests.submitting import CONFIG, PATIENCE, until, working
 
 NOW = {"name": "a", "how": ""}
 SAID = ["a first", "a second", "a last"]
@@ -70,6 +74,41 @@ async def test_a_run_of_another_process_is_told_too(database_url: str) -> None:
         run = await ended(il)
 
     assert (run.status, run.output["said"]) == ("succeeded", SAID)
+
+
+async def test_it_listens_again_when_its_connection_was_cut(database_url: str) -> None:
+    """What it listens on is cut: runs that begin and end in another process are told of long before it looks."""
+    async with (
+        interlock.aopen(database_url, config=CONFIG) as il,
+        interlock.aopen(database_url, config=CONFIG) as other,
+        working(other),
+    ):
+        await ended(il)
+        await until(lambda: _listening(database_url, 2))
+        await sql(database_url, CUT)
+        await until(lambda: _listening(database_url, 1))  # for the queue: nobody waits for an end
+
+        begun = monotonic()
+        for _ in range(8):
+            assert (await ended(il)).status == "succeeded"
+
+    assert monotonic() - begun < 8 * POLL_SECONDS / 2
+
+
+CUT: LiteralString = """
+    select pg_terminate_backend(pid, 5000) from pg_stat_activity
+    where datname = current_database() and query in ('listen interlock_ended', 'listen interlock_queue')
+"""
+
+
+async def _listening(url: str, number: int) -> bool:
+    """Say whether so many listen, to ends and to the queue."""
+    [row] = await sql(
+        url,
+        "select count(*) as number from pg_stat_activity where datname = current_database()"
+        " and query in ('listen interlock_ended', 'listen interlock_queue')",
+    )
+    return bool(row["number"] == number)
 
 
 async def _looked(endings: Endings, run_id: str) -> None:
