@@ -134,7 +134,10 @@ class _Server(uvicorn.Server):
 def _is_news(record: logging.LogRecord) -> bool:
     """Say whether to log something while the server stops: that what was open is cut is meant."""
     cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
-    return not cut and record.msg != "ASGI callable returned without completing response."
+    return not cut and not str(record.msg).startswith(_CUT)
+
+
+_CUT = "ASGI callable returned without completing response."
 
 
 def _notices(il: Interlock) -> list[str]:
