@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -29,6 +28,23 @@ RATES = """
 "tenant:bolt" = { requests_per_minute = 90 }
 """
 
+POLICY = """
+version = 1
+
+[otherwise]
+then = "ask"
+
+[[rules]]
+name = "bolts"
+when = { tenant = "bolt" }
+then = "deny"
+
+[[rules]]
+name = "both"
+when = { tenant = "*" }
+then = "ask"
+"""
+
 
 class Place(NamedTuple):
     """A server with two tenants, and what `bolt` has there."""
@@ -41,10 +57,15 @@ class Place(NamedTuple):
 @pytest.fixture(scope="module")
 def place(server_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A server with two tenants, one of which has one of everything."""
-    rates = tmp_path_factory.mktemp("rates") / "rates.toml"
-    Path(rates).write_text(RATES)
+    folder = tmp_path_factory.mktemp("files")
+    for name, text in (("rates.toml", RATES), ("policy.toml", POLICY)):
+        (folder / name).write_text(text)
+    environment = {
+        "INTERLOCK_RATES": str(folder / "rates.toml"),
+        "INTERLOCK_POLICY": str(folder / "policy.toml"),
+    }
     keys = asyncio.run(make_keys(server_database))
-    with serving(server_database, environment={"INTERLOCK_RATES": str(rates)}) as server:
+    with serving(server_database, environment=environment) as server:
         ids = asyncio.run(asyncio.to_thread(fill, server, keys["bolt"], keys["root"]))
         ids |= insert(server_database, ids)
         ids |= _timer(server_database, ids) | _cron(server_database)
@@ -142,3 +163,22 @@ def test_a_tenant_sees_its_own_limits(place: Place) -> None:
     assert [each["name"] for each in over_http.json()["limits"]] == seen
     assert len(everybodys) == 5
     assert called(place, "rate", {"target": seen[1]}).json()["result"]["rate"]["requests"] == 80
+
+
+def test_a_tenant_sees_the_rules_for_it(place: Place) -> None:
+    """Of a policy's rules a tenant sees those that its acts may come under, everywhere where rules are shown."""
+    shown = {name: {"x-api-key": place.keys[name]} for name in ("acme", "bolt", "root")}
+    rules = {
+        name: [
+            each["name"]
+            for each in httpx.get(f"{place.server}/policies", headers=key).json()["rules"]
+        ]
+        for name, key in shown.items()
+    }
+    page = httpx.get(f"{place.server}/ui/policies", headers=shown["acme"]).text
+
+    assert "bolts" not in rules["acme"]
+    assert "both" in rules["acme"]
+    assert rules["bolt"] == rules["root"] == ["bolts", *rules["acme"]]
+    assert "both" in page
+    assert "bolts" not in page

@@ -33,6 +33,7 @@ from interlock.replays import Replay
 from interlock.server.answering import take
 from interlock.server.bridging import guards
 from interlock.server.routes.kills import check_owned, told_of
+from interlock.server.ruled import policy_of
 from interlock.server.scope import Scope
 
 WHERE = Path("--set")
@@ -133,7 +134,7 @@ async def kill_lifted(scope: Scope, number: int, *, reason: str) -> Told:
 
 async def policy_told(scope: Scope) -> PolicyFacts:
     """Tell the policy that holds."""
-    return PolicyFacts.of(scope.reader.policy(), str(scope.reader.settings.policy or ""))
+    return PolicyFacts.of(policy_of(scope), str(scope.reader.settings.policy or ""))
 
 
 async def policy_explained(scope: Scope, facts: Mapping[str, Any]) -> Explained:  # JSON
@@ -145,7 +146,7 @@ async def policy_explained(scope: Scope, facts: Mapping[str, Any]) -> Explained:
         policy=await policy_told(scope),
         facts=made,
         sources=sources_of(made, facts, declared),
-        explanation=scope.reader.policy().explain(made),
+        explanation=policy_of(scope).explain(made),
     )
 
 

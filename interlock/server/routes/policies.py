@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from interlock.core.policy_cases import Case, CasesForm, FactsForm, run_cases
 from interlock.core.policy_text import checked
 from interlock.documents.policies import declared_facts, policy_document, rule_document, sources_of
+from interlock.server.ruled import policy_of
 from interlock.server.scope import Reading
 from interlock.server.wire import Wire
 
@@ -38,7 +39,7 @@ class Cases(BaseModel):
 @router.get("")
 async def get(scope: Reading) -> Wire:
     """Return the policy that holds: its rules in their order, and how trust is earned."""
-    policy, settings = scope.reader.policy(), scope.reader.settings
+    policy, settings = policy_of(scope), scope.reader.settings
     rules = [rule_document(each) for each in (*policy.rules, policy.otherwise)]
     trust = asdict(policy.trust) if policy.trust else None
     problem = scope.reader.policy_problem()
@@ -49,7 +50,7 @@ async def get(scope: Reading) -> Wire:
 @router.post("/explain")
 async def explain(scope: Reading, request: Facts) -> Wire:
     """Say which rule decides on an act, and why the rules before it do not."""
-    policy = scope.reader.policy()
+    policy = policy_of(scope)
     form = checked(FactsForm, request.facts, WHERE, "")
     declared = declared_facts(scope.reader.application, form.action)
     facts = form.made(declared)
@@ -69,7 +70,7 @@ async def test(scope: Reading, request: Cases) -> Wire:
         Case(name=each.name, facts=each.facts.made(), expect=each.expect, rule=each.rule or "")
         for each in form.cases
     ]
-    policy = scope.reader.policy()
+    policy = policy_of(scope)
     outcomes = run_cases(policy, cases)
     failed = sum(not each.passed for each in outcomes)
     told = {

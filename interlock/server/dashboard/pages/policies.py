@@ -19,6 +19,7 @@ from interlock.errors import InterlockError, UsageError
 from interlock.server.dashboard.routing import pages
 from interlock.server.dashboard.templates import page
 from interlock.server.failures import status_of
+from interlock.server.ruled import policy_of
 from interlock.server.scope import Reading, Scope
 
 NUMBERS = ("amount", "cost", "confidence")
@@ -47,7 +48,7 @@ class Explained:
 @router.get("/ui/policies")
 async def policies(request: Request, scope: Reading) -> Response:
     """Show the rules; with an act in the address also what they say of it."""
-    policy = scope.reader.policy()
+    policy = policy_of(scope)
     given = {
         key: value.strip() for key, value in request.query_params.items() if key in FIELDS and value
     }
