@@ -112,11 +112,14 @@ select floor(extract(epoch from clock_timestamp() - at) / 60)::int as minutes_ag
 from moved group by minutes_ago, kind order by minutes_ago, kind;
 
 -- failures: the runs that failed since a time, the newest first: those that have a letter, by their letters, and those that nobody buried
-select l.kind, l.error_type, l.graph, l.node, left(l.error, 400) as error, l.buried_at as at, l.letter_id, l.status, l.thread_id
-from interlock.letters l where l.buried_at > %(since)s
-union all
-select '', r.error_kind, r.graph, '', left(r.error, 400), r.finished_at, '', '', r.thread_id
-from interlock.runs r
-where r.status = 'failed' and r.finished_at > %(since)s and r.error_kind <> 'RolledBack'
-    and not exists (select from interlock.letters l where l.run_id = r.run_id)
+(
+    select l.kind, l.error_type, l.graph, l.node, left(l.error, 400) as error, l.buried_at as at, l.letter_id, l.status, l.thread_id
+    from interlock.letters l where l.buried_at > %(since)s order by l.buried_at desc limit %(limit)s
+) union all (
+    select '', r.error_kind, r.graph, '', left(r.error, 400), r.finished_at, '', '', r.thread_id
+    from interlock.runs r
+    where r.status = 'failed' and r.finished_at > %(since)s and r.error_kind <> 'RolledBack'
+        and not exists (select from interlock.letters l where l.run_id = r.run_id)
+    order by r.finished_at desc limit %(limit)s
+)
 order by at desc limit %(limit)s;
