@@ -14,10 +14,10 @@ from typing_extensions import TypedDict
 
 from interlock.postgres.assistants import Assistant
 from interlock.server.calling import call
+from interlock.server.hooks import Policy
 from interlock.server.mounting import Withheld
 from interlock.server.orders import order
 from interlock.server.requests import RunCreate
-from interlock.settings import Settings
 
 USER = {"langgraph_auth_user": {"identity": "root"}}
 
@@ -75,7 +75,7 @@ async def test_an_answer_without_end_is_not_read() -> None:
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with asyncio.timeout(5):
-            await call(url, b"{}", {}, Settings(allow_private_webhooks=True))
+            await call(url, b"{}", {}, Policy(loopback=True), "")
             await gone.wait()
 
 

@@ -199,10 +199,9 @@ async def _of_thread(
 
 async def _shown(scope: Scope, thread_id: str, page: Page) -> AsyncGenerator[StreamEvent]:
     for event in page:
-        told = event
-        if event.event == STATE_UPDATE:
-            told = await with_state(scope.reader, thread_id, event)
-        if told is not None:
+        if event.event != STATE_UPDATE:
+            yield event
+        elif (told := await with_state(scope.reader, thread_id, event)) is not None:
             yield told
 
 
