@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,19 +134,43 @@ def test_a_client_is_nobody_else(seeing: str) -> None:
         assert metadata[key] == seen["said"][key]
 
 
-def test_who_holds_a_key(seeing: str, server_database: str) -> None:
-    """Of who holds a key nodes find its name and its roles."""
+def key(database: str, name: str) -> str:
+    """Make a key of an operator."""
 
     async def made() -> str:
-        async with open_pool(server_database, size=1) as pool:
-            return (await KeyStore(pool).create("ci", ["operator"])).secret
+        async with open_pool(database, size=1) as pool:
+            return (await KeyStore(pool).create(name, ["operator"])).secret
 
-    seen = looked(seeing, None, **{"x-api-key": asyncio.run(made())})
+    return asyncio.run(made())
+
+
+def test_who_holds_a_key(seeing: str, server_database: str) -> None:
+    """Of who holds a key nodes find its name and its roles."""
+    seen = looked(seeing, None, **{"x-api-key": key(server_database, "ci")})
 
     assert seen["by_name"] == ["ci", ["operator"]]
     assert seen["permissions"] == ["operator"]
     assert (seen["said"]["user_id"], seen["server"][2]) == ("ci", "ci")
     assert "x-api-key" not in seen["keys"]
+
+
+def test_who_set_a_cron(seeing: str, server_database: str) -> None:
+    """The runs of a cron are of who set it."""
+    secret = {"x-api-key": key(server_database, "night")}
+    there = thread(seeing, **secret)
+    cron = {"assistant_id": "looks", "input": {}, "schedule": "* * * * * *"}
+    made = ask(seeing, f"/threads/{there}/runs/crons", cron, **secret)
+
+    until = time.monotonic() + 30
+    seen: Any = None
+    while seen is None and time.monotonic() < until:  # it tells nobody
+        time.sleep(0.2)
+        values = httpx.get(f"{seeing}/threads/{there}/state", headers=secret).json()["values"]
+        seen = values.get("seen")
+    httpx.delete(f"{seeing}/runs/crons/{made['cron_id']}", headers=secret)
+
+    assert seen["by_name"] == ["night", ["operator"]]
+    assert seen["said"]["cron_id"] == made["cron_id"]
 
 
 def test_metadata_of_an_assistant(seeing: str) -> None:
