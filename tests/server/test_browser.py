@@ -6,46 +6,20 @@ It takes Debian's chromium, which `.ci/run` installs; where there is none these 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has none
-from playwright.sync_api import (
-    Browser,
-    Page,
-    Playwright,
-    ViewportSize,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, Page, expect
 
 from interlock.demo import write_documents
+from tests.server.browsing import PATIENCE, PHONE, at_a_desk, launched, look_at, needs_chromium
 from tests.server.conftest import serving
 
-CHROMIUM = Path(os.environ.get("INTERLOCK_CHROMIUM", "/usr/bin/chromium"))
+pytestmark = needs_chromium
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists() and not os.environ.get("CI"),
-    reason=f"no {CHROMIUM}: install Debian's chromium, or name another with INTERLOCK_CHROMIUM",
-)
-
-SHOTS = Path(__file__).parents[2] / ".artifacts" / "screenshots"
 GRAPHS = Path(__file__).parent / "sample" / "graphs.py"
-DESKTOP: ViewportSize = {"width": 1360, "height": 900}
-PHONE: ViewportSize = {"width": 390, "height": 844}
-Theme = Literal["light", "dark"]
-LOOKS: Mapping[str, tuple[Theme, ViewportSize]] = {
-    "desk": ("light", DESKTOP),
-    "desk-dark": ("dark", DESKTOP),
-    "phone": ("light", PHONE),
-    "phone-dark": ("dark", PHONE),
-}
-PATIENCE = 45_000
-"""Milliseconds that a run may take on a busy machine."""
 
 QUESTION = "How does Python resolve a name, and what does the nonlocal statement do?"
 CHANGED = "What is a generator function?"
@@ -54,12 +28,8 @@ CHANGED = "What is a generator function?"
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""
-    with sync_playwright() as playwright:
-        yield _launched(playwright)
-
-
-def _launched(playwright: Playwright) -> Browser:
-    return playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +52,9 @@ def address(server_database: str, place: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(chromium: Browser, address: str) -> Iterator[Page]:
-    """A page at a desk, which may neither log an error nor be refused anything."""
-    context = chromium.new_context(base_url=address, viewport=DESKTOP, color_scheme="light")
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    yield page
-    context.close()
-    assert [each for each in faults if "status of 4" not in each] == []
+    """A page at a desk."""
+    with at_a_desk(chromium, address) as page:
+        yield page
 
 
 def test_a_research_run_from_start_to_compared_branches(page: Page, place: Path) -> None:
@@ -100,7 +63,7 @@ def test_a_research_run_from_start_to_compared_branches(page: Page, place: Path)
     approve = page.get_by_role("button", name="Approve", exact=True)
     expect(approve).to_be_visible(timeout=PATIENCE)  # the page told by itself
     expect(page.locator("#top .status")).to_have_text("waiting")
-    _seen(page, "approval")
+    look_at(page, "approval")
     approve.click()
     expect(page.locator("#top .status")).to_have_text("succeeded", timeout=PATIENCE)
     parent = page.url
@@ -109,10 +72,10 @@ def test_a_research_run_from_start_to_compared_branches(page: Page, place: Path)
         "[data-item]", has=page.locator(".step-number", has_text=re.compile("^3$"))
     ).get_by_role("link").click()
     expect(page.get_by_role("heading", name=re.compile("^Step 3"))).to_be_visible()
-    _seen(page, "step")
+    look_at(page, "step")
     page.get_by_role("link", name="Fork from here").click()
     expect(page.get_by_label("question")).to_have_value(QUESTION)
-    _seen(page, "fork")
+    look_at(page, "fork")
     page.get_by_label("question").fill(CHANGED)
     page.get_by_role("button", name="Fork").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(CHANGED)
@@ -125,7 +88,7 @@ def test_a_research_run_from_start_to_compared_branches(page: Page, place: Path)
     expect(changed.locator(".side-a")).to_have_text(QUESTION)
     expect(changed.locator(".side-b")).to_have_text(CHANGED)
     expect(page.get_by_text("steps in common")).to_be_visible()
-    _seen(page, "compare")
+    look_at(page, "compare")
 
 
 def test_the_list_of_runs_is_live(page: Page) -> None:
@@ -143,7 +106,7 @@ def test_the_list_of_runs_is_live(page: Page) -> None:
     expect(search).to_be_focused()
     page.goto("/ui/")
     expect(page.get_by_role("row", name=re.compile("a platypus appears"))).to_be_visible()
-    _seen(page, "runs")
+    look_at(page, "runs")
 
 
 def test_what_a_model_says_is_shown_while_it_says_it(page: Page) -> None:
@@ -158,7 +121,7 @@ def test_what_a_model_says_is_shown_while_it_says_it(page: Page) -> None:
     expect(page.locator("#top .status")).to_have_text("running")
     expect(page.locator("#top .status")).to_have_text("succeeded", timeout=PATIENCE)
     expect(page.locator("#said")).to_have_count(0)
-    _seen(page, "steps")
+    look_at(page, "steps")
 
 
 def test_pages_are_used_with_the_keyboard(page: Page) -> None:
@@ -168,7 +131,7 @@ def test_pages_are_used_with_the_keyboard(page: Page) -> None:
     page.wait_for_load_state()  # before that nothing listens to keys
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
-    _seen(page, "keys")
+    look_at(page, "keys")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
 
@@ -228,7 +191,7 @@ def test_asking_first_keeps_a_run(page: Page) -> None:
     expect(page.locator("#top .status")).to_have_text("running", timeout=PATIENCE)
 
     page.get_by_role("button", name="Cancel run").click()
-    _seen(page, "confirm")
+    look_at(page, "confirm")
     page.get_by_role("button", name="Go back").click()
     expect(page.locator("#top .status")).to_have_text("running")
     page.get_by_role("button", name="Cancel run").click()
@@ -266,7 +229,7 @@ def test_every_view_of_a_thread_can_be_read_by_all(page: Page, view: str) -> Non
     expect(page.locator("#top .status")).to_have_text("succeeded", timeout=PATIENCE)
 
     page.goto(f"{page.url.partition('?')[0]}?view={view}")
-    _seen(page, f"view-{view}")
+    look_at(page, f"view-{view}")
     if view == "talk":
         expect(page.locator(".message-ai")).to_contain_text("All is well that ends well.")
 
@@ -276,29 +239,6 @@ def _started(page: Page, place: Path, question: str) -> None:
     page.get_by_label("question").fill(question)
     page.get_by_label("sources").fill(str(place / "documents"))
     page.get_by_label("output").fill(str(place / "reports"))
-    _seen(page, "start")
+    look_at(page, "start")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(question)
-
-
-def _seen(page: Page, name: str) -> None:
-    """Look at a page in both themes and on a phone: nothing sticks out, nothing is hard to reach, and keep pictures."""
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    for kind, (theme, size) in LOOKS.items():
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        page.set_viewport_size(size)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], (name, kind)
-        assert _serious(page) == [], (name, kind)
-        page.screenshot(path=SHOTS / f"{name}-{kind}.png", full_page=kind.startswith("phone"))
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size(DESKTOP)
-
-
-def _serious(page: Page) -> list[Any]:
-    """Return what axe finds that keeps people out."""
-    found = Axe().run(page).response["violations"]
-    return [
-        (each["id"], [node["html"][:200] for node in each["nodes"]])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has none
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.server.browsing import PATIENCE, at_a_desk, launched, look_at, needs_chromium, painted
 from tests.server.conftest import serving
-from tests.server.test_browser import CHROMIUM, DESKTOP, LOOKS, PATIENCE, SHOTS, pytestmark
 
-__all__ = ["pytestmark"]
+pytestmark = needs_chromium
 
 CONFIG = Path(__file__).parent.parent / "sample" / "served" / "langgraph.json"
 
@@ -24,8 +23,8 @@ CONFIG = Path(__file__).parent.parent / "sample" / "served" / "langgraph.json"
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +43,9 @@ def sdk(address: str) -> Iterator[SyncLangGraphClient]:
 
 @pytest.fixture
 def page(chromium: Browser, address: str) -> Iterator[Page]:
-    """A page at a desk, which may not log an error."""
-    context = chromium.new_context(base_url=address, viewport=DESKTOP, color_scheme="light")
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    yield page
-    context.close()
-    assert faults == []
+    """A page at a desk."""
+    with at_a_desk(chromium, address) as page:
+        yield page
 
 
 def test_the_inbox_is_worked_through_by_keys(
@@ -65,7 +57,7 @@ def test_the_inbox_is_worked_through_by_keys(
     page.goto("/ui/approvals")
     first = page.locator(".asking .arguments")
     expect(first).to_contain_text("Ada")
-    _painted(page)
+    painted(page)
 
     page.keyboard.press("j")
     expect(first).to_contain_text("Bob")
@@ -78,7 +70,7 @@ def test_the_inbox_is_worked_through_by_keys(
 
     expect(page.get_by_text("Answered")).to_be_visible()
     expect(first).to_contain_text("Cyd")
-    _seen(page, "approvals")
+    look_at(page, "approvals")
 
 
 def test_several_are_chosen_by_keys_and_rejected(
@@ -90,7 +82,7 @@ def test_several_are_chosen_by_keys_and_rejected(
     page.goto("/ui/approvals?action=pay")
     rows = page.locator(".pending li")
     many = rows.count()
-    _painted(page)
+    painted(page)
 
     page.keyboard.press("x")
     expect(page.get_by_text("1 chosen")).to_be_visible()
@@ -98,7 +90,7 @@ def test_several_are_chosen_by_keys_and_rejected(
     expect(rows.nth(1)).to_have_class("chosen")
     page.keyboard.press("x")
     expect(page.get_by_text("2 chosen")).to_be_visible()
-    _seen(page, "approvals-chosen")
+    look_at(page, "approvals-chosen")
     bar = page.locator(".several")
     bar.get_by_role("button", name="Reject").click()
     page.get_by_role("dialog").get_by_role("button", name="Reject").click()
@@ -129,6 +121,10 @@ def test_every_page_is_easy_to_read_everywhere(
     sdk.runs.wait(thread, "fails", input={"said": "boo"}, raise_error=False)
     page.request.put("/budgets/graph/fails", data={"limits": {"steps": 3, "usd": 1}})
     page.request.post("/kills", data={"scope": "graph", "name": "echo", "reason": "to look at it"})
+    page.request.post(
+        "/ui/new-cron/echo",
+        form={"name": "report", "schedule": "0 7 * * *", "value:said": "good morning"},
+    )
     (letter,) = [x for x in page.request.get("/letters").json() if x["thread_id"] == thread]
 
     for name, path in (
@@ -140,10 +136,20 @@ def test_every_page_is_easy_to_read_everywhere(
         ("switch", "/ui/budgets/switch?scope=graph&name=payment"),
         ("policies", "/ui/policies?action=pay&amount=7"),
         ("workers", "/ui/workers"),
+        ("crons", "/ui/crons"),
+        ("cron", "/ui/crons/report"),
+        ("cron-form", "/ui/new-cron/payment"),
+        ("limit", "/ui/workers/limits?target=provider:acme"),
+        ("choose", "/ui/start"),
+        ("sign-in", "/ui/login"),
     ):
         page.goto(path)
         expect(page.locator(".empty .code")).to_have_count(0)
-        _seen(page, name)
+        look_at(page, name)
+        page.keyboard.press("Escape")  # leaves the field that the page begins in
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+        page.keyboard.press("Escape")
 
 
 def test_pages_that_have_nothing_to_show_say_so(page: Page) -> None:
@@ -154,37 +160,9 @@ def test_pages_that_have_nothing_to_show_say_so(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Dead letters")
     page.goto("/ui/budgets?kind=tenant")
     expect(page.get_by_role("heading", name="Nothing was taken yet")).to_be_visible()
-    _seen(page, "budgets-empty")
+    look_at(page, "budgets-empty")
 
 
 def _waiting(sdk: SyncLangGraphClient, payee: str, folder: Path) -> None:
     given: dict[str, Any] = {"payee": payee, "amount": 5, "ledger": str(folder / "paid")}
     sdk.runs.wait(sdk.threads.create()["thread_id"], "payment", input=given)
-
-
-def _painted(page: Page) -> None:
-    """Wait until a page was drawn: a browser takes no keys for one that nobody has seen."""
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def _seen(page: Page, name: str) -> None:
-    """Look at a page in both themes and on a phone: nothing sticks out, nothing is hard to reach, and keep pictures."""
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    for kind, (theme, size) in LOOKS.items():
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        page.set_viewport_size(size)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], (name, kind)
-        assert _serious(page) == [], (name, kind)
-        page.screenshot(path=SHOTS / f"{name}-{kind}.png", full_page=kind.startswith("phone"))
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size(DESKTOP)
-
-
-def _serious(page: Page) -> list[Any]:
-    """Return what axe finds that keeps people out."""
-    found = Axe().run(page).response["violations"]
-    return [
-        (each["id"], [node["html"][:200] for node in each["nodes"]])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]

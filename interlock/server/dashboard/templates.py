@@ -84,6 +84,8 @@ def environment() -> Environment:
     for name in ("short", "clipped", "duration", "ago", "exactly", "money", "number", "names"):
         made.filters[name] = getattr(words, name)
     made.filters |= {
+        "brief": words.brief,
+        "repeated": words.repeated,
         "plain": words.plain,
         "pretty": words.pretty,
         "outline": words.outline,

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -99,6 +100,15 @@ def pretty(value: Any) -> str:  # a value of any state
     return json.dumps(plain(value), ensure_ascii=False, indent=2)
 
 
+def brief(value: Any, length: int = 120) -> str:  # a value of any state
+    """Return a value on one line, keys with their values."""
+    told = plain(value)
+    if isinstance(told, dict):
+        inner = [f"{key}: {_scalar(each)}" for key, each in told.items()]
+        return clipped(" · ".join(inner), length)
+    return clipped(_scalar(told), length)
+
+
 def outline(value: Any) -> str:  # a value of any state
     """Return a value so that it is read with ease: keys and values, a line each, without quotes and brackets."""
     return "\n".join(_outlined(plain(value)))
@@ -127,6 +137,11 @@ def _scalar(value: Any) -> str:  # JSON
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def repeated(names: Sequence[str]) -> list[tuple[str, int]]:
+    """Return names one after the other, each with how often it stands there in a row."""
+    return [(name, len(list(same))) for name, same in groupby(names)]
 
 
 def segment(name: str) -> str:

@@ -17,7 +17,7 @@ from interlock.postgres.kills import KillStore
 from interlock.server.dashboard.chart import meter
 from interlock.server.dashboard.routing import pages, see
 from interlock.server.dashboard.templates import page
-from interlock.server.dashboard.words import from_segment, segment
+from interlock.server.dashboard.words import from_segment, money, segment
 from interlock.server.failures import status_of
 from interlock.server.routes.budgets import check_owned, check_seen
 from interlock.server.routes.kills import told_of
@@ -26,6 +26,16 @@ from interlock.server.scope import Governing, Reading, Scope
 LISTED = 50
 NEARLY = 0.9
 """The share of a limit from which a bar warns."""
+
+UNIT_NAMES: Mapping[str, str] = {
+    "input_tokens": "tokens in",
+    "output_tokens": "tokens out",
+    "usd": "US dollars",
+    "seconds": "seconds at work",
+    "model_calls": "model calls",
+    "actions": "acts",
+}
+"""How a unit is called on a page, where it is not called as it is."""
 
 router = pages()
 
@@ -73,6 +83,7 @@ async def budgets(
         kind=known,
         kinds=KINDS[::-1],
         limited=limited,
+        unit_names=UNIT_NAMES,
         accounts=[(each, bars(each, each.limits.within(ceiling))) for each in found],
         switches=[await told_of(scope, each) for each in standing],
         address=_address,
@@ -130,6 +141,7 @@ async def _budget(
         given=_given(account.limits) if given is None else given,
         holding=limits.given(),
         units=UNITS,
+        unit_names=UNIT_NAMES,
         fault=fault,
         here=_address(kind, account.name),
     )
@@ -146,11 +158,15 @@ def _bar(account: Account, unit: Unit, limit: float | None) -> Bar:
     spent, held = account.spent.of(unit), account.held.of(unit)
     share = None if limit is None else (spent + held) / limit if limit else float(bool(spent))
     tone = "bad" if share and share >= 1 else "warning" if share and share >= NEARLY else "accent"
-    told = number(unit, spent), number(unit, held), "" if limit is None else number(unit, limit)
-    about = f"{unit.replace('_', ' ')}: {told[0]} spent, {told[1]} held, of {told[2]}"
+    told = _told(unit, spent), _told(unit, held), "" if limit is None else _told(unit, limit)
+    about = f"{UNIT_NAMES.get(unit, unit)}: {told[0]} spent, {told[1]} held, of {told[2]}"
     parts: Sequence[tuple[str, float, str]] = (("spent", spent, tone), ("held", held, "calm"))
     drawn = Markup("") if limit is None else meter(parts, limit or 1.0, about)
     return Bar(unit=unit, spent=told[0], held=told[1], limit=told[2], share=share, drawn=drawn)
+
+
+def _told(unit: Unit, value: float) -> str:
+    return money(value) if unit == "usd" else number(unit, value)
 
 
 def _given(limits: Limits) -> dict[str, str]:

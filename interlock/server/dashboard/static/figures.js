@@ -1,4 +1,6 @@
 // The figures beside the pages, kept true: what waits for somebody. Pages that nobody sees ask for nothing.
+import { away } from "./live.js";
+
 const SECONDS = 5;
 
 async function ask() {
@@ -7,7 +9,10 @@ async function ask() {
   try {
     const answer = await fetch("/ui/figures");
     if (answer.ok) tell(shown, await answer.json());
-  } catch { /* the server is away; whatever is live on the page says so */ }
+    away(answer.status >= 500);
+  } catch {
+    away(true);
+  }
 }
 
 function tell(shown, figures) {

@@ -12,12 +12,15 @@ export async function refresh(element, address = location.href) {
   const mine = visit;
   try {
     const answer = await fetch(address, { headers: { "X-Fragment": element.dataset.live } });
+    if ([401, 403, 404].includes(answer.status)) return gone();
     if (!answer.ok) throw new Error(String(answer.status));
     const text = await answer.text();
     if (mine !== visit) return true; // somebody went on meanwhile
     const made = document.createElement("template");
     made.innerHTML = text;
+    const focused = document.activeElement;
     children(element, made.content);
+    if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true }); // its row moved
     away(false);
     tell();
     element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
@@ -28,11 +31,19 @@ export async function refresh(element, address = location.href) {
   }
 }
 
-function away(is) {
+export function away(is) {
+  const told = document.querySelector("[data-lost]");
+  if (told) told.hidden = !is;
   for (const each of document.querySelectorAll(".live")) {
     each.classList.toggle("away", is);
-    each.title = is ? "The server cannot be reached; trying again" : "";
+    const text = is ? "Not live" : "Live";
+    if (each.textContent !== text) each.textContent = text;
   }
+}
+
+function gone() { // the session has ended, or what is shown was deleted: the page itself says which
+  location.reload();
+  return true;
 }
 
 function every(element) {

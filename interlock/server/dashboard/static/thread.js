@@ -49,3 +49,16 @@ function show() { // the part of the graph where the thread is
 
 show();
 document.addEventListener("refreshed", show);
+
+document.addEventListener("click", (event) => { // on the root, where what is read again does not change it
+  const button = event.target.closest("[data-larger]");
+  if (!button) return;
+  document.documentElement.toggleAttribute("data-large");
+  pressed();
+});
+
+function pressed() {
+  document.querySelector("[data-larger]")?.setAttribute("aria-pressed", String(document.documentElement.hasAttribute("data-large")));
+}
+
+document.addEventListener("refreshed", pressed);
