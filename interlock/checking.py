@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 from interlock.application import Graph
 from interlock.comparing import Checks
@@ -26,6 +27,16 @@ BATCH = 200
 
 Progress = Callable[[int, int], None]
 """Told how many threads were looked at, of how many."""
+
+
+class Read(Protocol):
+    """Reads runs, some at a time."""
+
+    async def __call__(
+        self, graph: str | None, *, after: int, limit: int
+    ) -> tuple[int, list[StoredRun]]:
+        """Return some, and the number after which the next ones are."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +76,7 @@ class Checking(ABC):
     async def acheck(
         self, *, graph: str | None = None, progress: Progress | None = None
     ) -> Checked:
-        """Compare the code with every thread whose latest run has not ended; changes nothing.
+        """Compare the code with every thread whose latest run has not ended, and with what is queued; changes nothing.
 
         Args:
             graph: only threads of this graph.
@@ -78,17 +89,29 @@ class Checking(ABC):
         total, done = await store.count(graph), 0
         if graph is not None and not total:
             self.graph(graph)  # a misspelt name must not pass for one that is fine
-        broken: list[Broken] = []
+        broken: dict[str, Broken] = {}
         policy = self._policy_problem()
-        async for batch in _batches(store, graph):
+        async for batch in _batches(store.unfinished, graph):
             found = await checks.problems(batch)
             for stored, problems in zip(batch, found, strict=True):
                 if every := (*policy, *problems):
-                    broken.append(_broken(stored, every))
+                    broken[stored.run.thread_id] = _broken(stored, every)
             done += len(batch)
             if progress is not None:
                 progress(done, max(total, done))
-        return Checked(threads=done, broken=tuple(broken))
+        await self._note_queued(store, graph, broken)
+        return Checked(threads=done, broken=tuple(broken.values()))
+
+    async def _note_queued(
+        self, store: CheckStore, graph: str | None, broken: dict[str, Broken]
+    ) -> None:
+        """Add what would break of runs that are queued behind the one that their thread is at."""
+        async for batch in _batches(store.queued, graph):
+            for stored in batch:
+                if found := self._checks.queued_problems(stored):
+                    thread = stored.run.thread_id
+                    known = broken.get(thread) or _broken(stored, ())
+                    broken[thread] = replace(known, problems=(*known.problems, *found))
 
     async def _refuse_misfit(self, stored: StoredRun) -> None:
         """Raise `ResumeRefused` for exactly the threads that `acheck` lists."""
@@ -126,10 +149,10 @@ def _broken(stored: StoredRun, problems: tuple[Problem, ...]) -> Broken:
     return Broken(thread_id=run.thread_id, graph=run.graph, status=run.status, problems=problems)
 
 
-async def _batches(store: CheckStore, graph: str | None) -> AsyncIterator[list[StoredRun]]:
+async def _batches(read: Read, graph: str | None) -> AsyncIterator[list[StoredRun]]:
     after = 0
     while True:
-        after, batch = await store.unfinished(graph, after=after, limit=BATCH)
+        after, batch = await read(graph, after=after, limit=BATCH)
         if not batch:
             return
         yield batch

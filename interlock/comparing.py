@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +14,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, Delt
 from interlock.application import Graph
 from interlock.core.blobs import named_in
 from interlock.core.bounded import declaration_of
+from interlock.core.driving import ALL
 from interlock.core.renaming import with_old_names
 from interlock.core.versions import NoWay, migrated, version_of
 from interlock.errors import InterlockError, NotFound, ResumeRefused, UsageError
@@ -27,6 +28,7 @@ from interlock.fitting import (
     state_problems,
     tasks_gone,
 )
+from interlock.inputs import check_input
 from interlock.postgres.checking import CheckStore, Head, Place
 from interlock.postgres.checkpoints import bare_reader_for, reader_for
 from interlock.postgres.encryption import KeyRing
@@ -63,6 +65,16 @@ class Checks:
         """Return all that keeps this code from going on with the threads of some runs."""
         places = await self._store.places(runs)
         return await _gathered([self._problems(each) for each in places])
+
+    def queued_problems(self, stored: StoredRun) -> list[Problem]:
+        """Return what keeps this code from beginning a run that waits behind the one that its thread is at."""
+        try:
+            known = self._looked_up(stored.run.graph)
+        except (NotFound, UsageError):  # told of the run that the thread is at
+            return []
+        found = [*_prompt_problems(stored), *_input_problems(known.bare, stored)]
+        behind = f"of its run {stored.run.run_id}, which is queued"
+        return [replace(each, text=f"{behind}: {each.text}") for each in found]
 
     async def _problems(self, place: Place) -> list[Problem]:
         stored = place.stored
@@ -180,17 +192,43 @@ def _prompt_problems(stored: StoredRun) -> list[Problem]:
 
 
 def _input_problems(graph: Graph, stored: StoredRun) -> list[Problem]:
-    same = stored.schema_version == version_of(declaration_of(graph))
-    if same or stored.run.attempts or stored.packed[0] == "null":
+    """Return what of a run that has not begun does not fit: its input, and the nodes at which it is to stop."""
+    if stored.run.attempts:
         return []
+    found = list(_stops_gone(graph, stored))
+    if stored.packed[0] == "null":
+        return found
     saver: Any = graph.checkpointer
+    declared, version = declaration_of(graph), stored.schema_version
     try:
-        migrated(stored.input(saver.serde), declaration_of(graph), stored.schema_version)
+        given = stored.input(saver.serde)
+        if version != version_of(declared):
+            given = migrated(given, declared, version)
+        if stored.run.kind == "invoke" and isinstance(given, Mapping):
+            check_input(graph, given)
     except NoWay as error:
-        return [Problem(kind="version", text=f"of its input: {clause(error)}", hint=error.hint)]
+        return [*found, _of_input("version", error)]
+    except UsageError as error:
+        return [*found, _of_input("key", error)]
     except (InterlockError, ValueError) as error:
-        return [_unreadable(error)]
-    return []
+        return [*found, _unreadable(error)]
+    return found
+
+
+def _of_input(kind: str, error: InterlockError) -> Problem:
+    hint = error.hint or "Cancel the run and submit it again, or deploy the code that accepted it."
+    return Problem(kind=kind, text=f"of its input: {clause(error)}", hint=hint)
+
+
+def _stops_gone(graph: Graph, stored: StoredRun) -> Iterator[Problem]:
+    driving = stored.driving
+    named = {*driving.interrupt_before, *driving.interrupt_after} - {ALL}
+    for name in sorted(named - graph.nodes.keys()):
+        yield Problem(
+            kind="node",
+            text=f"it is to stop at the node {name!r}, which the graph no longer has",
+            hint="Cancel the run and submit it again, or deploy the code that has it.",
+        )
 
 
 def _inside(head: Head, problems: list[Problem]) -> list[Problem]:

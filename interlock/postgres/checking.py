@@ -53,9 +53,13 @@ class CheckStore:
         self, graph: str | None, *, after: int, limit: int
     ) -> tuple[int, list[StoredRun]]:
         """Return the runs that threads are at and that have not ended, and the number after which the next ones are."""
-        rows = await self._fetch("unfinished", graph=graph, after=after, limit=limit)
-        last = rows[-1]["number"] if rows else after
-        return last, [stored_run(row) for row in rows]
+        return await self._page("unfinished", graph, after, limit)
+
+    async def queued(
+        self, graph: str | None, *, after: int, limit: int
+    ) -> tuple[int, list[StoredRun]]:
+        """Return runs that wait behind the one that their thread is at, and the last one's number."""
+        return await self._page("queued", graph, after, limit)
 
     async def places(self, runs: Sequence[StoredRun]) -> list[Place]:
         """Return of each run what is known without reading its state."""
@@ -78,6 +82,13 @@ class CheckStore:
             return []
         rows = await self._fetch("known_blobs", digests=list(names))
         return sorted(set(names) - {row["digest"] for row in rows})
+
+    async def _page(
+        self, statement: str, graph: str | None, after: int, limit: int
+    ) -> tuple[int, list[StoredRun]]:
+        rows = await self._fetch(statement, graph=graph, after=after, limit=limit)
+        last = rows[-1]["number"] if rows else after
+        return last, [stored_run(row) for row in rows]
 
     async def _fetch(self, statement: str, **values: Any) -> list[DictRow]:  # SQL values
         async with connected(self._pool) as connection:

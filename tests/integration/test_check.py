@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 import interlock
+from interlock.core.driving import Driving
+from interlock.core.queueing import Options
 from interlock.errors import NotFound, ResumeRefused
 from interlock.settings import Settings
 
@@ -107,6 +110,31 @@ def test_a_resume_refuses_the_same_in_the_same_words(waiting: str) -> None:
         f"Thread {each['thread_id']} cannot go on: {each['problems'][0]['text']}."
         for each in broken
     ]
+
+
+async def test_what_is_queued_behind_a_thread_is_looked_at_too(waiting: str) -> None:
+    """An input that fits no more, and a node to stop at that is gone, are told with the run that they are of."""
+    enqueue = Options(multitask_strategy="enqueue")
+    async with interlock.aopen(waiting, config=SAMPLE / "old.json") as il:
+        given = {"number": 1, "word": "x"}
+        behind = await il.asubmit("required", given, thread_id="required", options=enqueue)
+        stop = Driving(interrupt_before=("ask",))
+        stops = await il.asubmit(
+            "renamed", given, thread_id="renamed", options=enqueue, driving=stop
+        )
+        assert {each.thread_id for each in (await il.acheck()).broken} == {"blob"}
+    done = await asyncio.to_thread(command, waiting, "check", "--json")
+    broken = {each["thread_id"]: each for each in json.loads(done.stdout)["broken"]}
+
+    assert broken.keys() == EXPECTED.keys()
+    assert [each["text"] for each in broken["required"]["problems"]][1:] == [
+        f"of its run {behind.run_id}, which is queued: of its input: The graph's input has no word"
+    ]
+    assert [each["text"] for each in broken["renamed"]["problems"]][1:] == [
+        f"of its run {stops.run_id}, which is queued: "
+        "it is to stop at the node 'ask', which the graph no longer has"
+    ]
+    assert broken["required"]["status"] == "waiting"
 
 
 async def test_nothing_breaks_under_the_code_that_began_it(waiting: str) -> None:

@@ -13,6 +13,15 @@ where r.status not in ('succeeded', 'cancelled') and t.purpose <> 'replay'
     and (%(graph)s::text is null or r.graph = %(graph)s)
     and r.run_id = interlock.present_run(r.thread_id);
 
+-- queued: runs that wait behind the one that their thread is at, and have not begun
+select r.*, t.lineage, interlock.chain(r.run_id) as chain,
+    coalesce((select v.schema_version from interlock.input_versions v where v.run_id = r.run_id), 1) as schema_version
+from interlock.runs r join interlock.threads t using (thread_id)
+where r.number > %(after)s and r.status = 'queued' and r.kind = 'invoke' and r.attempts = 0 and t.purpose <> 'replay'
+    and (%(graph)s::text is null or r.graph = %(graph)s)
+    and r.run_id <> interlock.present_run(r.thread_id)
+order by r.number limit %(limit)s;
+
 -- heads: the latest checkpoints of some threads' graphs, and those of the subgraphs that were begun from them
 with latest as (
     select distinct on (thread_id, checkpoint_ns) thread_id, checkpoint_ns, checkpoint_id, metadata from checkpoints
