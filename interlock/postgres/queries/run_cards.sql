@@ -66,7 +66,11 @@ returning run_id;
 
 -- over: some threads of runs that were to leave nothing behind and have ended, and whose ends were told; what somebody has to look at stays
 select c.thread_id from interlock.run_cards c
-join interlock.runs r on r.run_id = interlock.present_run(c.thread_id)
+join lateral (  -- the run that a thread is at that has none to go on with
+    select x.status, x.finished_at from interlock.runs x where x.thread_id = c.thread_id
+    order by x.error_kind <> 'RolledBack' and (x.attempts > 0 or x.status <> 'cancelled') desc, x.finished_at desc nulls last, x.number desc
+    limit 1
+) r on true
 where c.on_completion = 'delete'
     and r.status in ('succeeded', 'failed', 'dead', 'cancelled') and r.finished_at < clock_timestamp() - make_interval(secs => %(seconds)s::float8)
     and not exists (select from interlock.runs o where o.thread_id = c.thread_id and o.status in ('queued', 'running', 'killed'))
