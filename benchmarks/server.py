@@ -2,18 +2,20 @@
 
     python -m benchmarks.server [--quick] [--json]
 
-Contestants serve one graph of three nodes without a model: Interlock with its workers in the server's process, and
-with them in a process of its own; LangGraph's own server for development, which keeps all in memory; and Aegra, if
-BENCHMARK_AEGRA names a virtual environment that has `aegra-api` (and `greenlet`). Each but LangGraph's has an
-embedded Postgres of its own with `fsync` on, and is told to work on 16 runs at once where it can be told. The official
-client asks from a process of its own, each of its clients for one run after the other: `runs.wait` on a thread that
-each client keeps, or without a thread. They take turns; a ratio is taken within each round, and the median of the
-rounds counts.
+Contestants serve one graph of three nodes without a model, and one of a single node: Interlock with its workers in the
+server's process, in two such processes on one port, and with them in a process of its own; LangGraph's own server for
+development, which keeps all in memory; and Aegra, if BENCHMARK_AEGRA names a virtual environment that has `aegra-api`
+(and `greenlet`). Each but LangGraph's has an embedded Postgres of its own with `fsync` on, and is told to work on 16
+runs at once where it can be told. The official client asks from a process of its own, each of its clients for one run
+after the other: `runs.wait` on a thread that each client keeps, or without a thread. Each is warmed up before. They
+take turns, so many runs or seconds each, which comes first; a ratio is taken within each round, and the median of the
+rounds counts. Goals are of three nodes.
 
 CPU is that of a server's processes and of its Postgres, without the client's, and with what is done about runs after
 they were answered: the threads of runs without one are removed before the next takes its turn. A client takes CPU of
-the same cores as the server. The first token is that of a model that streams words at once, on a thread that is kept.
-Streams are of one run that does nothing: bytes are what the processes hold alone, before and after they are opened.
+the same cores as the server, which is told beside; `nothing` answers it at once and does nothing. The first token is
+that of a model that streams words at once, on a thread that is kept. Streams are of one run that does nothing: bytes
+are what the processes hold alone, before and after they are opened.
 """
 
 from __future__ import annotations
@@ -31,7 +33,17 @@ from benchmarks.queueing.latencies import Spread
 from benchmarks.savers.databases import folder
 from benchmarks.savers.goals import at_least, at_most
 from benchmarks.serving.client import Kind
-from benchmarks.serving.contestants import AEGRAS, APART, LANGGRAPH, OURS, contestants, missing
+from benchmarks.serving.contestants import (
+    AEGRAS,
+    APART,
+    LANGGRAPH,
+    NOTHING,
+    OURS,
+    PROCESSES,
+    contestants,
+    missing,
+    nothing,
+)
 from benchmarks.serving.rounds import Pace, Team, team
 
 RUNS_A_SECOND = 300
@@ -44,19 +56,25 @@ class Plan:
     """How much is measured.
 
     Attributes:
-        runs: for each number of clients, how many runs each of them asks for in a round.
-        stateless: the same for runs without a thread.
+        clients: numbers of clients that wait for runs of three nodes on threads that they keep.
+        runs: how many all of them ask for together in a round.
+        seconds: after which no further one is begun.
+        warm: the seconds for which each is warmed up before all, and a fourth of them before each cell.
     """
 
-    runs: Mapping[int, int]
-    stateless: Mapping[int, int]
+    clients: Sequence[int]
+    runs: int
+    seconds: float
+    warm: float
     rounds: int
     tokens: int
     streams: int
 
 
-FULL = Plan(runs={1: 40, 16: 20, 64: 8}, stateless={16: 20}, rounds=5, tokens=20, streams=1000)
-QUICK = Plan(runs={1: 6, 16: 5, 64: 2}, stateless={16: 4}, rounds=1, tokens=3, streams=100)
+FULL = Plan(clients=(1, 16, 64), runs=2000, seconds=6, warm=8, rounds=5, tokens=20, streams=1000)
+QUICK = Plan(clients=(1, 16, 64), runs=600, seconds=2.5, warm=3, rounds=1, tokens=5, streams=100)
+
+ABOUT: Mapping[Kind, str] = {"threads": "", "one": ", one node", "stateless": ", no thread"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +87,7 @@ class Cell:
 
     def __str__(self) -> str:
         """Say it as it stands in a row."""
-        return f"{self.clients} clients{', no thread' if self.kind == 'stateless' else ''}"
+        return f"{self.clients} clients{ABOUT[self.kind]}"
 
     def median(self, name: str, figure: str) -> float:
         """Return the median of a contestant's figure."""
@@ -88,7 +106,7 @@ class Cell:
 
 def main() -> None:
     """Measure, and print a table or JSON."""
-    given = options((__doc__ or "").splitlines()[0], quick="fewer clients, rounds and streams")
+    given = options((__doc__ or "").splitlines()[0], quick="fewer runs, rounds and streams")
     for sentence in missing():
         print(sentence, file=sys.stderr)
     with folder() as made:
@@ -102,8 +120,12 @@ async def _all(made: Path, plan: Plan) -> tuple[list[Goal], list[Row]]:
             name: await stack.enter_async_context(team(start, made / f"server-{number}"))
             for number, (name, start) in enumerate(contestants().items())
         }
+        for each in teams.values():
+            await each.pace("threads", 16, plan.runs, plan.warm)
         cells = await _cells(teams, plan)
         rows = [_row(cell, name) for cell in cells for name in cell.paces]
+        bare = {NOTHING: await stack.enter_async_context(team(nothing, made / "nothing"))}
+        rows += [_row(await _cell(bare, "threads", each, plan), NOTHING) for each in (1, 16)]
         rows += await _first_tokens(teams, plan)
         rows += await _memory(teams, plan)
     return [goal for cell in cells for goal in _goals(cell)], rows
@@ -112,25 +134,20 @@ async def _all(made: Path, plan: Plan) -> tuple[list[Goal], list[Row]]:
 async def _cells(teams: Mapping[str, Team], plan: Plan) -> list[Cell]:
     stateless = {name: each for name, each in teams.items() if name != AEGRAS}  # it has none
     return [
-        *[
-            await _cell(teams, "threads", clients, runs, plan.rounds)
-            for clients, runs in plan.runs.items()
-        ],
-        *[
-            await _cell(stateless, "stateless", clients, runs, plan.rounds)
-            for clients, runs in plan.stateless.items()
-        ],
+        *[await _cell(teams, "threads", clients, plan) for clients in plan.clients],
+        await _cell(teams, "one", 16, plan),
+        await _cell(stateless, "stateless", 16, plan),
     ]
 
 
-async def _cell(
-    teams: Mapping[str, Team], kind: Kind, clients: int, runs: int, rounds: int
-) -> Cell:
-    """Let each work in each round; the first is not counted, and who begins changes."""
+async def _cell(teams: Mapping[str, Team], kind: Kind, clients: int, plan: Plan) -> Cell:
+    """Let each work in each round; a first and short one is not counted, and who begins changes."""
     paces: dict[str, list[Pace]] = {name: [] for name in teams}
-    for number in range(rounds + 1):
+    runs = -(-plan.runs // clients)
+    for number in range(plan.rounds + 1):
+        seconds = plan.seconds if number else plan.warm / 4
         for name in list(teams)[:: 1 if number % 2 else -1]:
-            pace = await teams[name].pace(kind, clients, runs if number else min(runs, 2))
+            pace = await teams[name].pace(kind, clients, runs, seconds)
             if number:
                 paces[name].append(pace)
     return Cell(kind=kind, clients=clients, paces=paces)
@@ -141,11 +158,12 @@ def _row(cell: Cell, name: str) -> Row:
     return {
         "name": f"{cell}, {name}",
         "runs/s": round(cell.median(name, "runs")),
-        f"to {LANGGRAPH}": cell.ratio(name, LANGGRAPH),
+        f"to {LANGGRAPH}": cell.ratio(name, LANGGRAPH) if LANGGRAPH in cell.paces else "",
         "p50 ms": spread.median,
         "p95 ms": spread.p95,
         "server ms/run": cell.median(name, "server"),
         "database ms/run": cell.median(name, "database"),
+        "client ms/run": cell.median(name, "client"),
     }
 
 
@@ -179,7 +197,9 @@ async def _memory(teams: Mapping[str, Team], plan: Plan) -> list[Row]:
 
 
 def _goals(cell: Cell) -> list[Goal]:
-    return [goal for name in (OURS, APART) for goal in _goals_of(cell, name)]
+    if cell.kind == "one":
+        return []
+    return [goal for name in (OURS, PROCESSES, APART) for goal in _goals_of(cell, name)]
 
 
 def _goals_of(cell: Cell, name: str) -> list[Goal]:

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit
@@ -21,7 +22,10 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import APIError
 
-Kind = Literal["threads", "stateless", "words", "open", "close"]
+Kind = Literal["threads", "one", "stateless", "words", "open", "close"]
+
+NODES = {"three": 3, "one": 1}
+"""How many nodes each graph has that adds one in each."""
 
 
 PATIENCE = 10.0
@@ -31,13 +35,15 @@ PATIENCE = 10.0
 class Task(TypedDict):
     """What to do.
 
-    `threads` waits for runs, each client's on a thread of its own; `stateless` for runs without a thread; `words`
-    streams; `open` opens so many streams of one run that does nothing, and `close` stops that run.
+    `threads` waits for runs, each client's on a thread of its own; `one` for runs of one node; `stateless` for runs
+    without a thread; `words` streams; `open` opens so many streams of one run that does nothing, and `close` stops
+    that run. No run is begun after so many `seconds`.
     """
 
     kind: Kind
     clients: int
     runs: int
+    seconds: float
 
 
 class Done(TypedDict):
@@ -66,13 +72,17 @@ class Asker:
             begun = perf_counter()
             each = await (self._open(task["clients"]) if task["kind"] == "open" else self._close())
             return {"seconds": perf_counter() - begun, "each": each}
-        ask = self._words if task["kind"] == "words" else self._wait
+        graph = "one" if task["kind"] == "one" else "three"
+        ask = self._words if task["kind"] == "words" else partial(self._wait, graph)
         threads = [
             None if task["kind"] == "stateless" else await self._thread()
             for _ in range(task["clients"])
         ]
         begun = perf_counter()
-        found = await asyncio.gather(*(_in_turn(ask, each, task["runs"]) for each in threads))
+        until = begun + task["seconds"]
+        found = await asyncio.gather(
+            *(_in_turn(ask, each, task["runs"], until) for each in threads)
+        )
         return {
             "seconds": perf_counter() - begun,
             "each": [seconds for one in found for seconds in one],
@@ -81,11 +91,11 @@ class Asker:
     async def _thread(self) -> str:
         return str((await self._client.threads.create())["thread_id"])
 
-    async def _wait(self, thread_id: str | None) -> float:
+    async def _wait(self, graph: str, thread_id: str | None) -> float:
         begun, given = perf_counter(), {"number": 0}
-        came = await self._client.runs.wait(thread_id, "three", input=given)
-        if not isinstance(came, dict) or came.get("number") != 3:
-            raise RuntimeError(f"A run of three nodes came to {came!r}.")
+        came = await self._client.runs.wait(thread_id, graph, input=given)
+        if not isinstance(came, dict) or came.get("number") != NODES[graph]:
+            raise RuntimeError(f"A run of the graph {graph!r} came to {came!r}.")
         return perf_counter() - begun
 
     async def _words(self, thread_id: str | None) -> float:
@@ -140,8 +150,11 @@ class Asker:
         return []
 
 
-async def _in_turn(ask: Ask, thread_id: str | None, runs: int) -> list[float]:
-    return [await ask(thread_id) for _ in range(runs)]
+async def _in_turn(ask: Ask, thread_id: str | None, runs: int, until: float) -> list[float]:
+    each: list[float] = []
+    while not each or (len(each) < runs and perf_counter() < until):
+        each.append(await ask(thread_id))
+    return each
 
 
 async def _serve(url: str) -> None:

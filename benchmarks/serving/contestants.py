@@ -31,7 +31,9 @@ AEGRA = "BENCHMARK_AEGRA"
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
-OURS, APART, LANGGRAPH, AEGRAS = "interlock", "interlock, worker apart", "langgraph dev", "aegra"
+OURS, PROCESSES, APART = "interlock", "interlock, 2 processes", "interlock, worker apart"
+LANGGRAPH, AEGRAS = "langgraph dev", "aegra"
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +67,13 @@ class Server:
     @property
     def sweeps(self) -> bool:
         """Whether it removes the threads of runs that leave nothing behind only a while after they were answered."""
-        return self.name in (OURS, APART)
+        return self.name in (OURS, PROCESSES, APART)
 
     def usage(self) -> Usage:
         """Return what it has taken so far."""
         return Usage(
-            server=sum(_cpu(each.pid) for each in self.processes),
-            database=_cpu(self.postmaster) if self.postmaster else 0.0,
+            server=sum(cpu_of(each.pid) for each in self.processes),
+            database=cpu_of(self.postmaster) if self.postmaster else 0.0,
         )
 
     def memory(self) -> Usage:
@@ -88,7 +90,12 @@ Start = Callable[[Path], AbstractAsyncContextManager[Server]]
 
 def contestants() -> Mapping[str, Start]:
     """Return all that can be measured here, by their names."""
-    found: dict[str, Start] = {OURS: _interlock, APART: _apart, LANGGRAPH: _langgraph}
+    found: dict[str, Start] = {
+        OURS: _interlock,
+        PROCESSES: _processes,
+        APART: _apart,
+        LANGGRAPH: _langgraph,
+    }
     return found | ({AEGRAS: _aegra} if _aegra_python() else {})
 
 
@@ -107,6 +114,25 @@ def _aegra_python() -> Path | None:
 async def _interlock(folder: Path) -> AsyncIterator[Server]:
     async with _ours(OURS, folder, "--workers-inside", str(AT_ONCE)) as server:
         yield server
+
+
+@asynccontextmanager
+async def _processes(folder: Path) -> AsyncIterator[Server]:
+    options = ("--workers-inside", str(AT_ONCE // 2), "--processes", "2")
+    async with _ours(PROCESSES, folder, *options) as server:
+        yield server
+
+
+@asynccontextmanager
+async def nothing(folder: Path) -> AsyncIterator[Server]:
+    """Start a server that answers at once and does nothing: what remains is the client's."""
+    _made(folder)
+    port = _free_port()
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.serving.nothing:app"]
+    command += ["--port", str(port), "--log-level", "warning", "--no-access-log"]
+    async with _process(command, folder, {"PYTHONPATH": str(ROOT)}) as process:
+        await _answers(f"http://127.0.0.1:{port}/ok", process, folder)
+        yield Server(name=NOTHING, url=f"http://127.0.0.1:{port}", processes=(process,))
 
 
 @asynccontextmanager
@@ -200,11 +226,15 @@ def _generate_uuids(url: str, share: Path) -> None:
         connection.execute("select pg_reload_conf()")
 
 
+def _made(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def _application(folder: Path, name: str, **more: object) -> Path:
     """Write the graphs, and the file that names them; return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _made(folder)
     shutil.copyfile(Path(__file__).with_name("graphs.py"), folder / "graphs.py")
-    graphs = {each: f"./graphs.py:{each}" for each in ("three", "words", "idle")}
+    graphs = {each: f"./graphs.py:{each}" for each in ("three", "one", "words", "idle")}
     path = folder / name
     path.write_text(json.dumps({"graphs": graphs, **more}))
     return path
@@ -255,7 +285,7 @@ def _tree(pid: int) -> list[psutil.Process]:
     return [first, *first.children(recursive=True)]
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
     """Return the seconds of a process and all below it, with those of its processes that have ended."""
     total = 0.0
     for each in _tree(pid):

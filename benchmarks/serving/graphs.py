@@ -56,5 +56,6 @@ three = (
     .add_edge("third", END)
     .compile()
 )
+one = StateGraph(Number).add_node("only", one_more).add_edge(START, "only").compile()
 words = StateGraph(Talk).add_node("talk", talk).add_edge(START, "talk").compile()
 idle = StateGraph(Number).add_node("rest", rest).add_edge(START, "rest").compile()

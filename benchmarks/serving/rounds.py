@@ -16,7 +16,7 @@ from typing import LiteralString
 import psycopg
 
 from benchmarks.serving.client import Done, Kind
-from benchmarks.serving.contestants import ROOT, Server, Start
+from benchmarks.serving.contestants import ROOT, Server, Start, cpu_of
 
 SECONDS = 300
 LEFT: LiteralString = "select count(*) from interlock.run_cards where on_completion = 'delete'"
@@ -31,12 +31,14 @@ class Pace:
         each: the seconds that each took.
         server: milliseconds of CPU that one took in the server's processes.
         database: the same for its Postgres.
+        client: the same for the client's process.
     """
 
     runs: float
     each: Sequence[float]
     server: float
     database: float
+    client: float
 
     @property
     def cpu(self) -> float:
@@ -60,18 +62,20 @@ class Team:
     server: Server
     client: Process
 
-    async def pace(self, kind: Kind, clients: int, runs: int) -> Pace:
-        """Let so many clients ask for so many runs each; what the server does about them afterwards counts, too."""
-        before = self.server.usage()
-        done = await self._do(kind, clients, runs)
+    async def pace(self, kind: Kind, clients: int, runs: int, seconds: float) -> Pace:
+        """Let so many clients ask for so many runs each, or for so long; what is done about these afterwards counts."""
+        before, asked = self.server.usage(), cpu_of(self.client.pid)
+        done = await self._do(kind, clients, runs, seconds)
+        asked = cpu_of(self.client.pid) - asked
         if kind == "stateless":
             await self._swept()
-        after, made = self.server.usage(), clients * runs
+        after, made = self.server.usage(), len(done["each"])
         return Pace(
             runs=made / done["seconds"],
             each=done["each"],
             server=(after.server - before.server) * 1000 / made,
             database=(after.database - before.database) * 1000 / made,
+            client=asked * 1000 / made,
         )
 
     async def first_tokens(self, runs: int) -> Sequence[float]:
@@ -92,9 +96,9 @@ class Team:
             database=(after.database - before.database) / max(opened, 1),
         )
 
-    async def _do(self, kind: Kind, clients: int, runs: int) -> Done:
+    async def _do(self, kind: Kind, clients: int, runs: int, seconds: float = SECONDS) -> Done:
         assert self.client.stdin  # noqa: S101  # for the type checker
-        task = {"kind": kind, "clients": clients, "runs": runs}
+        task = {"kind": kind, "clients": clients, "runs": runs, "seconds": seconds}
         self.client.stdin.write(f"{json.dumps(task)}\n".encode())
         await self.client.stdin.drain()
         done: Done = json.loads(await _line(self.client))
