@@ -299,7 +299,8 @@ def request_of(
 
 async def _heard(news: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await news.wait()
     news.clear()
 
 
