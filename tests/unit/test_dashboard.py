@@ -61,6 +61,32 @@ def _told(change: Change) -> list[tuple[str, str]]:
     return [(each.op, each.text) for each in change.pieces]
 
 
+def test_a_long_report_is_compared_sentence_by_sentence() -> None:
+    """Of a text as long as a book's chapter only the words of sentences that were changed are told apart; at once."""
+    sentences = [f"Sentence {n} says what was found in place {n}. " for n in range(1500)]
+    edited = list(sentences)
+    edited[700] = "Sentence 700 says what was lost in place 700. "
+    del edited[900]
+
+    change = change_of("report", "".join(sentences), "".join(edited))
+
+    told = [(each.op, each.text) for each in change.pieces if each.op in ("add", "drop")]
+    assert told == [
+        ("drop", "found"),
+        ("add", "lost"),
+        ("drop", "Sentence 900 says what was found in place 900. "),
+    ]
+    assert sum(each.op == "gap" for each in change.pieces) == 3
+
+
+def test_a_list_that_became_another_is_told_in_part() -> None:
+    """However long it is and however often its items repeat: its comparison takes no time, and its page has an end."""
+    change = change_of("log", [n % 7 for n in range(3000)], [n % 5 for n in range(3000)])
+
+    assert len(change.pieces) == 201
+    assert change.pieces[-1].text.endswith(" more")
+
+
 def test_texts_differ_by_words() -> None:
     """A text that was changed a little shows which words went and came."""
     change = change_of("q", "the cat sat on the mat", "the cat lay on the mat")

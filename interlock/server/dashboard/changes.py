@@ -15,15 +15,20 @@ Op = Literal["same", "add", "drop", "gap"]
 """`gap`: something that both have, left out; the piece says how much."""
 
 _WORDS = re.compile(r"\s+|[\w']+|[^\w\s]")
+_SENTENCES = re.compile(r"[^.!?\n]*(?:[.!?\n]+\s*|$)")
+SHORT = 2_000
+"""Characters of two texts up to which all of their words are compared."""
 KEPT = 60
 """Characters of what is the same that are shown before and behind a change."""
 ITEMS_KEPT = 1
 """Items of a list that are the same and are shown before and behind a change."""
 ALIKE = 0.5
 """Of two texts that have less in common each is shown whole."""
+MOST = 200
+"""Pieces of a list that are shown."""
 WORD = 4
 """Characters; what is the same and shorter, between two changes, is not worth telling apart."""
-LONGEST = 20_000
+LONGEST = 200_000
 """Characters or items beyond which two values are shown one after the other."""
 
 
@@ -80,30 +85,58 @@ def _change(key: str, old: Any, new: Any) -> Change:  # JSON
             inner = tuple(_change(str(each), old.get(each), new.get(each)) for each in names)
             return Change(key=key, kind="mapping", inner=inner)
         case None | list(), list() if len(new) + len(old or ()) < LONGEST:
-            return Change(key=key, kind="list", pieces=tuple(_items(old or [], new)))
+            return Change(key=key, kind="list", pieces=_first(_items(old or [], new)))
         case _:
             return Change(key=key, kind="value", old=_or_nothing(old), new=_or_nothing(new))
 
 
 def _words(old: str, new: str) -> list[Piece]:
     """Return the pieces of two texts; none where they have too little in common to be read as one."""
-    a, b = _WORDS.findall(old), _WORDS.findall(new)
-    matcher = SequenceMatcher(None, a, b, autojunk=False)
-    if matcher.ratio() < ALIKE:
+    parts = _parts(old, new) if len(old) + len(new) < SHORT else list(_by_sentence(old, new))
+    same = sum(len(a) for a, b in parts if a == b)
+    if 2 * same < ALIKE * (len(old) + len(new)):
         return []
-    return list(_told(_joined(a, b, matcher.get_opcodes())))
+    return list(_told(_joined(parts)))
 
 
-def _joined(
-    a: Sequence[str], b: Sequence[str], codes: Sequence[tuple[str, int, int, int, int]]
-) -> list[tuple[str, str]]:
-    """Return what each text has, part by part; a space or a stop between two changes is of the change."""
+def _by_sentence(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """Yield what two long texts have, sentence by sentence, and word by word in those that were changed.
+
+    Comparing all words of both would take seconds.
+    """
+    a, b = _SENTENCES.findall(old), _SENTENCES.findall(new)
+    for tag, a0, a1, b0, b1 in SequenceMatcher(None, a, b).get_opcodes():
+        if tag == "replace" and a1 - a0 == b1 - b0:
+            for before, after in zip(a[a0:a1], b[b0:b1], strict=True):
+                yield from _of_sentence(before, after)
+        else:
+            yield "".join(a[a0:a1]), "".join(b[b0:b1])
+
+
+def _of_sentence(old: str, new: str) -> list[tuple[str, str]]:
+    if len(old) + len(new) >= SHORT:
+        return [(old, new)]
+    parts = _parts(old, new)
+    same = sum(len(a) for a, b in parts if a == b)
+    return parts if 2 * same >= ALIKE * (len(old) + len(new)) else [(old, new)]
+
+
+def _parts(old: str, new: str) -> list[tuple[str, str]]:
+    """Return what two texts have, word by word."""
+    a, b = _WORDS.findall(old), _WORDS.findall(new)
+    codes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    return [("".join(a[a0:a1]), "".join(b[b0:b1])) for _, a0, a1, b0, b1 in codes]
+
+
+def _joined(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return parts in which a space or a stop between two changes is of the change."""
     parts: list[tuple[str, str]] = []
-    for number, (tag, a0, a1, b0, b1) in enumerate(codes):
-        old, new = "".join(a[a0:a1]), "".join(b[b0:b1])
-        between = tag == "equal" and 0 < number < len(codes) - 1 and len(old) < WORD
-        if parts and (between or tag != "equal") and parts[-1][0] != parts[-1][1]:
-            parts[-1] = (parts[-1][0] + old, parts[-1][1] + new)
+    for number, (old, new) in enumerate(found):
+        between = old == new and 0 < number < len(found) - 1 and len(old) < WORD
+        last = parts[-1] if parts else ("", "")
+        alike = (last[0] == last[1]) == (old == new)
+        if parts and (between or alike):
+            parts[-1] = (last[0] + old, last[1] + new)
         else:
             parts.append((old, new))
     return parts
@@ -133,9 +166,18 @@ def _around(text: str, first: bool, last: bool) -> Iterator[Piece]:
         yield Piece(op="same", text=tail)
 
 
+def _first(pieces: Iterator[Piece]) -> tuple[Piece, ...]:
+    """Return the first pieces, and how many more there are."""
+    found = tuple(pieces)
+    more = len(found) - MOST
+    return found if more <= 0 else (*found[:MOST], Piece(op="gap", text=f"{more:,} more"))
+
+
 def _items(old: Sequence[Any], new: Sequence[Any]) -> Iterator[Piece]:  # JSON
     a, b = [_named(each) for each in old], [_named(each) for each in new]
-    found = list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
+    found = list(
+        SequenceMatcher(None, a, b).get_opcodes()
+    )  # what stands there again and again is not matched
     for number, (tag, a0, a1, b0, b1) in enumerate(found):
         if tag == "equal":
             yield from _same_items(old[a0:a1], number == 0, number == len(found) - 1)
