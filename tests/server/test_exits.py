@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langgraph_sdk import get_sync_client
@@ -26,7 +27,7 @@ def test_a_node_that_exits_ends_its_run_and_not_the_server(
 ) -> None:
     """The run is an error, and the next one on the same server ends as it should."""
     (tmp_path / file).touch()
-    given = {"folder": str(tmp_path), "steps": 1}
+    given: dict[str, Any] = {"folder": str(tmp_path), "steps": 1}  # a state
     with get_sync_client(url=server, api_key=None) as client:
         failed = client.runs.wait(None, "working", input=given, raise_error=False)
         (tmp_path / file).unlink()
