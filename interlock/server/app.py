@@ -92,9 +92,9 @@ def application(house: House) -> FastAPI:
     app = FastAPI(
         docs_url=None,  # its own pages load scripts from elsewhere
         redoc_url=None,
-        root_path=http.mount_prefix,
         lifespan=mounting.lifespan_of(own),
     )
+    app.root_path = http.mount_prefix  # as an argument it is warned of
     app.state.house = house
     failures.install(app, failure)
     openapi.install(app, mounting.pattern_of(http))

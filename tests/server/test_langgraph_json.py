@@ -47,7 +47,8 @@ def dressed(server_database: str, tmp_path_factory: pytest.TempPathFactory) -> I
     graphs = {"echo": "./graphs.py:echo", "broken": "./broken.py:graph"}
     config = folder / "langgraph.json"
     config.write_text(json.dumps({"graphs": graphs, "http": http, "ui": {"a": "./a.tsx"}}))
-    with serving(server_database, config=config) as address:
+    loud = {"PYTHONWARNINGS": "error::UserWarning"}  # whoever starts a server would be shown them
+    with serving(server_database, config=config, environment=loud) as address:
         yield address
 
 
