@@ -169,14 +169,16 @@ async def test_a_thread_that_another_holds_is_not_waited_for(
     async with il.pool.connection() as connection, connection.transaction():
         await connection.execute("select from interlock.threads where thread_id = 'a' for update")
         (tmp_path / "a" / "hold-2").unlink()
-        beside = await il.ainvoke("working", steps(tmp_path / "b"), thread_id="b")
+        beside = asyncio.create_task(il.ainvoke("working", steps(tmp_path / "b"), thread_id="b"))
+        await asyncio.wait([beside], timeout=10)
         saved = await rows(
             database_url,
             "select (max(metadata ->> 'step'))::int from checkpoints where thread_id = 'a'",
         )
-        assert not held.done()
+        ended_first = beside.done() and not held.done()
 
-    assert beside.status == (await held).status == "succeeded"
+    assert ended_first
+    assert (await beside).status == (await held).status == "succeeded"
     assert saved == [(2,)]
 
 
