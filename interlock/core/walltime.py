@@ -160,6 +160,7 @@ class WorkClock:
     _stood: float | None = None  # since when it stands still
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _ticking: asyncio.Task[None] | None = None
+    _charging: asyncio.Task[None] | None = None
     _known: BudgetSpent | None = None
     _steps: set[int] = field(default_factory=set)  # that are not charged yet
     _charged: bool = False  # whether supersteps were charged before
@@ -232,13 +233,13 @@ class WorkClock:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.wait([self._ticking])
+        if self._charging is not None:
+            await asyncio.wait([self._charging])  # else it would be charged a second time
         if take_over is not None:
             take_over(self._due())
             return
-        charging = asyncio.ensure_future(self._charge())
-        charging.add_done_callback(_seen)  # who is cancelled meanwhile does not look at it
         with suppress(InterlockError):  # what cannot be charged now ends no run
-            await asyncio.shield(charging)
+            await self._charge()
 
     async def _tick(self) -> None:
         while True:
@@ -269,12 +270,18 @@ class WorkClock:
         return self._hard if landing or not self.lands else self._soft
 
     async def _charge(self) -> None:
+        """Charge what is due, to its end also where whoever asks is cancelled: nobody takes back what is under way."""
+        self._charging = asyncio.ensure_future(self._charge_due())
+        self._charging.add_done_callback(_seen)  # who is cancelled meanwhile does not look at it
+        await asyncio.shield(self._charging)
+
+    async def _charge_due(self) -> None:
         due = self._due()
+        self._charged = self._charged or bool(due.steps)  # it may be, also where no answer comes
         await charge(self.budgets, due)
         self._since += due.seconds  # it may have stood still meanwhile
         self._steps.difference_update(due.steps)
         (self.course.uncounted or set()).difference_update(due.steps)
-        self._charged = self._charged or bool(due.steps)
 
     def _due(self) -> Charge:
         steps = sorted(self._steps | (self.course.uncounted or set()))

@@ -73,6 +73,41 @@ async def test_supersteps_that_nobody_limits_are_charged_with_the_time() -> None
     assert (await allowance.budgets.account("run", "r")).spent.steps == 3
 
 
+class SlowlyCharging(MemoryBudgets):
+    """Budgets whose first charge is made at once, and answered late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def run(self, work: Any) -> Any:  # as its own
+        found = await super().run(work)
+        if not self.asked.is_set() and (await self.account("run", "r")).spent.steps:
+            self.asked.set()
+            await self.may_answer.wait()
+        return found
+
+
+async def test_a_run_that_ends_while_it_is_charged_is_charged_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its time and its steps are under way to the database, and who asked for that is stopped."""
+    monkeypatch.setattr("interlock.core.walltime.CHARGE_SECONDS", 0.2)
+    allowance = Allowance(budgets=(budgets := SlowlyCharging()), scopes=(scope(),))
+    began = time.monotonic()
+    async with at_work(allowance):
+        await allowance.step(1)
+        await allowance.step(2)
+        await asyncio.wait_for(budgets.asked.wait(), PATIENCE)
+        asyncio.get_running_loop().call_soon(budgets.may_answer.set)
+    took = time.monotonic() - began
+
+    spent = (await budgets.account("run", "r")).spent
+    assert spent.steps == 2
+    assert 0.2 <= spent.seconds <= took
+
+
 async def test_limited_supersteps_are_charged_before_they_begin() -> None:
     """The one that is too many does not begin."""
     limited = Scope(kind="run", name="r", default=Limits(steps=2))
