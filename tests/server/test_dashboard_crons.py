@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -84,7 +85,9 @@ def test_a_clients_cron_is_paused_and_deleted_but_not_changed(
     browser: httpx.Client, sync_client: SyncLangGraphClient
 ) -> None:
     """The form knows less of it than its client said: changing it here would lose that."""
-    made = sync_client.crons.create("echo", schedule="0 0 1 1 *", input={"said": "x"})
+    made: Any = sync_client.crons.create(
+        "echo", schedule="0 0 1 1 *", input={"said": "x"}
+    )  # typed as a run there
     path = f"/ui/crons/{made['cron_id']}"
 
     assert browser.get(f"{path}/change").status_code == 422

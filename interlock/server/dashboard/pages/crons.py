@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, get_args
 
 from fastapi import Depends, Request, Response
@@ -128,28 +128,29 @@ async def change(request: Request, scope: Running, name: Name) -> Response:
 @router.post("/ui/crons/{name}/pause")
 async def pause(scope: Running, name: Name) -> Response:
     """Let a cron fire no more."""
-    await guards.cron(scope, {"name": name})
-    await scope.il.acron_pause(name)
-    await scope.house.audit.note(scope.caller, "cron.pause", name)
+    await _done(scope, name, "pause", scope.il.acron_pause)
     return see(address(name), "Paused")
 
 
 @router.post("/ui/crons/{name}/resume")
 async def resume(scope: Running, name: Name) -> Response:
     """Let a cron fire again."""
-    await guards.cron(scope, {"name": name})
-    await scope.il.acron_resume(name)
-    await scope.house.audit.note(scope.caller, "cron.resume", name)
+    await _done(scope, name, "resume", scope.il.acron_resume)
     return see(address(name), "It fires again")
 
 
 @router.post("/ui/crons/{name}/delete")
 async def delete(scope: Running, name: Name) -> Response:
     """Forget a cron; the runs that it submitted stay."""
-    await guards.cron(scope, {"name": name})
-    await scope.il.acron_remove(name)
-    await scope.house.audit.note(scope.caller, "cron.remove", name)
+    await _done(scope, name, "remove", scope.il.acron_remove)
     return see("/ui/crons", "Deleted; its runs stay")
+
+
+async def _done(scope: Scope, name: str, what: str, do: Callable[[str], Awaitable[object]]) -> None:
+    """Do something with a cron that is the caller's, and note it."""
+    await guards.cron(scope, {"name": name})
+    await do(name)
+    await scope.house.audit.note(scope.caller, f"cron.{what}", name)
 
 
 def address(name: str) -> str:
