@@ -50,6 +50,12 @@ class HealthStore:
         return {row["thread_id"]: row["how"] for row in found}
 
 
+async def ping(pool: Pool) -> None:
+    """Return once the database has answered; raises `DatabaseUnavailable`."""
+    async with connected(pool) as connection:
+        await fetch(connection, SQL["ping"], {})
+
+
 async def _look(connection: Connection) -> Health:
     # In one transaction that writes nothing: it ends with the connection's answer to the last statement.
     async def rows(statement: LiteralString, **values: Any) -> list[DictRow]:  # SQL values

@@ -82,6 +82,7 @@ def guarded(served: FastAPI, house: House, *, loopback: bool) -> ASGIApp:
     app = Doors(
         app=app,
         hosts=hosts_of(loopback, settings.server_hosts),
+        probes=(f"{house.il.application.config.http.mount_prefix}/ok", "/ok"),
         origins=origins_of(settings, house.il),
         alike=alike_of(house.il.application.config.http.cors, loopback=loopback),
     )

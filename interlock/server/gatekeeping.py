@@ -46,6 +46,8 @@ FORWARDED_ALIKE = (
 """What proxies add, and how it begins: a request with one of these was not made at this machine."""
 
 
+SEND = "Send it as the header `x-api-key`, or as a bearer."
+
 _ANY_KEY = b""
 """Under which the cache has whether a key was ever made."""
 
@@ -111,11 +113,14 @@ class Gatekeeper:
         for other in self.others:
             if (known := await other(connection)) is not None:
                 return known
-        if not came_through_a_proxy(connection) and await self.takes_anybody():
-            return LOOPBACK
-        raise Unauthorized(
-            "This server takes a key.", hint="Send it as the header `x-api-key`, or as a bearer."
-        )
+        if not await self.takes_anybody():
+            raise Unauthorized("This server takes a key.", hint=SEND)
+        if sign := sign_of_a_proxy(connection):
+            raise Unauthorized(
+                f"Who comes by way of a proxy needs a key, and {sign} is the sign of one.",
+                hint=f"Make one with `interlock keys create NAME --role admin`. {SEND}",
+            )
+        return LOOPBACK
 
     async def takes_anybody(self) -> bool:
         """Say whether whoever sits at this machine needs no key now."""
@@ -150,14 +155,14 @@ def bearer(connection: HTTPConnection) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def came_through_a_proxy(connection: HTTPConnection) -> bool:
-    """Say whether a request comes from elsewhere by way of this machine, as far as that shows.
+def sign_of_a_proxy(connection: HTTPConnection) -> str:
+    """Return what shows that a request comes from elsewhere by way of this machine; empty where nothing does.
 
     HTTP/1.0 is what some proxies speak to what is behind them, when they are told nothing else, and no client of today.
     """
     if connection.scope.get("http_version") == "1.0":
-        return True
-    return any(
-        name in FORWARDED or name.startswith(FORWARDED_ALIKE)
-        for name, _ in connection.scope["headers"]
-    )
+        return "HTTP/1.0"
+    for name, _ in connection.scope["headers"]:
+        if name in FORWARDED or name.startswith(FORWARDED_ALIKE):
+            return f"the header `{name.decode()}`"
+    return ""

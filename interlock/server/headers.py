@@ -115,12 +115,14 @@ class Doors:
 
     Attributes:
         hosts: the names under which it may be called; empty for any.
+        probes: paths that may be looked at under any name: what watches processes knows their addresses alone.
         origins: sites whose pages may send requests, beside the server's own; `*` for any.
         alike: what else the names of such sites look like.
     """
 
     app: ASGIApp
     hosts: Collection[str]
+    probes: Collection[str] = ()
     origins: Collection[str] = ()
     alike: re.Pattern[str] | None = None
 
@@ -137,12 +139,13 @@ class Doors:
 
     def _refusal(self, scope: Scope, headers: Headers) -> str:
         host = headers.get("host", "").lower()
-        if self.hosts and _name_of(host) not in self.hosts:
+        safe = scope["type"] == "http" and scope["method"] in SAFE
+        probes = safe and scope["path"] in self.probes
+        if self.hosts and _name_of(host) not in self.hosts and not probes:
             return (
                 f"This server is not called {host!r}. Name it in INTERLOCK_SERVER_HOSTS if it is."
             )
         origin = headers.get("origin", "").lower()
-        safe = scope["type"] == "http" and scope["method"] in SAFE
         if safe or not origin or origin.partition("://")[2] == host or self._allows(origin):
             return ""
         return f"Pages of {origin} may send nothing here. Name it in INTERLOCK_SERVER_ORIGINS if they may."

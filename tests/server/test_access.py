@@ -73,8 +73,11 @@ def test_a_machine_is_open_until_a_key_is_made(fresh: tuple[str, str]) -> None:
     ],
 )
 def test_signs_of_a_proxy(server: str, header: str) -> None:
-    """Who comes by way of a proxy that says so is not taken for somebody at this machine."""
-    assert httpx.get(f"{server}/access/me", headers={header: "1"}).status_code == 401
+    """Who comes by way of a proxy that says so is not taken for somebody at this machine, and is told what said so."""
+    answer = httpx.get(f"{server}/access/me", headers={header: "1"})
+
+    assert answer.status_code == 401
+    assert f"proxy needs a key, and the header `{header}` is" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -144,3 +144,14 @@ class _Loaded(HTMLParser):
         named = dict(attrs)
         if tag == "link" or "src" in named:
             self.addresses.add(named.get("href") or named.get("src") or "")
+
+
+def test_tags_are_told_once(document: Mapping[str, Any]) -> None:
+    """OpenAPI wants the name of each tag once, and each that an operation has is told of."""
+    told = [each["name"] for each in document["tags"]]
+    used = {
+        tag for path in document["paths"].values() for each in path.values() for tag in each["tags"]
+    }
+
+    assert len(told) == len(set(told))
+    assert used <= set(told)

@@ -1,3 +1,6 @@
+-- ping: answer
+select 1 as answer;
+
 -- workers: the processes that take runs on, with what they work on now
 select w.worker_id, w.process, w.state, w.concurrency, w.graphs, w.tenants, w.started_at,
     extract(epoch from clock_timestamp() - w.beat_at)::float8 as beat_seconds,
