@@ -20,10 +20,23 @@ async def resolve(scope: Scope, assistant: str | UUID) -> Assistant:
     known, now = scope.house.assistants, time.monotonic()
     found = known.get(wanted, now)
     if found is None:
-        found = await AssistantStore(scope.reader.pool).get(wanted)
+        found = await _stored(scope, wanted)
         known.put(found, now)
     check_graph(scope, found.graph)
     return found
+
+
+async def _stored(scope: Scope, wanted: UUID) -> Assistant:
+    try:
+        return await AssistantStore(scope.reader.pool).get(wanted)
+    except NotFound:
+        for graph in scope.il.application.targets:
+            if default_id(graph) == wanted:
+                raise NotFound(
+                    f"The assistant of the graph {graph!r} was deleted.",
+                    hint="A server makes it again when it starts.",
+                ) from None
+        raise
 
 
 def id_of(scope: Scope, assistant: str | UUID) -> UUID:

@@ -381,3 +381,12 @@ async def _tenant_key(database: str) -> str:
     async with open_pool(database, size=1) as pool:
         await TenantStore(pool).add("acme")
         return (await KeyStore(pool).create("acme-admin", ["admin"], tenant="acme")).secret
+
+
+async def test_the_assistant_of_a_graph_that_was_deleted(client: LangGraphClient) -> None:
+    """Who asks for the graph by its name is told what became of its assistant, and how it comes back."""
+    own = await client.assistants.get("both")
+    await client.assistants.delete(own["assistant_id"])
+
+    with pytest.raises(NotFoundError, match=r"graph 'both' was deleted\. A server makes it again"):
+        await client.runs.create(None, "both", input={})
