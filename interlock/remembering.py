@@ -39,6 +39,16 @@ class Remembering(ABC):
         """Delete items whose time is over, and return how many; any process may do this, at any time."""
         return await self._items.expire()
 
+    async def aindex_items(self) -> int:
+        """Make the vectors of all items anew, as langgraph.json says now, and return how many items those were.
+
+        Until it has ended, searches by meaning find what has been done so far; who kills it calls it again.
+
+        Raises:
+            UsageError: langgraph.json has no `store.index`, or the model does not do what it says.
+        """
+        return await self._items.index()
+
     def _with_items(self, graph: Graph, stored: StoredRun) -> Graph:
         """Return a graph with its tenant's store; one that was compiled with a store of its own keeps that."""
         if graph.store is not None:
@@ -60,6 +70,10 @@ class RememberingNow(Remembering):
     def expire_items(self) -> int:
         """Delete items whose time is over; see `aexpire_items`."""
         return run_sync(self.aexpire_items())
+
+    def index_items(self) -> int:
+        """Make the vectors of all items anew; see `aindex_items`."""
+        return run_sync(self.aindex_items())
 
 
 def items_of(application: Application, pool: Pool) -> Items:

@@ -86,6 +86,22 @@ def keys() -> int:
     return 0
 
 
+@db.command("index-items")
+def index_items() -> int:
+    """Make the vectors of the store's items anew, as langgraph.json says now."""
+    from interlock.cli.output import print_json
+    from interlock.cli.texts import counted
+
+    call = this_call()
+    with call.runtime() as il:
+        indexed = il.index_items()
+    if call.as_json:
+        print_json({"indexed": indexed})
+    else:
+        click.echo(f"{counted(indexed, 'item')} indexed.")
+    return 0
+
+
 @db.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def reset(yes: bool) -> int:

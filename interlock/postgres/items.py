@@ -7,11 +7,11 @@ The function `interlock.store_label` in the database is its twin.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-import psycopg
 from langgraph.store.base import (
     BaseStore,
     GetOp,
@@ -21,6 +21,7 @@ from langgraph.store.base import (
     Op,
     PutOp,
     Result,
+    SearchItem,
     SearchOp,
     TTLConfig,
     validate_op_namespace,
@@ -30,9 +31,10 @@ from langgraph.store.postgres.base import PostgresIndexConfig
 
 from interlock.core.sync import run_sync
 from interlock.errors import UsageError
-from interlock.langgraph_json import StoreIndex, StoreSection
+from interlock.langgraph_json import StoreSection
+from interlock.postgres.meaning import ALL, Meaning, open_index
 from interlock.postgres.plain import stored
-from interlock.postgres.pool import Pool, connected, execute, translated
+from interlock.postgres.pool import Pool, connected, execute, fetch, translated
 from interlock.postgres.queries import load
 
 SQL = load("items")
@@ -40,6 +42,9 @@ SQL = load("items")
 LEAST_MINUTES = 0.001
 MOST_MINUTES = 100 * 365 * 24 * 60
 """For how long an item may be kept, if not for good."""
+
+AT_ONCE = 100
+"""Items whose vectors are made in one go."""
 
 Embed = Callable[[str], Any]
 """Returns what makes vectors of texts, by the name that langgraph.json gives it."""
@@ -53,17 +58,57 @@ def label_of(tenant: str) -> str:
 class Table(AsyncPostgresStore):
     """LangGraph's store without its queue, so that no request waits for another's; it reads without writing."""
 
-    async def ready(self) -> None:
-        """Make the tables for vectors if there are to be any; raises `UsageError`."""
-        if self.index_config is None:
+    def __init__(self, pool: Pool, ttl: TTLConfig, meaning: Meaning | None) -> None:
+        self._pool = pool
+        self._meaning = meaning
+        super().__init__(pool, index=None if meaning is None else _config(meaning), ttl=ttl)
+        if self.index_config is not None:
+            cast("dict[str, Any]", self.index_config)["__estimated_num_vectors"] = ALL
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Do what is asked, once the vectors for it are made; raises `UsageError` where that fails."""
+        asked = list(ops)
+        if self._meaning is not None:
+            await self._meaning.prepare(self._texts(asked))
+        return await super().abatch(asked)
+
+    async def index(self, rows: Sequence[Mapping[str, Any]]) -> None:  # the statement `page`
+        """Make the vectors of items that have none; raises `UsageError`."""
+        if self._meaning is None:
             return
-        try:
-            await self.setup()
-        except psycopg.Error as error:
-            raise UsageError(
-                f"The store cannot be searched by meaning here: {str(error).splitlines()[0]}.",
-                hint="Install pgvector in the database, or take `store.index` out of langgraph.json.",
-            ) from error
+        pairs = [(row, PutOp(_labels(row), row["key"], row["value"])) for row in rows]
+        _, asked = super()._prepare_batch_PUT_queries([(0, put) for _, put in pairs])
+        if not asked:
+            return
+        read = {(row["prefix"], row["key"]): row["updated_at"] for row in rows}
+        await self._meaning.prepare([text for *_, text in asked[1]])
+        vectors = self._meaning.embed_documents([text for *_, text in asked[1]])
+        said = {
+            "prefixes": [prefix for prefix, *_ in asked[1]],
+            "keys": [key for _, key, *_ in asked[1]],
+            "read": [read[prefix, key] for prefix, key, *_ in asked[1]],
+            "fields": [field for *_, field, _ in asked[1]],
+            "embeddings": [str(vector) for vector in vectors],
+        }
+        async with connected(self._pool) as connection:
+            await execute(connection, SQL["fill"], said)
+
+    def _texts(self, ops: Sequence[Op]) -> list[str]:
+        """Return what vectors are needed of: what is put, and what is asked for."""
+        puts = [(number, op) for number, op in enumerate(ops) if isinstance(op, PutOp)]
+        _, asked = super()._prepare_batch_PUT_queries(puts)
+        sought = [op.query for op in ops if isinstance(op, SearchOp) and op.query]
+        return [text for *_, text in asked[1]] + sought if asked else sought
+
+    def _prepare_batch_PUT_queries(  # noqa: N802  # LangGraph's name
+        self, put_ops: Sequence[tuple[int, PutOp]]
+    ) -> tuple[list[Any], Any]:  # statements, and what is to be embedded
+        queries, asked = super()._prepare_batch_PUT_queries(put_ops)
+        if self._meaning is None:
+            return queries, asked
+        named = [(".".join(op.namespace), op.key) for _, op in put_ops]
+        put = {"prefixes": [prefix for prefix, _ in named], "keys": [key for _, key in named]}
+        return [(SQL["forget"], put), *queries], asked
 
     def _ensure_task(self) -> None:
         """Begin no queue."""
@@ -116,11 +161,7 @@ class Items:
         """Return the store of all tenants, made on the loop where it is first used; raises `UsageError`."""
         async with self._opening:
             if self._table is None:
-                index = self._section.index
-                vectors = None if index is None else self._vectors(index)
-                table = Table(self._pool, index=vectors, ttl=self.ttl)
-                await table.ready()
-                self._table = table
+                self._table = await self._opened()
             return self._table
 
     @property
@@ -133,10 +174,35 @@ class Items:
         async with connected(self._pool) as connection:
             return await execute(connection, SQL["expire"], {})
 
-    def _vectors(self, index: StoreIndex) -> PostgresIndexConfig:
-        fields = {"fields": list(index.fields)} if index.fields else {}
-        made = {"dims": index.dims, "embed": self._embed(index.embed), **fields}
-        return cast("PostgresIndexConfig", made)
+    async def index(self) -> int:
+        """Make the vectors of all items anew, and return how many items those were; raises `UsageError`."""
+        if (index := self._section.index) is None:
+            raise UsageError(
+                "langgraph.json has no `store.index`: items have no vectors.",
+                hint="Name `dims` and `embed` there.",
+            )
+        await Meaning(index, self._embed(index.embed)).prepare(["Is it what it says?"])
+        async with self._opening:
+            async with connected(self._pool) as connection:
+                await execute(connection, SQL["unindex"], {})
+            table = self._table = await self._opened()
+        last, count = {"prefix": "", "key": ""}, 0
+        while rows := await self._page(last):
+            await table.index(rows)
+            last, count = {name: rows[-1][name] for name in last}, count + len(rows)
+        return count
+
+    async def _page(self, last: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:  # rows
+        async with connected(self._pool) as connection:
+            return await fetch(connection, SQL["page"], {**last, "limit": AT_ONCE})
+
+    async def _opened(self) -> Table:
+        index = self._section.index
+        if index is None:
+            return Table(self._pool, self.ttl, None)
+        meaning = Meaning(index, self._embed(index.embed))
+        await open_index(self._pool, index)
+        return Table(self._pool, self.ttl, meaning)
 
 
 class TenantItems(BaseStore):
@@ -213,6 +279,15 @@ class TenantItems(BaseStore):
         return MatchCondition(match_type="prefix", path=path)
 
 
+def _config(meaning: Meaning) -> PostgresIndexConfig:
+    fields = {"fields": list(meaning.index.fields)} if meaning.index.fields else {}
+    return cast("PostgresIndexConfig", {"dims": meaning.index.dims, "embed": meaning, **fields})
+
+
+def _labels(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(row["prefix"].split("."))
+
+
 def _keys(namespace: tuple[str, ...], items: Sequence[tuple[int, str]]) -> dict[str, Any]:  # SQL
     return {"prefix": ".".join(namespace), "keys": [key for _, key in items]}
 
@@ -225,6 +300,8 @@ def _theirs(result: Any) -> Any:  # LangGraph's `Result`
         return result[1:]
     if isinstance(result, Item):
         result.namespace = result.namespace[1:]
+    if isinstance(result, SearchItem) and result.score is not None and math.isnan(result.score):
+        result.score = None  # a vector of zeros is as near to everything
     return result
 
 
