@@ -6,8 +6,9 @@ from abc import ABC
 from collections.abc import Sequence
 
 from interlock.core.context import Ports
-from interlock.core.rates import Rate, Standing, Waiting, check_target
+from interlock.core.rates import Rate, Standing, Waiting
 from interlock.core.sync import run_sync
+from interlock.core.targets import check_target
 from interlock.errors import NotFound, UsageError
 from interlock.settings import Settings
 

@@ -13,14 +13,11 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
-from interlock.core.failures import classify
-from interlock.core.models import redacted
+from interlock.core.faults import Fault, fault_of
 from interlock.core.rates import (
-    LONGEST_TOLD,
     Ask,
     Bound,
     Caller,
@@ -31,11 +28,9 @@ from interlock.core.rates import (
     Rates,
     Slot,
     View,
-    bounds_of,
-    breakers_of,
 )
-from interlock.core.transient import retry_after, status
-from interlock.errors import InterlockError, ModelFailed
+from interlock.core.targets import bounds_of, breakers_of
+from interlock.errors import ModelFailed
 
 T = TypeVar("T")
 log = logging.getLogger("interlock.rates")
@@ -143,44 +138,6 @@ class Ticket:
             ask=ask, made=self.ask is not None, tokens=tokens, outcomes=outcomes, pushed=pushed
         )
         await self.call.settle(end)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What a failed attempt says.
-
-    Attributes:
-        later: the same call may well succeed later.
-        limited: because too much was asked of the provider.
-        after: seconds that the provider wants to be left alone; None where it did not say.
-        status: of its answer; None where there was none.
-        pushes: seconds for which everybody leaves the model alone.
-    """
-
-    later: bool
-    limited: bool = False
-    after: float | None = None
-    status: int | None = None
-    told: str = ""
-    pushes: float = 0.0
-
-    def outcomes(self, model: str, *, probes: bool) -> tuple[Outcome, ...]:
-        """Return what the failure counts for: no answer speaks against the provider, an answer against the model."""
-        provider, own = breakers_of(model)
-        if not self.later:  # it answered, so a try has shown that it works
-            answered = int(self.status is not None)
-            return tuple(Outcome(name=n, ok=answered) for n in (provider, own)) if probes else ()
-        spoke = self.status is not None
-        first = Outcome(name=provider, ok=int(spoke), failed=int(not spoke), told=self.told)
-        return (first, Outcome(name=own, failed=1, told=self.told))
-
-    def pushed(self, model: str) -> tuple[Pushed, ...]:
-        """Return whom everybody leaves alone."""
-        if not self.pushes:
-            return ()
-        return (
-            Pushed(name=f"model:{model}", seconds=min(self.pushes, LONGEST_TOLD), told=self.told),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,23 +388,6 @@ class PacedCall:
     def _say(self, event: str, model: str, **facts: Any) -> None:  # plain data
         log.info("%s", event, extra={"model": model, **facts})
         self.tell({"event": event, "model": model, **facts})
-
-
-def fault_of(error: Exception) -> Fault:
-    """Return what a failed attempt says."""
-    if isinstance(error, InterlockError) and not isinstance(error, ModelFailed):
-        return Fault(later=False)  # ours: a budget, the kill switch, the database
-    kind = classify(error)
-    after = retry_after(error, datetime.now(UTC))
-    later = kind in ("transient", "rate_limit")
-    return Fault(
-        later=later,
-        limited=kind == "rate_limit",
-        after=after if later else None,
-        status=status(error),
-        told=redacted(" ".join(str(error).split()))[:200],
-        pushes=after or 0.0 if later else 0.0,
-    )
 
 
 def _returns(ask: Ask) -> bool:

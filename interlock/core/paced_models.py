@@ -15,7 +15,8 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 
 from interlock.core.fallbacks import as_asked, asked_of, mark, schema_of
-from interlock.core.paced import Made, Ticket, fault_of
+from interlock.core.faults import fault_of
+from interlock.core.paced import Made, Ticket
 from interlock.core.paced_texts import pace_texts
 from interlock.core.prices import FREE
 from interlock.core.recordings import finished

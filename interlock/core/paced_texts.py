@@ -13,7 +13,8 @@ from langchain_core.language_models import LLM, BaseLLM
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import GenerationChunk, LLMResult
 
-from interlock.core.paced import PacedCall, Ticket, fault_of
+from interlock.core.faults import fault_of
+from interlock.core.paced import PacedCall, Ticket
 from interlock.core.prices import FREE
 from interlock.core.recordings import finished
 from interlock.core.turns import (

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from interlock.core.prices import FREE
-from interlock.core.rates import PATIENCE, BreakerRule, Rate, RatePlan, check_target
+from interlock.core.rates import PATIENCE, BreakerRule, Rate, RatePlan
+from interlock.core.targets import check_target
 from interlock.errors import InterlockError, UsageError
 
 

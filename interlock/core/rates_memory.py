@@ -21,11 +21,10 @@ from interlock.core.rates import (
     Standing,
     View,
     Waiting,
-    check_target,
-    rows_of,
 )
 from interlock.core.rates_standing import standing_of, time_of
 from interlock.core.recordings import finished
+from interlock.core.targets import check_target, rows_of
 
 T = TypeVar("T")
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from interlock.core.pacing import Row, at_pace, failures_in
-from interlock.core.rates import ANY_TENANT, Bound, Rate, RatePlan, Standing
+from interlock.core.rates import Bound, Rate, RatePlan, Standing
+from interlock.core.targets import ANY_TENANT
 
 
 def standing_of(

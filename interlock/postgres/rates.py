@@ -29,10 +29,9 @@ from interlock.core.rates import (
     Standing,
     View,
     Waiting,
-    check_target,
-    rows_of,
 )
 from interlock.core.rates_standing import standing_of
+from interlock.core.targets import check_target, rows_of
 from interlock.postgres.aside import Aside
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import clean, jsonb

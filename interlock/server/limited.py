@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from interlock.core.rates import ANY_TENANT, Standing, Waiting
+from interlock.core.rates import Standing, Waiting
+from interlock.core.targets import ANY_TENANT
 from interlock.errors import NotFound
 from interlock.server.scope import Scope
 

@@ -10,7 +10,8 @@ import pytest
 
 import interlock
 from interlock.cli.program import execute
-from interlock.core.rates import Ask, Caller, End, Outcome, Pushed, bounds_of
+from interlock.core.rates import Ask, Caller, End, Outcome, Pushed
+from interlock.core.targets import bounds_of
 
 CONFIG = Path(__file__).parents[1] / "sample" / "paced" / "langgraph.json"
 Run = Callable[..., tuple[int, str]]

@@ -19,10 +19,11 @@ from pydantic import BaseModel, Field
 
 from interlock.core.context import Context, Ports
 from interlock.core.fallbacks import as_asked, asked_of
-from interlock.core.paced import fault_of
+from interlock.core.faults import fault_of
 from interlock.core.paced_models import pace
-from interlock.core.rates import Ask, BreakerRule, Rate, RatePlan, bounds_of
+from interlock.core.rates import Ask, BreakerRule, Rate, RatePlan
 from interlock.core.rates_memory import MemoryRates
+from interlock.core.targets import bounds_of
 from interlock.errors import DatabaseUnavailable, ModelFailed, ModelUnavailable, UsageError
 from interlock.testing import ScriptedModel
 from tests.spending import Priced

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from interlock.core.rates import Bound, BreakerRule, Rate, RatePlan, bounds_of
+from interlock.core.rates import Bound, BreakerRule, Rate, RatePlan
 from interlock.core.rates_file import rates_from
+from interlock.core.targets import bounds_of
 from interlock.errors import UsageError
 
 PAGE = Path(__file__).parents[2] / "docs" / "rate-limits.md"
