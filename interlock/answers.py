@@ -203,7 +203,8 @@ def _check_foreign(question: OpenQuestion, decision: str) -> None:
     if count == 0:
         raise AnswerRefused(
             f"Question {question.id} is no approval.",
-            hint="Answer it with a value: Resume(question_id, value).",
+            hint=f"Answer it with a value: `interlock approvals answer {question.id[:8]} --value …`, "
+            "or Resume(question_id, value).",
         )
     if count > 1:
         raise AnswerRefused(

@@ -155,7 +155,10 @@ def respond(message: str) -> Answering:
 @approvals.command("answer")
 @answering
 @click.option(
-    "--value", metavar="JSON", required=True, help="What the graph's own interrupt expects."
+    "--value",
+    metavar="VALUE",
+    required=True,
+    help="What the graph's own interrupt expects: JSON, or else a text.",
 )
 def answer_plainly(value: str) -> Answering:
     """Answer an interrupt that is not an approval with a value."""

@@ -23,7 +23,7 @@ SCALARS: Mapping[str, click.ParamType[Any]] = {
 class JsonOrText(click.ParamType[Any]):
     """A value whose type the command line cannot express: JSON, or else the text itself."""
 
-    name = "json"
+    name = "text|json"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

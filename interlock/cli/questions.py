@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -57,10 +58,10 @@ def _print_blocks(questions: Sequence[OpenQuestion], console: Console, now: date
 
 
 def _print_next(question: OpenQuestion, console: Console) -> None:
-    first = short(question.id)
-    console.print(
-        f"[cyan]interlock approvals show {first}[/]  ·  [cyan]interlock approvals approve {first}[/]"
-    )
+    from interlock.notify.message import commands
+
+    told = [f"interlock approvals show {short(question.id)}", *commands(question)[:1]]
+    console.print("  ·  ".join(f"[cyan]{escape(each)}[/]" for each in told))
 
 
 def print_events(events: Sequence[QuestionEvent], console: Console) -> None:

@@ -104,7 +104,7 @@ def commands(question: OpenQuestion) -> list[str]:
     """Return the commands that answer a question; after an edit an approval names what it approves."""
     start, name = "interlock approvals", question.id[:ID_LENGTH]
     if not question.action:
-        return [f"{start} answer {name} --value JSON"]
+        return [f"{start} answer {name} --value …"]
     named = "" if question.proposed is None else f" --digest {question.request[:ID_LENGTH]}"
     forms = {
         "approve": f"{start} approve {name}{named}",

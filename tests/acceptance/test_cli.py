@@ -117,11 +117,16 @@ def test_whole_input(say: Say, tmp_path: Path) -> None:
     assert say("run", "counter", "--input", given)[1]["output"] == {"count": 2}
 
 
-def test_foreign_graph(say: Say) -> None:
-    """Somebody else's graph runs, asks plainly, and takes a plain answer."""
+def test_foreign_graph(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody else's graph runs, asks plainly, and takes a plain answer; the list says how to give it."""
     code, run = say("run", "foreign", "--messages", "hello")
     assert (code, run["questions"][0]["summary"]) == (3, "Where?")
     assert "notice" not in run
+    assert execute(["approvals"]) == 0
+    command = f"interlock approvals answer {question(run)[:8]} --value"
+    assert command in capsys.readouterr().out
+    assert execute(["approvals", "approve", question(run)]) == 2
+    assert command in capsys.readouterr().err
 
     code, run = say("approvals", "answer", question(run), "--value", "Paris")
     assert (code, run["output"]["place"]) == (0, {"name": "Paris"})
