@@ -23,6 +23,13 @@ def test_links_lead_to_a_page_and_a_heading(page: Path) -> None:
     assert [link for link in _links(page) if not _leads_somewhere(page, link)] == []
 
 
+def test_the_readme_leads_to_each_page() -> None:
+    """Whoever begins at the README finds every page of the documentation, from there at once."""
+    linked = {(ROOT / link.partition("#")[0]).resolve() for link in _links(ROOT / "README.md")}
+
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if page not in linked] == []
+
+
 def test_a_link_that_leads_nowhere_is_found() -> None:
     """A file and a heading that are not there are noticed."""
     assert not _leads_somewhere(ROOT / "README.md", "docs/nothing.md")
