@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -18,6 +19,9 @@ from interlock.postgres.checkpointer.arrays import TextArray
 from interlock.postgres.plain import clean, plain
 from interlock.postgres.runs import OF_THE_RUN, NewRun, RunStore, StoredRun
 
+MOST_BYTES = 8 << 20
+"""How much one statement takes at most, or one run that is larger: the server ends a session that sends a gigabyte."""
+
 Outcome = StoredRun | Literal["in the way", "unsure"]
 """What came of a run: it was accepted; something stands in its way; or the connection broke, and nobody knows."""
 
@@ -27,15 +31,14 @@ class Asked:
     """A run that is to be accepted, packed as it is stored.
 
     Attributes:
+        said: all but its input, as JSON.
         outcome: what came of it.
     """
 
     new: NewRun
-    options: Options | None
-    enqueue: bool
-    title: str
     context: Mapping[str, Any]  # JSON
     packed: tuple[str, bytes]
+    said: str
     outcome: asyncio.Future[Outcome] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -43,14 +46,20 @@ class Asked:
     @classmethod
     def of(cls, store: RunStore, new: NewRun, options: Options | None, *, enqueue: bool) -> Asked:
         """Return a run as it is asked for; raises `UsageError` where its input cannot be stored."""
-        return cls(
-            new=new,
-            options=options,
-            enqueue=enqueue,
-            title="" if store.encrypts else clean(new.title[:200]),
-            context=plain(new.context),
-            packed=store.dumped(new.input),
-        )
+        context, packed = plain(new.context), store.dumped(new.input)
+        its_own = {
+            "title": "" if store.encrypts else clean(new.title[:200]),
+            "context": context,
+            "input_type": packed[0],
+            "for_workers": enqueue,
+        }
+        said = json.dumps({**_named(new), **its_own, **_wished(options)})
+        return cls(new=new, context=context, packed=packed, said=said)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it is."""
+        return len(self.said) + len(self.packed[1])
 
     def settle(self, outcome: Outcome) -> None:
         """Tell what came of it: what was told first counts, and who asked may be gone."""
@@ -90,16 +99,21 @@ def is_plain(new: NewRun, options: Options | None) -> bool:
 
 def apart(waiting: list[Asked], most: int) -> tuple[list[Asked], list[Asked]]:
     """Part what waits into what goes with one statement, at most one run of each thread, and the rest."""
-    now: dict[str, Asked] = {}
-    later = []
+    now: list[Asked] = []
+    later: list[Asked] = []
+    seen: set[str] = set()  # threads
+    size = 0
     for each in waiting:
         if each.outcome.done():  # who asked is gone, and nothing was sent yet
             continue
-        if len(now) < most and each.new.thread_id not in now:
-            now[each.new.thread_id] = each
+        fits = len(now) < most and (not now or size + each.size <= MOST_BYTES)
+        if fits and each.new.thread_id not in seen:
+            now.append(each)
+            size += each.size
         else:
             later.append(each)
-    return list(now.values()), later
+        seen.add(each.new.thread_id)
+    return now, later
 
 
 def news_of(asked: Iterable[Asked]) -> dict[str, Any]:  # SQL values
@@ -107,28 +121,30 @@ def news_of(asked: Iterable[Asked]) -> dict[str, Any]:  # SQL values
     news, inputs, at = [], [], 1
     for each in asked:
         blob = each.packed[1]
-        news.append({**_fields(each), "input_at": at, "input_size": len(blob)})
+        news.append(f'{each.said[:-1]}, "input_at": {at}, "input_size": {len(blob)}}}')
         inputs.append(blob)
         at += len(blob)
-    return {"news": Jsonb(news), "inputs": b"".join(inputs), "of_the_run": TextArray(OF_THE_RUN)}
+    joined = Jsonb(f"[{', '.join(news)}]", dumps=str)  # it is JSON already
+    return {"news": joined, "inputs": b"".join(inputs), "of_the_run": TextArray(OF_THE_RUN)}
 
 
-def _fields(asked: Asked) -> dict[str, Any]:  # JSON
-    new, options = asked.new, asked.options or Options()
-    only_on = options.only_on
+def _named(new: NewRun) -> dict[str, Any]:  # JSON
     return {
         "run_id": new.run_id,
         "thread_id": new.thread_id,
         "graph": new.graph,
-        "title": asked.title,
-        "context": asked.context,
-        "input_type": asked.packed[0],
         "version": new.schema_version,
-        "strategy": asked.options.multitask_strategy if asked.options else None,
-        "priority": options.priority,
-        "card": plain(asdict(options.card)) if options.card else None,
-        "replaces": options.replaces_questions,
-        "for_workers": asked.enqueue,
+    }
+
+
+def _wished(options: Options | None) -> dict[str, Any]:  # JSON
+    wished = options or Options()
+    only_on = wished.only_on
+    return {
+        "strategy": options.multitask_strategy if options else None,
+        "priority": wished.priority,
+        "card": plain(asdict(wished.card)) if wished.card else None,
+        "replaces": wished.replaces_questions,
         "must_exist": only_on is not None and only_on.must_exist,
         "tenant": only_on.tenant if only_on else None,
     }

@@ -16,7 +16,7 @@ import interlock
 from interlock import Interlock, Run
 from interlock.core.queueing import OnlyOn, Options
 from interlock.errors import NotFound, ThreadBusy
-from interlock.postgres import intake
+from interlock.postgres import accepting, intake
 from interlock.postgres.accepting import Asked
 from interlock.postgres.claiming import Claims
 from interlock.postgres.workers import register
@@ -96,6 +96,42 @@ async def test_runs_that_come_at_once_are_accepted_in_one_commit(
     assert len(set((await commits(database_url, "submitted")).values())) == 1
     found = await rows(database_url, "select thread_id from interlock.runs order by number")
     assert [name for (name,) in found] == names
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_no_statement_takes_more_than_a_server_can_be_sent(
+    il: Interlock,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    beside: bool,
+) -> None:
+    """Of runs that come at once two small ones go together, each large one alone; those of a thread stay in order."""
+    monkeypatch.setattr(accepting, "MOST_BYTES", 20_000)
+    folder = str(tmp_path)
+    given = {size: {**steps(tmp_path, 1), "folder": folder + "/" * size} for size in (1, 30_000)}
+    sent = [("a", 1), ("b", 30_000), ("b", 1), ("c", 1), ("d", 30_000)]
+    async with inside(il) if beside else worker_at(database_url):
+        runs = await asyncio.gather(
+            *(
+                il.asubmit("working", given[size], thread_id=name, options=ENQUEUE)
+                for name, size in sent
+            )
+        )
+        for name in "abcd":
+            await il.ajoin(name, timeout=30)
+
+    groups = await rows(
+        database_url,
+        "select array_agg(run_id order by id) from interlock.run_events where kind = 'submitted'"
+        " group by transaction",
+    )
+    order = await rows(
+        database_url, "select run_id from interlock.runs where thread_id = 'b' order by number"
+    )
+    a, b, b_again, c, d = (run.run_id for run in runs)
+    assert sorted(found for (found,) in groups) == sorted([[a, c], [b], [b_again], [d]])
+    assert order == [(b,), (b_again,)]
 
 
 async def test_two_of_one_thread_come_one_after_the_other(
