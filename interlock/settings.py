@@ -315,7 +315,7 @@ class Settings:
     )
     server_origins: tuple[str, ...] = _setting(
         "SERVER_ORIGINS",
-        "Other sites whose pages may send requests: https://chat.example.com, separated by commas.",
+        "Other sites whose pages may call the server: https://chat.example.com, separated by commas.",
         _names,
         (),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,13 +70,16 @@ def lifespan_of(own: ASGIApp | None) -> Lifespan:
     return living
 
 
-def dress(app: FastAPI, http: Http, own: ASGIApp | None, *, on_loopback: bool) -> None:
+def dress(
+    app: FastAPI, http: Http, own: ASGIApp | None, *, origins: Sequence[str], on_loopback: bool
+) -> None:
     """Let an application serve what langgraph.json says; called when all of its routes are there.
 
     Args:
         app: the application.
         http: what is said.
         own: serves every path that we do not; without it `/` leads to the dashboard.
+        origins: sites whose pages may call the server, beside those that langgraph.json names.
         on_loopback: only this machine reaches the server, and pages that it serves may call it.
     """
     if own is not None:
@@ -85,7 +88,7 @@ def dress(app: FastAPI, http: Http, own: ASGIApp | None, *, on_loopback: bool) -
         app.add_route("/", _entrance, include_in_schema=False)
     if withheld := pattern_of(http):
         app.add_middleware(Withheld, pattern=withheld)
-    if cors := _cors(http, on_loopback=on_loopback):
+    if cors := _cors(http, origins, on_loopback=on_loopback):
         app.add_middleware(CORSMiddleware, **cors)
 
 
@@ -122,14 +125,20 @@ def _path(scope: Scope) -> str:
     return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
-def _cors(http: Http, *, on_loopback: bool) -> dict[str, Any] | None:  # the middleware's arguments
+def _cors(
+    http: Http, origins: Sequence[str], *, on_loopback: bool
+) -> dict[str, Any] | None:  # the middleware's arguments
     if http.cors is not None:
         said = {name: getattr(http.cors, name) for name in type(http.cors).model_fields}
-        return said | {"expose_headers": http.cors.expose_headers or EXPOSED}
-    if not on_loopback:
+        return said | {
+            "allow_origins": (*http.cors.allow_origins, *origins),
+            "expose_headers": http.cors.expose_headers or EXPOSED,
+        }
+    if not on_loopback and not origins:
         return None
     return {
-        "allow_origin_regex": NEIGHBOURS,
+        "allow_origins": origins,
+        "allow_origin_regex": NEIGHBOURS if on_loopback else None,
         "allow_methods": ("*",),
         "allow_headers": ("*",),
         "expose_headers": EXPOSED,

@@ -86,9 +86,9 @@ async def serve(
             workers_inside=workers_inside,
         )
         settle()
-        address = address_of(host, listening)
+        address, loopback = address_of(host, listening), is_loopback(host)
         config = uvicorn.Config(
-            guarded(application(house), house, loopback=is_loopback(host)),
+            guarded(application(house, loopback=loopback), house, loopback=loopback),
             log_config=None,
             http=taking(Room(room_for(settings.server_connections))),
             server_header=False,

@@ -118,6 +118,7 @@ def trusting(server_database: str, issuer: Issuer) -> Iterator[str]:
         "INTERLOCK_OIDC_ISSUER": issuer.url,
         "INTERLOCK_OIDC_AUDIENCE": AUDIENCE,
         "INTERLOCK_OIDC_CLAIMS": "tenant=org.name",
+        "INTERLOCK_SERVER_ORIGINS": "https://chat.example.com",
     }
     with serving(server_database, environment=environment) as address:
         yield address
@@ -307,3 +308,21 @@ def test_an_issuer_without_an_audience() -> None:
     """Tokens for whomever are not taken."""
     with pytest.raises(UsageError, match="AUDIENCE"):
         Tokens.of(Settings(oidc_issuer="https://login.example.com"))
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:3000", 200),
+        ("https://chat.example.com", 200),
+        ("https://other.example.com", 400),
+    ],
+)
+def test_pages_that_call_with_a_token(trusting: str, origin: str, status: int) -> None:
+    """A chat that this machine serves, and one that is named, may call a server that knows its callers, too."""
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
+
+    before = httpx.options(f"{trusting}/threads", headers={"origin": origin, **asked})
+    told = before.headers.get("access-control-allow-origin", "")
+
+    assert (before.status_code, told == origin) == (status, status == 200)
