@@ -76,20 +76,14 @@ class Table(AsyncPostgresStore):
         """Make the vectors of items that have none; raises `UsageError`."""
         if self._meaning is None:
             return
-        pairs = [(row, PutOp(_labels(row), row["key"], row["value"])) for row in rows]
-        _, asked = super()._prepare_batch_PUT_queries([(0, put) for _, put in pairs])
+        puts = [PutOp(_labels(row), row["key"], row["value"]) for row in rows]
+        _, asked = super()._prepare_batch_PUT_queries(list(enumerate(puts)))
         if not asked:
             return
-        read = {(row["prefix"], row["key"]): row["updated_at"] for row in rows}
         await self._meaning.prepare([text for *_, text in asked[1]])
-        vectors = self._meaning.embed_documents([text for *_, text in asked[1]])
-        said = {
-            "prefixes": [prefix for prefix, *_ in asked[1]],
-            "keys": [key for _, key, *_ in asked[1]],
-            "read": [read[prefix, key] for prefix, key, *_ in asked[1]],
-            "fields": [field for *_, field, _ in asked[1]],
-            "embeddings": [str(vector) for vector in vectors],
-        }
+        said = self._meaning.rows(asked[1])
+        read = {(row["prefix"], row["key"]): row["updated_at"] for row in rows}
+        said["read"] = [read[each] for each in zip(said["prefixes"], said["keys"], strict=True)]
         async with connected(self._pool) as connection:
             await execute(connection, SQL["fill"], said)
 
@@ -108,7 +102,8 @@ class Table(AsyncPostgresStore):
             return queries, asked
         named = [(".".join(op.namespace), op.key) for _, op in put_ops]
         put = {"prefixes": [prefix for prefix, _ in named], "keys": [key for _, key in named]}
-        return [(SQL["forget"], put), *queries], asked
+        made = [(SQL["vectors"], self._meaning.rows(asked[1]))] if asked else []
+        return [(SQL["forget"], put), *queries, *made], None
 
     def _ensure_task(self) -> None:
         """Begin no queue."""

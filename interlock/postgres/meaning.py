@@ -65,6 +65,17 @@ class Meaning(Embeddings):
         """Return the vector that was prepared."""
         return _made.get()[text]
 
+    def rows(self, asked: Sequence[tuple[str, str, str, str]]) -> dict[str, Any]:  # SQL
+        """Return what is stored of texts by prefix, key and field; of vectors of zeros, as near to all, nothing."""
+        made = {(prefix, key, field): _made.get()[text] for prefix, key, field, text in asked}
+        kept = {place: vector for place, vector in made.items() if any(vector)}
+        return {
+            "prefixes": [prefix for prefix, _, _ in kept],
+            "keys": [key for _, key, _ in kept],
+            "fields": [field for _, _, field in kept],
+            "embeddings": [str(vector) for vector in kept.values()],
+        }
+
     def _checked(self, given: Any) -> list[float]:  # a list, or an array of numpy
         vector = [float(each) for each in given]
         if len(vector) != self.index.dims:

@@ -150,6 +150,25 @@ async def test_what_an_item_said_before_finds_it_no_more(il: Interlock) -> None:
     assert found.score == pytest.approx(0.0, abs=1e-6)
 
 
+async def test_nothing_said_is_near_to_nothing(il: Interlock) -> None:
+    """A text without a word has no direction: it is not found, and finds all without a score."""
+    store = il.items()
+    await store.aput(("none",), "empty", {"text": ""})
+    await store.aput(("none",), "fox", {"text": "brown fox"})
+
+    assert scored(await store.asearch(("none",), query="brown fox")) == [("fox", 1.0)]
+    assert scored(await store.asearch(("none",), query=" ")) == [("fox", None)]
+
+
+async def test_a_field_that_is_named_twice_is_indexed_once(il: Interlock) -> None:
+    """The same path twice is no fault, nor are two puts of one item in a batch: the later counts."""
+    store = il.items()
+    puts = [PutOp(("twice",), "k", {"text": said}, ["text", "text"]) for said in ("eel", "hen")]
+    await store.abatch(puts)
+
+    assert scored(await store.asearch(("twice",), query="hen")) == [("k", 1.0)]
+
+
 async def test_tenants_find_their_own(il: Interlock, database_url: str) -> None:
     """A tenant's search finds its own, and its session of the database sees its own vectors."""
     for tenant in ("acme", "bolt.io"):

@@ -15,6 +15,12 @@ select interlock.unindex_items();
 delete from store_vectors v using unnest(%(prefixes)s::text[], %(keys)s::text[]) as put (prefix, key)
 where v.prefix = put.prefix and v.key = put.key;
 
+-- vectors: of items that were put just now
+insert into store_vectors (prefix, key, field_name, embedding)
+select v.prefix, v.key, v.field, v.embedding::vector
+from unnest(%(prefixes)s::text[], %(keys)s::text[], %(fields)s::text[], %(embeddings)s::text[]) as v (prefix, key, field, embedding)
+on conflict (prefix, key, field_name) do update set embedding = excluded.embedding, updated_at = current_timestamp;
+
 -- page: items in order, after one of them
 select prefix, key, value, updated_at from store
 where (prefix, key) > (%(prefix)s, %(key)s) and prefix like 'tenant=%%' and (expires_at is null or expires_at > now())
