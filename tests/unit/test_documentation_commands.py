@@ -15,7 +15,8 @@ from interlock.cli.program import program
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-FENCED = re.compile(r"^```(?:console|sh|shell|bash)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELLS = {"", "console", "sh", "shell", "bash"}
 COMMAND = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*interlock (.+)$", re.MULTILINE)
 EVERYWHERE = {
     "--config",
@@ -37,6 +38,12 @@ def test_shown_commands_exist(page: Path) -> None:
     assert [fault for line in _shown(page) if (fault := _fault(line))] == []
 
 
+def test_commands_are_found_in_each_kind_of_block() -> None:
+    """Also after a block of Python, and with a prompt or without."""
+    assert "approvals approve ID" in _shown(ROOT / "docs" / "write-your-own-graph.md")
+    assert "approvals" in _shown(ROOT / "README.md")
+
+
 def test_a_command_that_does_not_exist_is_found() -> None:
     """A misspelt command, subcommand or option is noticed."""
     assert _fault("aprovals") == "aprovals: no such command"
@@ -46,7 +53,8 @@ def test_a_command_that_does_not_exist_is_found() -> None:
 
 
 def _shown(page: Path) -> Iterator[str]:
-    for block in FENCED.findall(page.read_text("utf-8")):
+    blocks = FENCED.findall(page.read_text("utf-8"))
+    for block in (text for language, text in blocks if language in SHELLS):
         for line in COMMAND.findall(block.replace("\\\n", " ")):
             yield re.split(r"\s+#|\s+\||;|`", line)[0].strip()
 
@@ -70,6 +78,8 @@ def _resolved(words: list[str]) -> tuple[click.Command | None, list[str]]:
     context = click.Context(command)
     for word in words:
         if not isinstance(command, click.Group) or word.startswith("-"):
+            break
+        if " ".join(path) in OF_GRAPHS:
             break
         found = command.get_command(context, word)
         if found is None:
