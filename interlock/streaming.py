@@ -103,6 +103,10 @@ class Streaming(ABC):
                     while not await waiting.told():
                         yield []
 
+    async def anow(self, thread_id: str) -> str:
+        """Return the place behind all that a thread's runs have told, for `after`; raises `NotFound`."""
+        return str(await StreamStore(self._pool, self._ring).newest(thread_id))
+
     async def atail_thread_pages(
         self, thread_id: str, after: str = "", *, beat: float = LOOK_SECONDS
     ) -> AsyncGenerator[Page]:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -21,6 +22,8 @@ from interlock.errors import DatabaseUnavailable, LeaseLost, NotFound, StreamCut
 from interlock.postgres import streams
 from interlock.postgres.pool import fetch
 from interlock.postgres.streams import PAGE, Recorder, StreamStore
+from interlock.server.routes.streams import join_thread
+from interlock.server.scope import Scope
 from interlock.settings import Settings
 from tests.working import rows, until, worker_at
 
@@ -194,6 +197,17 @@ async def test_a_deleted_run_ends(il: Interlock, recorder: Recorder, database_ur
 
         assert [event.event for event in await anext(pages)] == ["end"]
     assert await rows(database_url, "select count(*) from interlock.stream_events") == [(0,)]
+
+
+async def test_what_is_told_before_anybody_reads(il: Interlock, recorder: Recorder) -> None:
+    """A client that has the head of a thread's stream misses nothing, however late its first event is asked for."""
+    place = SimpleNamespace(reader=il, il=il, house=SimpleNamespace(il=il))
+    response = await join_thread(cast("Scope", place), "t", ["run_modes"], None, "")
+    await recorder.note("custom", b"1")
+    await recorder.flush()
+
+    async with aclosing(response._pages) as pages, asyncio.timeout(PATIENCE):
+        assert [each.event for each in await anext(pages)] == ["custom"]
 
 
 async def test_what_is_not_there(il: Interlock) -> None:

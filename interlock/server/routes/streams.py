@@ -130,7 +130,8 @@ async def join_thread(
     modes = _thread_modes(_modes(stream_mode) or _modes(stream_modes))
     place_of(last_event_id)
     await scope.reader.store.thread(thread_id)
-    pages = scope.reader.atail_thread_pages(thread_id, last_event_id, beat=HEARTBEAT_SECONDS)
+    after = last_event_id or await scope.reader.anow(thread_id)  # its client may act on the head
+    pages = scope.reader.atail_thread_pages(thread_id, after, beat=HEARTBEAT_SECONDS)
     return sse(
         _of_thread(scope, thread_id, pages, modes),
         headers={"Location": f"/threads/{quote(thread_id, safe='')}/stream"},
