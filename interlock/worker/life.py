@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from interlock.errors import InterlockError, LeaseLost
-from interlock.settling import process_name
 from interlock.facade import Interlock
 from interlock.failing import sentence_of, shortened
 from interlock.postgres import queue
 from interlock.postgres.claiming import Claimed, Claims
 from interlock.postgres.finishing import Finisher
 from interlock.postgres.workers import Plan
+from interlock.settling import process_name
 from interlock.worker.job import Job
 from interlock.worker.listening import Listener
 from interlock.worker.log import Log
