@@ -86,8 +86,8 @@ OFTEN = (
 """What clients ask for around each run: these are taken without a look at all other routes."""
 
 
-def application(house: House, *, loopback: bool) -> FastAPI:
-    """Return the ASGI application that serves a house; `loopback`: only this machine reaches it."""
+def application(house: House) -> FastAPI:
+    """Return the ASGI application that serves a house."""
     http, own = house.il.application.config.http, mounting.own_app(house.il.application)
     app = FastAPI(
         docs_url=None,  # its own pages load scripts from elsewhere
@@ -101,7 +101,6 @@ def application(house: House, *, loopback: bool) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, responses=openapi.EVERYWHERE)
     direct.take(app, ROUTERS, OFTEN)
-    origins = house.il.settings.server_origins
-    mounting.dress(app, http, own, origins=origins, on_loopback=loopback)
+    mounting.dress(app, http, own)
     app.add_middleware(Measured, tally=house.tally)
     return app

@@ -23,7 +23,7 @@ from interlock.server.headers import Doors, SecureAnswers, hosts_of, named
 from interlock.server.house import House
 from interlock.server.lasting import Lasting
 from interlock.server.limits import Streams
-from interlock.server.mounting import NEIGHBOURS
+from interlock.server.mounting import NEIGHBOURS, shared
 from interlock.server.scope import stranger
 from interlock.server.slashes import Slashes
 from interlock.server.tokens import Tokens
@@ -63,13 +63,14 @@ def guarded(served: FastAPI, house: House, *, loopback: bool) -> ASGIApp:
     """Return an application behind what keeps out, limits and notes its requests; the first line is the innermost."""
     logging.getLogger("uvicorn.error").addFilter(named)
     settings, app = house.il.settings, cast("ASGIApp", served)
+    http = house.il.application.config.http
     if (handlers := Handlers.of(house.il.application)) is not None:
         app = Authorizing(
             app=app,
             handlers=handlers,
             gatekeeper=house.gatekeeper,
             pool=house.il.pool,
-            prefix=house.il.application.config.http.mount_prefix,
+            prefix=http.mount_prefix,
         )
     app = Bodies(
         app=app,
@@ -79,12 +80,13 @@ def guarded(served: FastAPI, house: House, *, loopback: bool) -> ASGIApp:
     )
     app = Lasting(app=app, gatekeeper=house.gatekeeper)
     app = Streams(app=app, each=settings.server_streams, all=settings.server_all_streams)
+    app = shared(app, http, settings.server_origins, on_loopback=loopback)
     app = Doors(
         app=app,
         hosts=hosts_of(loopback, settings.server_hosts),
-        probes=(f"{house.il.application.config.http.mount_prefix}/ok", "/ok"),
+        probes=(f"{http.mount_prefix}/ok", "/ok"),
         origins=origins_of(settings, house.il),
-        alike=alike_of(house.il.application.config.http.cors, loopback=loopback),
+        alike=alike_of(http.cors, loopback=loopback),
     )
     app = Witness(app=app, audit=house.audit)
     return SecureAnswers(Slashes(app))

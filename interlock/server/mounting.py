@@ -32,8 +32,15 @@ PARTS = {
 }
 """What `disable_NAME` takes away."""
 
-EXPOSED = ("Content-Location", "Location", "X-Pagination-Next", "X-Pagination-Total")
-"""Headers of answers that LangGraph's client reads in a browser, too."""
+EXPOSED = (
+    "Content-Location",
+    "Location",
+    "Retry-After",
+    "X-Pagination-Next",
+    "X-Pagination-Total",
+    "X-Request-ID",
+)
+"""Headers of answers that clients in a browser may read, too."""
 
 NEIGHBOURS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 """Pages that this machine serves: they may call a server that only this machine reaches."""
@@ -70,17 +77,13 @@ def lifespan_of(own: ASGIApp | None) -> Lifespan:
     return living
 
 
-def dress(
-    app: FastAPI, http: Http, own: ASGIApp | None, *, origins: Sequence[str], on_loopback: bool
-) -> None:
+def dress(app: FastAPI, http: Http, own: ASGIApp | None) -> None:
     """Let an application serve what langgraph.json says; called when all of its routes are there.
 
     Args:
         app: the application.
         http: what is said.
         own: serves every path that we do not; without it `/` leads to the dashboard.
-        origins: sites whose pages may call the server, beside those that langgraph.json names.
-        on_loopback: only this machine reaches the server, and pages that it serves may call it.
     """
     if own is not None:
         app.mount("/", own)
@@ -88,8 +91,19 @@ def dress(
         app.add_route("/", _entrance, include_in_schema=False)
     if withheld := pattern_of(http):
         app.add_middleware(Withheld, pattern=withheld)
-    if cors := _cors(http, origins, on_loopback=on_loopback):
-        app.add_middleware(CORSMiddleware, **cors)
+
+
+def shared(app: ASGIApp, http: Http, origins: Sequence[str], *, on_loopback: bool) -> ASGIApp:
+    """Return an application whose answers, refusals among them, pages of other sites may read.
+
+    Args:
+        app: the application.
+        http: what langgraph.json says.
+        origins: sites whose pages may, beside those that it names.
+        on_loopback: only this machine reaches the server, and pages that it serves may.
+    """
+    cors = _cors(http, origins, on_loopback=on_loopback)
+    return CORSMiddleware(app, **cors) if cors else app
 
 
 async def _entrance(request: Request) -> Response:

@@ -88,7 +88,7 @@ async def serve(
         settle()
         address, loopback = address_of(host, listening), is_loopback(host)
         config = uvicorn.Config(
-            guarded(application(house, loopback=loopback), house, loopback=loopback),
+            guarded(application(house), house, loopback=loopback),
             log_config=None,
             http=taking(Room(room_for(settings.server_connections))),
             server_header=False,

@@ -45,6 +45,18 @@ def test_a_body_that_is_too_large(narrow: str) -> None:
     assert "2000 bytes" in told.json()["detail"]
 
 
+def test_a_page_of_another_site_reads_why_it_is_refused(narrow: str) -> None:
+    """A refusal before any route has the headers that let a page see it, like any other answer."""
+    body = json.dumps({"metadata": {"text": "x" * 2000}}).encode()
+    headers = {"content-type": "application/json", "origin": "http://localhost:3000"}
+
+    told = httpx.post(f"{narrow}/threads", content=body, headers=headers)
+
+    assert told.status_code == 413
+    assert told.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert "X-Request-ID" in told.headers["access-control-expose-headers"]
+
+
 def test_a_body_within_the_limit(narrow: str) -> None:
     """A body under the limit passes, whether its length is told or not."""
     body = json.dumps({"metadata": {"text": "x" * 1500}}).encode()
