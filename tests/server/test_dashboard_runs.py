@@ -330,7 +330,7 @@ def _toast(text: str) -> str:
 
 
 def _listed(text: str) -> list[str]:
-    return re.findall(r'class="full what"><a href="([^"]+)"', text)
+    return re.findall(r'class="full what"><a class="[^"]*" href="([^"]+)"', text)
 
 
 def _steps(text: str) -> list[str]:
