@@ -317,7 +317,8 @@ async def test_nodes_see_what_was_configured(worked: Interlock) -> None:
     )
     run = await done(worked, "line", {}, driving=driving)
 
-    assert run.output["told"] == {"who": "ann", "thread_id": "t", "tags": ["blue"]}
+    told = {"who": "ann", "thread_id": "t", "run_id": run.run_id, "tags": ["blue"]}
+    assert run.output["told"] == told
     rows = await sql(worked.url, "select distinct metadata ->> 'case' as c from checkpoints")
     assert rows == [{"c": "7"}]
     assert {each.run_id for each in await worked.ahistory("t")} == {run.run_id}
@@ -379,7 +380,7 @@ async def test_a_fork_is_driven_by_nothing_that_its_parent_was(worked: Interlock
 
     assert (fork.status, fork.output["told"]) == (
         "succeeded",
-        {"thread_id": fork.thread_id, "tags": []},
+        {"thread_id": fork.thread_id, "run_id": fork.run_id, "tags": []},
     )
 
 
