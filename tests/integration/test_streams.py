@@ -322,16 +322,17 @@ async def test_a_database_that_is_slow(
 
 
 async def test_a_run_ends_when_all_can_be_read(il: Interlock, database_url: str) -> None:
-    """Its end is not written before what it told: whoever finds it ended finds all of that."""
-    last = "select 1 from checkpoints where thread_id = 't' and metadata ->> 'step' = '1'"
+    """Neither its end nor the checkpoint with it is written before what it told: who finds it ended finds that too."""
+    step = "select 1 from checkpoints where thread_id = 't' and metadata ->> 'step' = '%s'"
     async with worker_at(database_url, config=CONFIG):
         async with await psycopg.AsyncConnection.connect(database_url) as other:
             await other.execute("lock table interlock.stream_events in exclusive mode")
             run = await il.asubmit("echo", {"said": "abc"}, thread_id="t", driving=TOLD)
-            await until(lambda: rows(database_url, last))
+            await until(lambda: rows(database_url, step % 0))
             await asyncio.sleep(0.3)  # long enough to end, if it did not wait
 
             assert (await il.arun("t")).status == "running"
+            assert await rows(database_url, step % 1) == []
         await il.await_run(run.run_id, PATIENCE)
 
         assert len(await written(il, run.run_id)) == 2
