@@ -253,7 +253,6 @@ def test_what_is_not_honoured_is_said() -> None:
     assert [each.split(":")[1].strip() for each in config.notices()] == [
         "`ui` is not honoured",
         "`checkpointer.path` is not honoured",
-        "`checkpointer.ttl` is not honoured",
         "`http.middleware_order` is not honoured",
         "`surprise` is not known here.",
         "the package 'no-such-package' is not installed",
