@@ -6,6 +6,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 CODE := interlock graphs nodes state benchmarks tests scripts
 LANGSMITH_TRACING ?= false
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 export PYTHON LANGSMITH_TRACING
 
 .PHONY: help setup setup-dev setup-wire demo test test-long check format wheel bench serve lock clean
@@ -25,11 +27,11 @@ setup-wire: setup-dev ## The same with a small local model (130 MB), for the tes
 demo: setup ## Research a real question over real documents, with approval and a cited report
 	@$(BIN)/interlock demo
 
-test: check wheel ## Check everything, build the wheel, run the tests
-	@$(BIN)/python -m pytest
+test: check wheel ## Check everything, build the wheel, run the tests (JOBS=2 processes)
+	@$(PYTEST)
 
 test-long: setup-wire check wheel ## The same with the tests that take minutes or a local model
-	@$(BIN)/python -m pytest -m ""
+	@$(PYTEST) -m ""
 
 check: setup-dev ## Format, lint, types, who imports whom, and prompts
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "Run 'make format'."; exit 1; }

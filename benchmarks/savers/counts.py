@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
@@ -15,6 +18,7 @@ from benchmarks.savers.wire import counting
 from benchmarks.savers.work import side_by_side
 
 SESSIONS = "select count(*) from pg_stat_activity where datname = %s"
+VACUUMING = "select count(*) from pg_stat_activity where backend_type like 'autovacuum%%'"
 SECONDS = 10
 
 
@@ -28,8 +32,9 @@ class Cost:
 
 async def cost_of_a_step(server: str, opening: Opening, *, threads: int, steps: int) -> Cost:
     """Count for some steps and for twice as many, so that what a run costs at its begin and end falls out."""
-    shorter = await _counted(server, opening, threads, steps)
-    longer = await _counted(server, opening, threads, 2 * steps)
+    async with _no_vacuum(server):
+        shorter = await _counted(server, opening, threads, steps)
+        longer = await _counted(server, opening, threads, 2 * steps)
     round_trips, committed = (
         round((more - fewer) / (threads * steps), 3)
         for fewer, more in zip(shorter, longer, strict=True)
@@ -49,12 +54,37 @@ async def _counted(server: str, opening: Opening, threads: int, steps: int) -> t
 async def _all_closed(server: str, url: str) -> None:
     """Wait until the last session has ended: only then the server has counted all that it committed."""
     name = urlsplit(url).path.removeprefix("/")
-    async with (
-        asyncio.timeout(SECONDS),
-        await psycopg.AsyncConnection.connect(server, autocommit=True) as connection,
-    ):
+    async with await _connect(server) as connection:
+        await _none_left(connection, SESSIONS, (name,))
+
+
+@asynccontextmanager
+async def _no_vacuum(server: str) -> AsyncIterator[None]:
+    """Stop autovacuum meanwhile: its commits count as the database's, and cannot be told from a client's."""
+    async with await _connect(server) as connection:
+        await connection.execute("alter system set autovacuum = off")
+        try:
+            await connection.execute("select pg_reload_conf()")
+            await _none_left(connection, VACUUMING)
+            yield
+        finally:
+            await connection.execute("alter system reset autovacuum")
+            await connection.execute("select pg_reload_conf()")
+
+
+Connection = psycopg.AsyncConnection[tuple[int, ...]]
+
+
+async def _none_left(
+    connection: Connection, statement: LiteralString, values: tuple[str, ...] = ()
+) -> None:
+    async with asyncio.timeout(SECONDS):
         while True:
-            cursor = await connection.execute(SESSIONS, (name,))
+            cursor = await connection.execute(statement, values)
             if await cursor.fetchone() == (0,):
                 return
             await asyncio.sleep(0.01)
+
+
+async def _connect(server: str) -> Connection:
+    return await psycopg.AsyncConnection.connect(server, autocommit=True)
