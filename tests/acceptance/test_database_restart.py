@@ -51,9 +51,7 @@ class Watcher:
 
     async def follow(self) -> None:
         """Read until the stream ends."""
-        stream = self._client.runs.join_stream(
-            self.thread_id, self.run_id, stream_mode="updates", last_event_id="-1"
-        )
+        stream = self._client.runs.join_stream(self.thread_id, self.run_id, last_event_id="-1")
         async for part in stream:
             if part.event == "metadata":
                 self.attempts.append([])
