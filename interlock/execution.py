@@ -36,10 +36,7 @@ from interlock.core.runs import BREAKPOINT, Run
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
 from interlock.core.walltime import Charge, at_work
-from interlock.errors import (
-    InterlockError,
-    RunCancelled,
-)
+from interlock.errors import InterlockError, NotFound, RunCancelled
 from interlock.postgres.checkpoints import ENDING, FRESH, HELD, INTERRUPTS
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import translated
@@ -343,6 +340,20 @@ class Execution(Settling):
     def _has_just_run_through(self) -> bool:
         """Whether it began in this very attempt and nothing interrupted it."""
         return self._is_first and not self._interrupts
+
+
+async def end_of(parts: AsyncIterator[Part]) -> Run:
+    """Return the run as it stands when its stream has ended."""
+    run: Run | None = None
+    async for part in parts:
+        if part["type"] == "end":
+            run = part["data"]
+    if run is None:
+        raise NotFound(
+            "The run ended without a result.",
+            hint="This is a fault of Interlock; please report it.",
+        )
+    return run
 
 
 def output_of(graph: Graph, values: Any) -> Any:  # the graph's state -> its output schema

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from interlock.application import Graph
 from interlock.bounds import BoundingNow
 from interlock.checking import CheckingNow
+from interlock.continuing import ContinuingNow
 from interlock.core.budget import Limits
-from interlock.core.driving import Driving
 from interlock.core.effects import Effect, Refused
 from interlock.core.runs import (
-    AnswerForm,
-    Answers,
     OpenQuestion,
     QuestionEvent,
     Run,
@@ -22,7 +20,7 @@ from interlock.core.runs import (
     ThreadSummary,
     Tree,
 )
-from interlock.core.sync import run_sync
+from interlock.core.sync import iterate_sync, run_sync
 from interlock.differences import Difference
 from interlock.execution import Part
 from interlock.health import ExaminingNow
@@ -35,8 +33,8 @@ from interlock.past import HISTORY_LIMIT
 from interlock.rates import PacingNow
 from interlock.remembering import RememberingNow
 from interlock.repair.repairing import RepairingNow
-from interlock.replays import Replay
 from interlock.reporting import ReportingNow
+from interlock.rewinding import RewindingNow
 from interlock.runtime import Runtime
 from interlock.storage import StorageNow
 from interlock.streaming import StreamingNow
@@ -49,6 +47,8 @@ from interlock.watching import WatchingNow
 class Interlock(
     RepairingNow,
     Runtime,
+    ContinuingNow,
+    RewindingNow,
     KillingNow,
     SubmittingNow,
     BoundingNow,
@@ -101,7 +101,7 @@ class Interlock(
         stream_mode: Sequence[str] = ("updates", "custom"),
     ) -> Generator[Part]:
         """Run a graph and yield what happens; see `astream`."""
-        return _iterate(
+        return iterate_sync(
             self.astream(
                 graph,
                 input,
@@ -112,41 +112,6 @@ class Interlock(
                 stream_mode=stream_mode,
             )
         )
-
-    def resume(
-        self,
-        thread_id: str,
-        answer: Answers | None = None,
-        *,
-        model: str | None = None,
-        limits: Limits | None = None,
-    ) -> Run:
-        """Go on with a thread; see `aresume`."""
-        return run_sync(self.aresume(thread_id, answer, model=model, limits=limits))
-
-    def resume_stream(
-        self,
-        thread_id: str,
-        answer: Answers | None = None,
-        *,
-        model: str | None = None,
-        limits: Limits | None = None,
-        stream_mode: Sequence[str] = ("updates", "custom"),
-    ) -> Generator[Part]:
-        """Go on with a thread and yield what happens; see `aresume_stream`."""
-        return _iterate(
-            self.aresume_stream(
-                thread_id, answer, model=model, limits=limits, stream_mode=stream_mode
-            )
-        )
-
-    def submit_answer(self, thread_id: str, answer: AnswerForm, *, attended: bool = False) -> Run:
-        """Take an answer and let workers go on with its thread; see `asubmit_answer`."""
-        return run_sync(self.asubmit_answer(thread_id, answer, attended=attended))
-
-    def submit_answers(self, thread_id: str, answers: Answers, *, attended: bool = False) -> Run:
-        """Take answers to several questions, all or none; see `asubmit_answers`."""
-        return run_sync(self.asubmit_answers(thread_id, answers, attended=attended))
 
     def sweep(self) -> list[Swept]:
         """Let time take its steps with the open questions; see `asweep`."""
@@ -213,59 +178,3 @@ class Interlock(
     ) -> Effect:  # JSON
         """Say what became of an effect in doubt; see `aresolve_effect`."""
         return run_sync(self.aresolve_effect(key, happened=happened, result=result, by=by))
-
-    def fork(
-        self,
-        thread_id: str,
-        *,
-        at: int | str,
-        values: Mapping[str, Any] | None = None,
-        model: str | None = None,
-    ) -> Run:
-        """Start a new thread from a step of another; see `afork`."""
-        return run_sync(self.afork(thread_id, at=at, values=values, model=model))
-
-    def replay(
-        self, thread_id: str, *, at: int | str | None = None, live_tools: Sequence[str] = ()
-    ) -> Replay:
-        """Run a thread again out of its records; see `areplay`."""
-        return run_sync(self.areplay(thread_id, at=at, live_tools=live_tools))
-
-    def submit_fork(
-        self,
-        thread_id: str,
-        *,
-        at: int | str,
-        values: Mapping[str, Any] | None = None,
-        model: str | None = None,
-        attended: bool = False,
-        driving: Driving | None = None,
-    ) -> Run:
-        """Make a fork and let workers run it; see `asubmit_fork`."""
-        return run_sync(
-            self.asubmit_fork(
-                thread_id, at=at, values=values, model=model, attended=attended, driving=driving
-            )
-        )
-
-
-def _iterate(parts: AsyncIterator[Part]) -> Generator[Part]:
-    iterator = aiter(parts)
-    try:
-        while True:
-            try:
-                yield run_sync(_next(iterator))
-            except StopAsyncIteration:
-                return
-    finally:
-        run_sync(_close(iterator))
-
-
-async def _next(iterator: AsyncIterator[Part]) -> Part:
-    return await anext(iterator)
-
-
-async def _close(iterator: AsyncIterator[Part]) -> None:
-    close = getattr(iterator, "aclose", None)
-    if close is not None:
-        await close()

@@ -1,4 +1,4 @@
-"""The durable runtime: accepts runs, takes answers, goes on, looks back, forks."""
+"""The durable runtime: accepts runs and works on them; what else it offers are the parts that it is made of."""
 
 from __future__ import annotations
 
@@ -10,36 +10,29 @@ from uuid import uuid4
 
 from langgraph.runtime import RunControl
 
-from interlock.answers import Desk
 from interlock.application import Application, Graph
 from interlock.bounds import Bounding, metered
 from interlock.checking import Checking
+from interlock.continuing import Continuing
 from interlock.core import prompts
 from interlock.core.bounded import declaration_of
 from interlock.core.budget import Limits
 from interlock.core.context import Around, Context, Ports
 from interlock.core.driving import Driving
 from interlock.core.identity import configured
-from interlock.core.judging import edited_verdict
 from interlock.core.landing import meter_nodes
 from interlock.core.lineage import Lineage
 from interlock.core.queueing import Options
 from interlock.core.renaming import with_old_names
 from interlock.core.runs import (
-    BREAKPOINT,
-    AnswerForm,
-    Answers,
-    OpenQuestion,
     Run,
     Swept,
 )
 from interlock.core.stepping import with_steps
 from interlock.core.versions import version_of
-from interlock.differences import changed
-from interlock.errors import InterlockError, NotFound, ReplayDiverged, UsageError
-from interlock.execution import Execution, Part
+from interlock.errors import InterlockError
+from interlock.execution import Execution, Part, end_of
 from interlock.forks import Forks, title_of
-from interlock.history import begun
 from interlock.inputs import (
     check_context,
     check_input,
@@ -67,7 +60,6 @@ from interlock.postgres.intake import Intake
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
 from interlock.postgres.pool import Pool, sever_all
-from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.runs import NewRun, RunStore, StoredRun
 from interlock.postgres.stops import StopStore
 from interlock.postgres.stream_news import StreamNews
@@ -75,7 +67,7 @@ from interlock.postgres.streams import StreamLog
 from interlock.postgres.timers import TimerStore
 from interlock.preparing import check_prompts, context_for
 from interlock.remembering import Named, Remembering, items_of
-from interlock.replays import Replay
+from interlock.rewinding import Rewinding
 from interlock.settings import Settings
 from interlock.steering import kept_of
 from interlock.storage import Storage
@@ -90,7 +82,17 @@ NOTIFY_SECONDS = 10.0
 
 
 class Runtime(
-    Looking, Killing, Submitting, Timing, Bounding, Originals, Storage, Checking, Remembering
+    Continuing,
+    Rewinding,
+    Looking,
+    Killing,
+    Submitting,
+    Timing,
+    Bounding,
+    Originals,
+    Storage,
+    Checking,
+    Remembering,
 ):
     """The durable runtime for asynchronous code; `interlock.facade.Interlock` adds the synchronous twins."""
 
@@ -163,7 +165,7 @@ class Runtime(
         limits: Limits | None = None,
     ) -> Run:
         """Run a graph until it ends or asks a person; raises as `asubmit`, and what a node raised."""
-        return await _last(
+        return await end_of(
             self._execute(await self._submitted(graph, input, thread_id, model, context, limits))
         )
 
@@ -184,76 +186,6 @@ class Runtime(
             async for part in parts:
                 yield part
 
-    async def aresume(
-        self,
-        thread_id: str,
-        answer: Answers | None = None,
-        *,
-        model: str | None = None,
-        limits: Limits | None = None,
-    ) -> Run:
-        """Go on with a thread: with an answer to its question, or after a crash, a stop or a failure.
-
-        Several answers are taken together or not at all. While more people must agree, the run is returned as it waits.
-        `limits` take the place of those that the run was begun with, as far as they say something.
-
-        Raises:
-            NotFound: no such thread or question.
-            AnswerRefused: the question was answered, is not this thread's, or the answer does not fit it.
-            ResumeRefused: this code cannot go on with the stored state; nothing was changed.
-            ThreadBusy: another process runs this thread.
-        """
-        return await _last(self.aresume_stream(thread_id, answer, model=model, limits=limits))
-
-    async def aresume_stream(
-        self,
-        thread_id: str,
-        answer: Answers | None = None,
-        *,
-        model: str | None = None,
-        limits: Limits | None = None,
-        stream_mode: Sequence[str] = ("updates", "custom"),
-    ) -> AsyncIterator[Part]:
-        """Go on with a thread and yield what happens, as `astream`."""
-        thread_id = await self.store.full_thread_id(thread_id)
-        stored = await self.store.latest(thread_id)
-        if model is not None:  # before an answer is taken
-            self._checked_model(model)
-        if limits is not None:
-            await self.aset_budget("run", stored.chain[0], limits)
-        if answer is None:
-            stored = await self._past_breakpoint(await self._awake(stored))
-            await self._check_can_continue(stored)
-        await self._refuse_misfit(stored)
-        if answer is not None:
-            if (run_id := await self._answered(stored, answer)) is None:
-                yield {"type": "end", "ns": (), "data": await self.arun(thread_id)}
-                return
-            stored = await self.store.stored(run_id)
-        if model is not None:
-            stored = stored.with_model(model)
-        async with aclosing(self._execute(stored, stream_mode)) as parts:
-            async for part in parts:
-                yield part
-
-    async def asubmit_answer(
-        self, thread_id: str, answer: AnswerForm, *, attended: bool = False
-    ) -> Run:
-        """Take an answer and let workers go on with its thread. Raises as `aresume`.
-
-        `attended`: no worker does; the caller goes on by `resume`.
-        """
-        return await self.asubmit_answers(thread_id, [answer], attended=attended)
-
-    async def asubmit_answers(
-        self, thread_id: str, answers: Answers, *, attended: bool = False
-    ) -> Run:
-        """Take answers to several questions of a thread, all or none, as `asubmit_answer`."""
-        thread_id = await self.store.full_thread_id(thread_id)
-        stored = await self.store.latest(thread_id)
-        await self._answered(stored, answers, enqueue=not attended)
-        return await self.arun(thread_id)
-
     async def asweep(self) -> list[Swept]:
         """Remind of questions, escalate them, and answer by their default those whose deadline has passed.
 
@@ -270,88 +202,6 @@ class Runtime(
         """Let every run of this runtime stop after its current step; safe to call from any thread or signal handler."""
         for control in tuple(self._controls):
             control.request_drain(reason)
-
-    # --- rewinding ---
-
-    async def afork(
-        self,
-        thread_id: str,
-        *,
-        at: int | str,
-        values: Mapping[str, Any] | None = None,
-        model: str | None = None,
-    ) -> Run:
-        """Start a new thread from a step of another, with some state changed, and run it on.
-
-        Raises:
-            NotFound: no such thread or step.
-            UsageError: a value's key or type does not fit the graph's state.
-        """
-        return await _last(self.afork_stream(thread_id, at=at, values=values, model=model))
-
-    async def afork_stream(
-        self,
-        thread_id: str,
-        *,
-        at: int | str,
-        values: Mapping[str, Any] | None = None,
-        model: str | None = None,
-        stream_mode: Sequence[str] = ("updates", "custom"),
-    ) -> AsyncIterator[Part]:
-        """Fork and yield what happens, as `astream`."""
-        stored = await self._forked(
-            await self.store.full_thread_id(thread_id), at, values or {}, model
-        )
-        async with aclosing(self._execute(stored, stream_mode)) as parts:
-            async for part in parts:
-                yield part
-
-    async def asubmit_fork(
-        self,
-        thread_id: str,
-        *,
-        at: int | str,
-        values: Mapping[str, Any] | None = None,
-        model: str | None = None,
-        attended: bool = False,
-        driving: Driving | None = None,
-    ) -> Run:
-        """Make a fork and let workers run it; `attended`: the caller does, by `resume`. Raises as `afork`."""
-        thread_id = await self.store.full_thread_id(thread_id)
-        forked = await self._forked(
-            thread_id, at, values or {}, model, enqueue=not attended, driving=driving
-        )
-        return forked.run
-
-    async def areplay(
-        self, thread_id: str, *, at: int | str | None = None, live_tools: Sequence[str] = ()
-    ) -> Replay:
-        """Run a thread again out of its records: nothing is done, nobody is asked, and no model is called.
-
-        Args:
-            thread_id: the thread.
-            at: the step to begin from; default: its first.
-            live_tools: names of tools that are no actions and may be called all the same.
-
-        Raises:
-            NotFound: no such thread or step.
-            Exception: what a node raised, as then.
-        """
-        full = await self.store.full_thread_id(thread_id)
-        steps = begun(await self.ahistory(full))
-        begin = at if at is not None else steps[0].checkpoint_id
-        stored = await self._forks.submit(full, begin, {}, recorded_only=True)
-        run, divergence = await self._replayed(stored, tuple(live_tools))
-        now = await self.ahistory(run.thread_id)
-        recorded = await self._ports.recordings.recorded_by_task(run.thread_id)
-        return Replay(
-            of=full,
-            run=run,
-            divergence=divergence,
-            changed=changed(steps[-1].values, now[-1].values),
-            model_calls=sum(recorded.values()),
-            effects=len([e for e in await self.aeffects(run.thread_id) if e.source]),
-        )
 
     # --- inside ---
 
@@ -395,21 +245,6 @@ class Runtime(
         if enqueue:
             self.endings.expect(run_id)
         return await self.intake.accept(new, options, enqueue=enqueue)
-
-    async def _replayed(
-        self, stored: StoredRun, live_tools: tuple[str, ...]
-    ) -> tuple[Run, ReplayDiverged | None]:
-        """Run a replay to its end, and hand LangGraph's own interrupts what they were resumed with."""
-        around = replace(self._around(stored), live_tools=live_tools)
-        answers = RecordedAnswers(self._pool, stored.lineage)
-        while True:
-            try:
-                run = await _last(self._execute(stored, around=around))
-            except ReplayDiverged as divergence:
-                return await self.arun(stored.run.thread_id), divergence
-            if not (found := await answers.resumed(run.interrupts)):
-                return run, None
-            stored = await self._resumed(run, found, stored.context)
 
     async def _resumed(
         self, run: Run, answers: Mapping[str, Any] | None, context: Mapping[str, Any]
@@ -482,79 +317,6 @@ class Runtime(
             run = replace(run, interrupts=tuple(await self.approvals.open_questions(run.thread_id)))
         return {"type": "end", "ns": (), "data": run}
 
-    async def _answered(
-        self,
-        stored: StoredRun,
-        answers: Answers,
-        *,
-        enqueue: bool = False,
-        options: Options | None = None,
-        driving: Driving | None = None,
-    ) -> str | None:
-        self._ports.policy.current()
-        self.graph(
-            stored.run.graph
-        )  # importing it declares its actions, which edits are checked against
-        given = answers if isinstance(answers, Sequence) else [answers]
-        desk = Desk(approvals=self.approvals, rejudge=self._judged_again, user=self.settings.user)
-        return await desk.take(
-            stored.run.thread_id, given, enqueue=enqueue, options=options, driving=driving
-        )
-
-    async def _judged_again(
-        self, question: OpenQuestion, arguments: Mapping[str, Any]
-    ) -> str | None:  # JSON
-        """Return why the policy denies what a person would change an act to; None when it does not."""
-        verdict = edited_verdict(self._ports.policy.current(), question.payload, arguments)
-        if verdict is None or verdict.ruling != "deny":
-            return None
-        return f"the rule “{verdict.rule}” denies it: {verdict.reason.rstrip('.')}"
-
-    async def _past_breakpoint(self, stored: StoredRun) -> StoredRun:
-        """Return the run that goes on with a thread that a worker left at a breakpoint; any other run as it is."""
-        run = stored.run
-        if run.status != "waiting" or run.error_kind != BREAKPOINT:
-            return stored
-        return await self._resumed(run, None, stored.context)
-
-    async def _check_can_continue(self, stored: StoredRun) -> None:
-        thread_id = stored.run.thread_id
-        if stored.lineage.recorded_only:
-            raise UsageError(
-                f"Thread {thread_id} is a replay, which is not resumed.",
-                hint="Replay again, or fork the thread that it replays.",
-            )
-        if stored.run.status == "waiting":
-            questions = await self.approvals.open_questions(thread_id)
-            names = ", ".join(each.id for each in questions)
-            raise UsageError(
-                f"Thread {thread_id} waits for an answer to {names}.",
-                hint=f"interlock approvals approve {questions[0].id if questions else 'ID'}",
-            )
-        if stored.run.status in ("succeeded", "cancelled"):
-            raise UsageError(
-                f"Thread {thread_id} has {stored.run.status}; there is nothing to resume.",
-                hint=f"`interlock fork {thread_id} --at STEP` runs it again from a step.",
-            )
-
-    async def _forked(
-        self,
-        thread_id: str,
-        at: int | str,
-        values: Mapping[str, Any],  # of the graph's state
-        model: str | None,
-        *,
-        enqueue: bool = False,
-        driving: Driving | None = None,
-    ) -> StoredRun:
-        context: Mapping[str, Any] | None = None  # JSON
-        if model is not None:
-            row = await self.store.thread(thread_id)
-            context = {**row["context"], "model": self._checked_model(model)}
-        return await self._forks.submit(
-            thread_id, at, values, context, enqueue=enqueue, driving=driving
-        )
-
     def _read(self, name: str) -> Graph:
         graph = with_old_names(self.graph(name))
         return graph.copy({"checkpointer": reader_for(graph, self._pool, self._ring, self._core)})
@@ -611,16 +373,3 @@ class Runtime(
             subject=stored.subject,
             saves_later=stored.driving.durability != "sync",
         )
-
-
-async def _last(parts: AsyncIterator[Part]) -> Run:
-    run: Run | None = None
-    async for part in parts:
-        if part["type"] == "end":
-            run = part["data"]
-    if run is None:
-        raise NotFound(
-            "The run ended without a result.",
-            hint="This is a fault of Interlock; please report it.",
-        )
-    return run

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -46,6 +46,19 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+def iterate_sync(parts: AsyncIterator[T]) -> Generator[T]:
+    """Yield what asynchronous code yields, and close it at the end or when nobody takes more."""
+    iterator = aiter(parts)
+    try:
+        while True:
+            try:
+                yield run_sync(_next(iterator))
+            except StopAsyncIteration:
+                return
+    finally:
+        run_sync(_close(iterator))
+
+
 def sync_too(builder: Builder) -> Builder:
     """Give each asynchronous node of a graph a synchronous face, so that `graph.invoke` works as `ainvoke` does."""
     for spec in builder.nodes.values():
@@ -75,6 +88,16 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
 # A thread does not live on in a forked process: there, the next synchronous call starts a loop of its own.
 os.register_at_fork(after_in_child=background_loop.cache_clear)
+
+
+async def _next(iterator: AsyncIterator[T]) -> T:
+    return await anext(iterator)
+
+
+async def _close(iterator: AsyncIterator[T]) -> None:
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
