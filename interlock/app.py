@@ -51,7 +51,7 @@ from interlock.postgres.schema import placed
 from interlock.postgres.sleeps import PostgresSleeps
 from interlock.postgres.trust import PostgresTrust
 from interlock.repair.bench import Bench
-from interlock.runtime import PortsFor
+from interlock.running import PortsFor
 from interlock.settings import Settings
 from interlock.settings import load as load_settings
 

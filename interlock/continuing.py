@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from interlock.answers import Desk
-from interlock.bounds import Bounding
 from interlock.checking import Checking
 from interlock.core.budget import Limits
-from interlock.core.context import Around
 from interlock.core.driving import Driving
 from interlock.core.judging import edited_verdict
 from interlock.core.queueing import Options
@@ -19,30 +16,13 @@ from interlock.core.runs import BREAKPOINT, AnswerForm, Answers, OpenQuestion, R
 from interlock.core.sync import iterate_sync, run_sync
 from interlock.errors import UsageError
 from interlock.execution import Part, end_of
-from interlock.looking import Looking
 from interlock.postgres.runs import StoredRun
+from interlock.running import Running
 from interlock.timers import Timing
 
 
-class Continuing(Looking, Timing, Bounding, Checking):
+class Continuing(Running, Timing, Checking):
     """The part of the runtime that goes on with threads."""
-
-    @abstractmethod
-    def _execute(
-        self,
-        stored: StoredRun,
-        modes: Sequence[str] = ("updates", "custom"),
-        *,
-        around: Around | None = None,
-    ) -> AsyncGenerator[Part]: ...
-
-    @abstractmethod
-    async def _resumed(
-        self, run: Run, answers: Mapping[str, Any] | None, context: Mapping[str, Any]
-    ) -> StoredRun: ...
-
-    @abstractmethod
-    def _checked_model(self, name: str) -> str: ...
 
     async def aresume(
         self,
@@ -106,12 +86,20 @@ class Continuing(Looking, Timing, Bounding, Checking):
         return await self.asubmit_answers(thread_id, [answer], attended=attended)
 
     async def asubmit_answers(
-        self, thread_id: str, answers: Answers, *, attended: bool = False
+        self,
+        thread_id: str,
+        answers: Answers,
+        *,
+        attended: bool = False,
+        driving: Driving | None = None,
     ) -> Run:
-        """Take answers to several questions of a thread, all or none, as `asubmit_answer`."""
+        """Take answers to several questions of a thread, all or none, as `asubmit_answer`.
+
+        `driving`: what LangGraph is told of the run that goes on; default: as the run that asked.
+        """
         thread_id = await self.store.full_thread_id(thread_id)
         stored = await self.store.latest(thread_id)
-        await self._answered(stored, answers, enqueue=not attended)
+        await self._answered(stored, answers, enqueue=not attended, driving=driving)
         return await self.arun(thread_id)
 
     async def _answered(
@@ -204,6 +192,15 @@ class ContinuingNow(Continuing):
         """Take an answer and let workers go on with its thread; see `asubmit_answer`."""
         return run_sync(self.asubmit_answer(thread_id, answer, attended=attended))
 
-    def submit_answers(self, thread_id: str, answers: Answers, *, attended: bool = False) -> Run:
+    def submit_answers(
+        self,
+        thread_id: str,
+        answers: Answers,
+        *,
+        attended: bool = False,
+        driving: Driving | None = None,
+    ) -> Run:
         """Take answers to several questions, all or none; see `asubmit_answers`."""
-        return run_sync(self.asubmit_answers(thread_id, answers, attended=attended))
+        return run_sync(
+            self.asubmit_answers(thread_id, answers, attended=attended, driving=driving)
+        )

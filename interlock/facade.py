@@ -62,9 +62,9 @@ class Interlock(
     ReportingNow,
     PacingNow,
     OutcomesNow,
-    ThreadingNow,
     RememberingNow,
     StreamingNow,
+    ThreadingNow,
 ):
     """The durable runtime: runs graphs on Postgres, resumes, rewinds and forks them.
 

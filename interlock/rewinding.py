@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from interlock.core.context import Around
 from interlock.core.driving import Driving
 from interlock.core.runs import Run
 from interlock.core.sync import run_sync
@@ -16,34 +14,14 @@ from interlock.differences import changed
 from interlock.errors import ReplayDiverged
 from interlock.execution import Part, end_of
 from interlock.history import begun
-from interlock.looking import Looking
 from interlock.postgres.recorded_answers import RecordedAnswers
 from interlock.postgres.runs import StoredRun
 from interlock.replays import Replay
+from interlock.running import Running
 
 
-class Rewinding(Looking):
+class Rewinding(Running):
     """The part of the runtime that forks and replays threads."""
-
-    @abstractmethod
-    def _execute(
-        self,
-        stored: StoredRun,
-        modes: Sequence[str] = ("updates", "custom"),
-        *,
-        around: Around | None = None,
-    ) -> AsyncGenerator[Part]: ...
-
-    @abstractmethod
-    async def _resumed(
-        self, run: Run, answers: Mapping[str, Any] | None, context: Mapping[str, Any]
-    ) -> StoredRun: ...
-
-    @abstractmethod
-    def _checked_model(self, name: str) -> str: ...
-
-    @abstractmethod
-    def _around(self, stored: StoredRun) -> Around: ...
 
     async def afork(
         self,
