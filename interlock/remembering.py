@@ -9,6 +9,7 @@ from langgraph.store.base import BaseStore
 
 from interlock.application import Application, Graph
 from interlock.core.sync import run_sync
+from interlock.postgres.encryption import KeyRing
 from interlock.postgres.items import Items
 from interlock.postgres.pool import Pool
 from interlock.postgres.runs import StoredRun
@@ -49,6 +50,21 @@ class Remembering(ABC):
         """
         return await self._items.index()
 
+    async def aunindex_items(self) -> None:
+        """Delete the vectors of all items, so that nothing is told of their texts; `aindex_items` makes them again."""
+        await self._items.unindex()
+
+    async def aseal_items(self) -> int:
+        """Encrypt all items with the present key, and from now on what is put; return how many items those were.
+
+        Who kills it calls it again. Processes of a version that knows nothing of it must have ended.
+
+        Raises:
+            UsageError: no key is set.
+            KeyMissing: an item was encrypted with a key that is not set.
+        """
+        return await self._items.seal()
+
     def _with_items(self, graph: Graph, stored: StoredRun) -> Graph:
         """Return a graph with its tenant's store; one that was compiled with a store of its own keeps that."""
         if graph.store is not None:
@@ -75,10 +91,18 @@ class RememberingNow(Remembering):
         """Make the vectors of all items anew; see `aindex_items`."""
         return run_sync(self.aindex_items())
 
+    def unindex_items(self) -> None:
+        """Delete the vectors of all items; see `aunindex_items`."""
+        run_sync(self.aunindex_items())
 
-def items_of(application: Application, pool: Pool) -> Items:
+    def seal_items(self) -> int:
+        """Encrypt all items, and from now on what is put; see `aseal_items`."""
+        return run_sync(self.aseal_items())
+
+
+def items_of(application: Application, pool: Pool, ring: KeyRing | None) -> Items:
     """Return the stores of an application's tenants."""
-    return Items(pool, application.config.store, partial(_embedder, application))
+    return Items(pool, application.config.store, partial(_embedder, application), ring)
 
 
 def _embedder(application: Application, name: str) -> object:

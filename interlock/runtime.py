@@ -99,7 +99,7 @@ class Runtime(Continuing, Rewinding, Killing, Originals, Storage, Submitting):
         self._past = Past(self.store, fork_store, self.effects_store, self._read)
         self._forks = Forks(self.store, fork_store, self._past)
         self._graphs: dict[str, Graph] = {}
-        self._items = items_of(application, pool)
+        self._items = items_of(application, pool, self._ring)
         self._graphs_with_items: dict[Named, tuple[Graph, Graph]] = {}
         self._controls: set[RunControl] = set()
 

@@ -34,12 +34,20 @@ class KeyRing(CipherProtocol):
 
     keys: tuple[bytes, ...] = field(repr=False)
 
+    @property
+    def name(self) -> str:
+        """What is encrypted from now on is said to be encrypted with."""
+        return f"{_FOREIGN}-{fingerprint(self.keys[0])}"
+
+    def has(self, ciphername: str) -> bool:
+        """Say whether one of the keys is the one of a cipher's name."""
+        return any(ciphername == f"{_FOREIGN}-{fingerprint(key)}" for key in self.keys)
+
     def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
         """Return the cipher's name and what is stored."""
-        key = self.keys[0]
-        cipher = _aes(key)
+        cipher = _aes(self.keys[0])
         hidden, tag = cipher.encrypt_and_digest(plaintext)
-        return f"{_FOREIGN}-{fingerprint(key)}", b"".join((cipher.nonce, tag, hidden))
+        return self.name, b"".join((cipher.nonce, tag, hidden))
 
     def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
         """Return what was encrypted; raises `KeyMissing` when none of the keys is right, or the bytes were changed."""
@@ -98,17 +106,17 @@ def serializer(
     return EncryptedSerializer(ring, plain) if ring else plain
 
 
-def sealed_json(ring: KeyRing, value: Any) -> dict[str, str]:  # JSON
-    """Return JSON encrypted, as JSON."""
+def sealed_json(ring: KeyRing, value: Any, mark: str = _SEALED) -> dict[str, str]:  # JSON
+    """Return JSON encrypted, as JSON of one key, which marks it."""
     name, hidden = ring.encrypt(json.dumps(value).encode())
-    return {_SEALED: f"{name}:{b64encode(hidden).decode()}"}
+    return {mark: f"{name}:{b64encode(hidden).decode()}"}
 
 
-def opened_json(ring: KeyRing | None, stored: Any) -> Any:  # JSON
+def opened_json(ring: KeyRing | None, stored: Any, mark: str = _SEALED) -> Any:  # JSON
     """Return the JSON that `sealed_json` encrypted, or what is not encrypted as it is; raises `KeyMissing`."""
-    if not isinstance(stored, Mapping) or stored.keys() != {_SEALED}:
+    if not isinstance(stored, Mapping) or stored.keys() != {mark}:
         return stored
-    name, _, hidden = stored[_SEALED].partition(":")
+    name, _, hidden = stored[mark].partition(":")
     if ring is None:
         raise missing(name)
     return json.loads(ring.decrypt(name, b64decode(hidden)))

@@ -10,8 +10,9 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
+import psycopg
 from langgraph.store.base import (
     BaseStore,
     GetOp,
@@ -28,13 +29,18 @@ from langgraph.store.base import (
 )
 from langgraph.store.postgres import AsyncPostgresStore
 from langgraph.store.postgres.base import PostgresIndexConfig
+from psycopg.rows import DictRow
 
 from interlock.core.sync import run_sync
 from interlock.errors import UsageError
 from interlock.langgraph_json import StoreSection
-from interlock.postgres.meaning import ALL, Meaning, open_index
+from interlock.postgres.encryption import KeyRing, missing
+from interlock.postgres.item_seals import Seal, allowed
+from interlock.postgres.item_searches import Looking, under
+from interlock.postgres.meaning import ALL, Meaning, forget_index, open_index
 from interlock.postgres.plain import stored
 from interlock.postgres.pool import Pool, connected, execute, fetch, translated
+from interlock.postgres.probing import PROBE, Probe
 from interlock.postgres.queries import load
 
 SQL = load("items")
@@ -58,9 +64,12 @@ def label_of(tenant: str) -> str:
 class Table(AsyncPostgresStore):
     """LangGraph's store without its queue, so that no request waits for another's; it reads without writing."""
 
-    def __init__(self, pool: Pool, ttl: TTLConfig, meaning: Meaning | None) -> None:
+    def __init__(self, pool: Pool, ttl: TTLConfig, meaning: Meaning | None, seal: Seal) -> None:
         self._pool = pool
         self._meaning = meaning
+        self._seal = seal
+        self._looking = Looking(pool, seal)
+        self._probe = None if meaning is None else Probe(pool, meaning.index.embed)
         super().__init__(pool, index=None if meaning is None else _config(meaning), ttl=ttl)
         if self.index_config is not None:
             cast("dict[str, Any]", self.index_config)["__estimated_num_vectors"] = ALL
@@ -68,19 +77,58 @@ class Table(AsyncPostgresStore):
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Do what is asked, once the vectors for it are made; raises `UsageError` where that fails."""
         asked = list(ops)
+        puts = any(isinstance(op, PutOp) for op in asked)
         if self._meaning is not None:
-            await self._meaning.prepare(self._texts(asked))
-        return await super().abatch(asked)
+            await self._vectors(self._meaning, self._texts(asked), puts=puts)
+        if puts:
+            await self._seal.look()
+        looked = {n: await self._look(op) for n, op in enumerate(asked) if self._looks(op)}
+        rest = [op for n, op in enumerate(asked) if n not in looked]
+        results = iter(await super().abatch(rest) if rest else [])
+        return [
+            looked[n] if n in looked else self._seal.result(next(results))
+            for n in range(len(asked))
+        ]
+
+    def _looks(self, op: Op) -> TypeGuard[SearchOp]:
+        """Say whether something is asked that only who has the key can tell."""
+        return isinstance(op, SearchOp) and bool(op.filter) and self._seal.ring is not None
+
+    async def _look(self, op: SearchOp) -> list[SearchItem]:
+        vector = self._meaning.embed_query(op.query) if self._meaning and op.query else None
+        return await self._looking.search(op, vector)
+
+    async def _vectors(self, meaning: Meaning, texts: Sequence[str], *, puts: bool) -> None:
+        """Make the vectors of texts; the first ones of this process tell whether the model is still the same."""
+        probe = None if self._probe is None or self._probe.passed or not texts else self._probe
+        made = await meaning.prepare([*texts, PROBE] if probe else texts)
+        if probe is not None:
+            await probe.check(made[PROBE], keeps=puts)
+
+    async def _batch_search_ops(
+        self,
+        search_ops: Sequence[tuple[int, SearchOp]],
+        results: list[Result],
+        cur: psycopg.AsyncCursor[DictRow],
+    ) -> None:
+        for _, op in search_ops:
+            if (
+                op.filter
+            ):  # there is no key: what is encrypted would not be found, and nobody would know
+                await cur.execute(SQL["sealed"], under(op.namespace_prefix))
+                if row := await cur.fetchone():
+                    raise missing(row["cipher"])
+        await super()._batch_search_ops(search_ops, results, cur)
 
     async def index(self, rows: Sequence[Mapping[str, Any]]) -> None:  # the statement `page`
         """Make the vectors of items that have none; raises `UsageError`."""
         if self._meaning is None:
             return
-        puts = [PutOp(_labels(row), row["key"], row["value"]) for row in rows]
+        puts = [PutOp(_labels(row), row["key"], self._seal.opened(row["value"])) for row in rows]
         _, asked = super()._prepare_batch_PUT_queries(list(enumerate(puts)))
         if not asked:
             return
-        await self._meaning.prepare([text for *_, text in asked[1]])
+        await self._vectors(self._meaning, [text for *_, text in asked[1]], puts=True)
         said = self._meaning.rows(asked[1])
         read = {(row["prefix"], row["key"]): row["updated_at"] for row in rows}
         said["read"] = [read[each] for each in zip(said["prefixes"], said["keys"], strict=True)]
@@ -97,9 +145,11 @@ class Table(AsyncPostgresStore):
     def _prepare_batch_PUT_queries(  # noqa: N802  # LangGraph's name
         self, put_ops: Sequence[tuple[int, PutOp]]
     ) -> tuple[list[Any], Any]:  # statements, and what is to be embedded
-        queries, asked = super()._prepare_batch_PUT_queries(put_ops)
+        sealed = [(number, self._seal.put(op)) for number, op in put_ops]
+        queries, _ = super()._prepare_batch_PUT_queries(sealed)
         if self._meaning is None:
-            return queries, asked
+            return queries, None
+        _, asked = super()._prepare_batch_PUT_queries(put_ops)
         named = [(".".join(op.namespace), op.key) for _, op in put_ops]
         put = {"prefixes": [prefix for prefix, _ in named], "keys": [key for _, key in named]}
         made = [(SQL["vectors"], self._meaning.rows(asked[1]))] if asked else []
@@ -129,10 +179,14 @@ class Items:
         pool: the connections.
         section: what langgraph.json says of the store.
         embed: makes vectors, where it says so.
+        ring: what values are encrypted with; None leaves them plain.
     """
 
-    def __init__(self, pool: Pool, section: StoreSection, embed: Embed) -> None:
+    def __init__(
+        self, pool: Pool, section: StoreSection, embed: Embed, ring: KeyRing | None = None
+    ) -> None:
         self._pool = pool
+        self._seal = Seal(pool, ring)
         self._section = section
         self._embed = embed
         self._table: Table | None = None
@@ -176,16 +230,26 @@ class Items:
                 "langgraph.json has no `store.index`: items have no vectors.",
                 hint="Name `dims` and `embed` there.",
             )
-        await Meaning(index, self._embed(index.embed)).prepare(["Is it what it says?"])
+        await Meaning(index, self._embed(index.embed)).prepare([PROBE])
+        await self._seal.check()
         async with self._opening:
-            async with connected(self._pool) as connection:
-                await execute(connection, SQL["unindex"], {})
+            await forget_index(self._pool)
             table = self._table = await self._opened()
         last, count = {"prefix": "", "key": ""}, 0
         while rows := await self._page(last):
             await table.index(rows)
             last, count = {name: rows[-1][name] for name in last}, count + len(rows)
         return count
+
+    async def unindex(self) -> None:
+        """Delete all vectors; where langgraph.json has an index still, new ones are made of what is put."""
+        async with self._opening:
+            await forget_index(self._pool)
+            self._table = None
+
+    async def seal(self) -> int:
+        """Encrypt what is not, and from now on all; return how many items that were; see `Seal.seal_all`."""
+        return await self._seal.seal_all()
 
     async def _page(self, last: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:  # rows
         async with connected(self._pool) as connection:
@@ -194,10 +258,10 @@ class Items:
     async def _opened(self) -> Table:
         index = self._section.index
         if index is None:
-            return Table(self._pool, self.ttl, None)
+            return Table(self._pool, self.ttl, None, self._seal)
         meaning = Meaning(index, self._embed(index.embed))
         await open_index(self._pool, index)
-        return Table(self._pool, self.ttl, meaning)
+        return Table(self._pool, self.ttl, meaning, self._seal)
 
 
 class TenantItems(BaseStore):
@@ -249,7 +313,7 @@ class TenantItems(BaseStore):
                 return self._listed(op)
 
     def _put(self, op: PutOp) -> PutOp:
-        value = None if op.value is None else stored(dict(op.value)).obj
+        value = None if op.value is None else allowed(stored(dict(op.value)).obj)
         # LangGraph writes minutes as an interval's text, which Postgres does not read with an exponent.
         ttl = op.ttl if op.ttl is None or op.ttl <= 0 else max(op.ttl, LEAST_MINUTES)
         if ttl is not None and not ttl <= MOST_MINUTES:

@@ -13,7 +13,7 @@ from langgraph.store.base import ensure_embeddings
 
 from interlock.errors import UsageError
 from interlock.langgraph_json import StoreIndex
-from interlock.postgres.pool import Pool, connected, fetch
+from interlock.postgres.pool import Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 
 SQL = load("items")
@@ -41,8 +41,8 @@ class Meaning(Embeddings):
         self.index = index
         self._embeddings = _embeddings(index.embed, embed)
 
-    async def prepare(self, texts: Sequence[str]) -> None:
-        """Make the vectors of texts for the task that asks; raises `UsageError`."""
+    async def prepare(self, texts: Sequence[str]) -> Vectors:
+        """Make the vectors of texts for the task that asks, and return them; raises `UsageError`."""
         asked = list(dict.fromkeys(texts))
         made = await self._embeddings.aembed_documents(asked) if asked else []
         if len(made) != len(asked):
@@ -50,7 +50,9 @@ class Meaning(Embeddings):
                 f"`{self.index.embed}` made {len(made)} vectors of {len(asked)} texts.",
                 hint="It must return one for each text, in their order.",
             )
-        _made.set({text: self._checked(each) for text, each in zip(asked, made, strict=True)})
+        vectors = {text: self._checked(each) for text, each in zip(asked, made, strict=True)}
+        _made.set(vectors)
+        return vectors
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors that were prepared."""
@@ -87,6 +89,12 @@ class Meaning(Embeddings):
         if not all(map(math.isfinite, vector)):
             raise UsageError(f"`{self.index.embed}` made a vector that is not finite.")
         return vector
+
+
+async def forget_index(pool: Pool) -> None:
+    """Forget all vectors, and what they were made with."""
+    async with connected(pool) as connection:
+        await execute(connection, SQL["unindex"], {})
 
 
 async def open_index(pool: Pool, index: StoreIndex) -> None:

@@ -33,3 +33,56 @@ from unnest(%(prefixes)s::text[], %(keys)s::text[], %(read)s::timestamptz[], %(f
     as v (prefix, key, read, field, embedding)
 join store s on s.prefix = v.prefix and s.key = v.key and s.updated_at = v.read
 on conflict do nothing;
+
+-- changed: items under a namespace, last changed first
+select prefix, key, value, created_at, updated_at, null::double precision as score from store
+where (prefix = %(prefix)s or prefix like %(below)s escape '\') and (expires_at is null or expires_at > now())
+order by updated_at desc, prefix, key;
+
+-- nearest: items under a namespace, the one with the nearest vector first
+select s.prefix, s.key, s.value, s.created_at, s.updated_at, near.score
+from (
+    select f.prefix, f.key, 1 - min(v.embedding <=> %(vector)s::vector) as score
+    from store f join store_vectors v on v.prefix = f.prefix and v.key = f.key
+    where (f.prefix = %(prefix)s or f.prefix like %(below)s escape '\') and (f.expires_at is null or f.expires_at > now())
+    group by f.prefix, f.key
+) near
+join store s on s.prefix = near.prefix and s.key = near.key
+order by near.score desc, s.prefix, s.key;
+
+-- refresh: let the time of items begin anew
+update store s set expires_at = now() + s.ttl_minutes * interval '1 minute'
+from unnest(%(prefixes)s::text[], %(keys)s::text[]) as found (prefix, key)
+where s.prefix = found.prefix and s.key = found.key and s.ttl_minutes is not null;
+
+-- sealing: since when items are encrypted, if they are
+select since from interlock.item_sealing;
+
+-- begin_sealing: encrypt items from now on
+insert into interlock.item_sealing default values on conflict do nothing;
+
+-- sealed: the cipher of an item under a namespace that is encrypted, if there is any
+select split_part(value ->> '__interlock_sealed__', ':', 1) as cipher from store
+where value ? '__interlock_sealed__' and (prefix = %(prefix)s or prefix like %(below)s escape '\') limit 1;
+
+-- ciphers: with which ciphers items are encrypted
+select distinct split_part(value ->> '__interlock_sealed__', ':', 1) as cipher from store
+where value ? '__interlock_sealed__' and prefix like 'tenant=%%';
+
+-- unsealed: items in order, after one of them, that are not encrypted with a cipher
+select prefix, key, value, hashtextextended(value::text, 0) as mark from store
+where (prefix, key) > (%(prefix)s, %(key)s) and prefix like 'tenant=%%'
+    and split_part(value ->> '__interlock_sealed__', ':', 1) is distinct from %(cipher)s
+order by prefix, key limit %(limit)s;
+
+-- seal: put encrypted values in the place of those that were read, unless they have changed
+update store s set value = v.value
+from unnest(%(prefixes)s::text[], %(keys)s::text[], %(marks)s::bigint[], %(values)s::jsonb[]) as v (prefix, key, mark, value)
+where s.prefix = v.prefix and s.key = v.key and hashtextextended(s.value::text, 0) = v.mark;
+
+-- probe: the vector that was made of the text which is always the same
+select vector from interlock.item_probe where text = %(text)s;
+
+-- keep_probe: keep a vector of the text where none is kept; the one that is
+insert into interlock.item_probe as p (text, vector) values (%(text)s, %(vector)s::real[])
+on conflict (text) do update set since = p.since returning p.vector;
