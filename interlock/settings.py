@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from interlock.errors import UsageError
+from interlock.hosts import is_loopback
 
 PREFIX: Final = "INTERLOCK_"
 
@@ -115,7 +117,10 @@ def _names(value: str) -> tuple[str, ...]:
 
 
 def _site(value: str) -> str:
-    if not value.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+    parts = urlsplit(value)
+    host = parts.hostname or ""
+    private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    if not (host and private):
         raise ValueError("it must start with https://")
     return value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from interlock.errors import (
     Unauthorized,
     UsageError,
 )
+from interlock.hosts import is_loopback
 from interlock.remote.codec import decode_error
 from interlock.settings import Settings
 
@@ -61,7 +61,8 @@ class Line:
             headers={VERSION_HEADER: __version__, "Accept": "application/json", **key},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
-            trust_env=not is_loopback(self.address),  # no proxy stands between us and ourselves
+            # No proxy stands between us and ourselves.
+            trust_env=not is_loopback(urlsplit(self.address).hostname or ""),
         )
 
     async def ask(self, method: str, arguments: Mapping[str, Any]) -> Any:  # JSON
@@ -162,24 +163,13 @@ def checked(settings: Settings) -> str:
             "A server's address holds no name and no password.",
             hint="Put the key into INTERLOCK_API_KEY.",
         )
-    in_the_clear = parts.scheme == "http" and not is_loopback(address)
+    in_the_clear = parts.scheme == "http" and not is_loopback(parts.hostname)
     if in_the_clear and settings.api_key and not settings.api_key_in_clear:
         raise UsageError(
             f"The key would go to {parts.hostname} unencrypted.",
             hint="Use https, or set INTERLOCK_API_KEY_IN_CLEAR=true where the network itself is trusted.",
         )
     return address
-
-
-def is_loopback(address: str) -> bool:
-    """Say whether an address is of this machine."""
-    host = urlsplit(address).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def without_secret(address: str) -> str:

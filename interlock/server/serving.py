@@ -15,6 +15,7 @@ from interlock.app import aopen
 from interlock.core.garbage import settle
 from interlock.errors import UsageError
 from interlock.facade import Interlock
+from interlock.hosts import is_loopback
 from interlock.postgres.assistants import AssistantStore
 from interlock.postgres.audit import AuditStore
 from interlock.server.app import application
@@ -24,7 +25,7 @@ from interlock.server.connections import Room, room_for, taking
 from interlock.server.entrance import gatekeeper_of, guarded
 from interlock.server.house import House
 from interlock.server.limits import Rates
-from interlock.server.listening import SIGNALS, address_of, bound, is_loopback
+from interlock.server.listening import SIGNALS, address_of, bound
 from interlock.server.tenancy import Tenancy
 from interlock.settings import Settings
 from interlock.worker.log import Log

@@ -20,6 +20,8 @@ from interlock.settings import load
         ("INTERLOCK_POSTGRES_PORT", "65536", "is wrong: a port is a number between 1 and 65535."),
         ("INTERLOCK_EMBEDDINGS", "maybe", "INTERLOCK_EMBEDDINGS is wrong: write true or false."),
         ("INTERLOCK_DATABASE_URL", "mysql://a", "is wrong: it must start with postgresql://."),
+        ("INTERLOCK_OIDC_ISSUER", "http://localhost.example.com", "it must start with https://."),
+        ("INTERLOCK_OIDC_ISSUER", "https://", "is wrong: it must start with https://."),
         ("INTERLOCK_ROLE_MODELS", "critic", "is wrong: write role=provider:name"),
     ],
 )
@@ -29,6 +31,14 @@ def test_a_wrong_setting_is_refused_in_words(name: str, value: str, message: str
         load({name: value})
 
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "issuer", ["https://login.example.com", "http://127.0.0.1:9000", "http://[::1]/realm"]
+)
+def test_an_issuer_is_asked_in_the_clear_on_this_machine_alone(issuer: str) -> None:
+    """An address that only begins like one of loopback is another machine's."""
+    assert load({"INTERLOCK_OIDC_ISSUER": issuer}).oidc_issuer == issuer
 
 
 def test_all_faults_are_told_at_once() -> None:
