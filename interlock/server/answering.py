@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from interlock.core.runs import AnswerForm, OpenQuestion
 from interlock.errors import InterlockError
+from interlock.server.asking import going_on
 from interlock.server.scope import Scope
 
 Given = tuple[OpenQuestion, AnswerForm]
@@ -27,7 +28,9 @@ class Taken(BaseModel):
 async def take(scope: Scope, given: Sequence[Given]) -> None:
     """Take answers to questions of one thread, all or none; raises as `Interlock.asubmit_answers`."""
     thread_id = given[0][0].thread_id
-    await scope.il.asubmit_answers(thread_id, [answer for _, answer in given])
+    await scope.il.asubmit_answers(
+        thread_id, [answer for _, answer in given], driving=await going_on(scope, thread_id)
+    )
     for question, answer in given:
         kind = type(answer).__name__.lower()
         detail = {"type": kind, "thread_id": thread_id, "action": question.action}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 from starlette.datastructures import Headers
 
+from interlock.core.driving import Driving
 from interlock.core.identity import asker
 from interlock.langgraph_json import ConfigurableHeaders
+from interlock.postgres.assistants import default_id
 from interlock.postgres.encryption import ring_of, sealed_json
 from interlock.server.callers import Caller
 from interlock.server.headers import THIS_REQUEST
@@ -48,6 +51,23 @@ def asked_by(scope: Scope) -> dict[str, Any]:  # JSON
     hides = said.keys() - {"request_id"}
     ring = ring_of(settings.encryption_key) if hides else None
     return sealed_json(ring, said) if ring else said
+
+
+def driven_for(scope: Scope, graph: str, driving: Driving) -> Driving:
+    """Return how a run is driven for whoever asks: with the graph's own assistant, unless it names another."""
+    own = {"graph_id": graph, "assistant_id": str(default_id(graph))}
+    return replace(
+        driving,
+        configurable={**own, **driving.configurable},
+        metadata={**own, **driving.metadata},
+        asker=asked_by(scope),
+    )
+
+
+async def going_on(scope: Scope, thread_id: str) -> Driving:
+    """Return how the run is driven that goes on with a thread for whoever asks, else as the one that it is at."""
+    stored = await scope.reader.store.latest(thread_id)
+    return driven_for(scope, stored.run.graph, stored.driving.lasting())
 
 
 def chosen(headers: Headers, rules: ConfigurableHeaders) -> dict[str, str]:

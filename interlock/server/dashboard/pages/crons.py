@@ -8,11 +8,13 @@ from typing import Annotated, Any, get_args
 from fastapi import Depends, Request, Response
 
 from interlock.core.cron import Cron, upcoming
+from interlock.core.driving import Driving
 from interlock.core.queueing import MultitaskStrategy, Options
 from interlock.core.timing import CatchUp
 from interlock.crons import CLIENT
 from interlock.errors import InterlockError, UsageError
 from interlock.inputs import takes_our_context
+from interlock.server.asking import driven_for
 from interlock.server.bridging import guards
 from interlock.server.dashboard.fields import Field, filled, input_fields
 from interlock.server.dashboard.forms import read
@@ -185,6 +187,7 @@ async def _stored(
         model=said["model"] or None,
         options=Options(multitask_strategy=_chosen(said["strategy"], get_args(MultitaskStrategy))),
         within=_minutes(said["within"]),
+        driving=driven_for(scope, graph, Driving()),
     )
 
 

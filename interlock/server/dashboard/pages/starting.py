@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from fastapi import Request, Response
 
 from interlock.application import Graph
-from interlock.core.driving import Driving
 from interlock.drawing import shape_of
 from interlock.errors import InterlockError
 from interlock.inputs import takes_our_context
 from interlock.server.dashboard.drawn import Marked, draw
 from interlock.server.dashboard.fields import Field, input_fields
 from interlock.server.dashboard.forms import read
-from interlock.server.dashboard.pages.steering import STREAMED, address
+from interlock.server.dashboard.pages.steering import address, begun_here
 from interlock.server.dashboard.routing import pages, see
 from interlock.server.dashboard.templates import page
 from interlock.server.failures import status_of
@@ -53,12 +52,14 @@ async def start(request: Request, scope: Running, graph: str) -> Response:
             graph,
             values,
             model=model or None,
-            driving=Driving(stream_modes=STREAMED, stream_subgraphs=True),
+            driving=begun_here(scope, graph),
         )
     except InterlockError as error:
         return await _form(
             request, scope, graph, compiled, fields, str(error), model, status_of(error)
         )
+    about = {"graph": graph, "run": run.run_id}
+    await scope.house.audit.note(scope.caller, "submit", run.thread_id, about)
     return see(address(run.thread_id), "Started")
 
 

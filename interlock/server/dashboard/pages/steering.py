@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Form, Request, Response
@@ -11,6 +12,7 @@ from interlock.core.driving import Driving
 from interlock.core.queueing import Options
 from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
 from interlock.errors import NotFound, UsageError
+from interlock.server.asking import driven_for, going_on
 from interlock.server.dashboard.forms import read_json, read_loosely
 from interlock.server.dashboard.pages.threads import ThreadName
 from interlock.server.dashboard.routing import pages, see
@@ -51,7 +53,7 @@ async def resume(scope: Running, name: ThreadName) -> Response:
             None,
             thread_id=seen.thread_id,
             options=Options(multitask_strategy="enqueue"),
-            driving=Driving(goes_on=True, stream_modes=STREAMED),
+            driving=await _driving_on(scope, seen.thread_id),
         )
     await scope.house.audit.note(scope.caller, "resume", seen.thread_id)
     return see(address(seen.thread_id), "Handed to the workers")
@@ -75,7 +77,8 @@ async def answer(request: Request, scope: Answering, name: ThreadName) -> Respon
     form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
     question = await _question(scope, thread_id, form.get("question", ""))
     said = answer_of(question, form, _who(scope))
-    run = await scope.il.asubmit_answer(thread_id, said)
+    driving = await going_on(scope, thread_id)
+    run = await scope.il.asubmit_answers(thread_id, [said], driving=driving)
     detail = {"thread_id": thread_id, "decision": form.get("decision", "")}
     await scope.house.audit.note(scope.caller, "answer", question.id, detail)
     told = "Answered; more people must agree" if run.status == "waiting" else "Answered"
@@ -106,6 +109,18 @@ def answer_of(question: OpenQuestion, form: Mapping[str, str], by: str) -> Answe
 def address(thread_id: str) -> str:
     """Return where a thread's page is."""
     return f"/ui/threads/{segment(thread_id)}"
+
+
+def begun_here(scope: Scope, graph: str) -> Driving:
+    """Return how a run is driven that is begun on the dashboard: for whoever asks, and shown while it runs."""
+    return driven_for(scope, graph, Driving(stream_modes=STREAMED, stream_subgraphs=True))
+
+
+async def _driving_on(scope: Scope, thread_id: str) -> Driving:
+    """Return how a run is driven that goes on with a stopped one: as that, from the thread's last checkpoint."""
+    before = await going_on(scope, thread_id)
+    modes = tuple(dict.fromkeys([*before.stream_modes, *STREAMED]))
+    return replace(before, goes_on=True, checkpoint={}, stream_modes=modes)
 
 
 async def _question(scope: Scope, thread_id: str, question_id: str) -> OpenQuestion:

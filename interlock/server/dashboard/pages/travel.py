@@ -6,13 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from interlock.core.driving import Driving
 from interlock.errors import InterlockError
 from interlock.inputs import takes_our_context
 from interlock.server.dashboard.changes import changes_of
 from interlock.server.dashboard.fields import filled, input_fields, state_fields
 from interlock.server.dashboard.forms import read
-from interlock.server.dashboard.pages.steering import STREAMED, address
+from interlock.server.dashboard.pages.steering import address, begun_here
 from interlock.server.dashboard.pages.threads import ThreadName
 from interlock.server.dashboard.routing import pages, see
 from interlock.server.dashboard.seen import see as look
@@ -46,7 +45,7 @@ async def fork(request: Request, scope: Running, name: ThreadName, at: At) -> Re
             at=begun["step"].checkpoint_id,
             values=values,
             model=begun["model"] or None,
-            driving=Driving(stream_modes=STREAMED, stream_subgraphs=True),
+            driving=begun_here(scope, begun["row"]["graph"]),
         )
     except InterlockError as error:
         return await _form(request, scope, begun | {"fault": str(error)}, status_of(error))
