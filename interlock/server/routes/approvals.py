@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
 from interlock.documents.runs import event_document, question_document, run_document
 from interlock.errors import UsageError
+from interlock.postgres.inbox import InboxStore, Wanted, fitting
 from interlock.server.answering import Taken, take, take_several
 from interlock.server.openapi import problems
 from interlock.server.scope import Answering, Reading
@@ -56,14 +57,14 @@ async def search(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> Wire:
-    """List what waits for a person, the oldest first."""
-    found = [
-        each
-        for each in await scope.reader.approvals.open_questions(thread_id)
-        if graph in (None, each.graph) and action in (None, each.action)
-    ]
-    shown = [question_document(each) for each in found[offset : offset + limit]]
-    return Wire(shown, headers={"X-Pagination-Total": str(len(found))})
+    """List what waits for a person, the oldest first; the header `X-Pagination-Next` is the next offset."""
+    wanted = Wanted(thread_id=thread_id, graph=graph or "", action=action or "")
+    store = InboxStore(scope.reader.pool)
+    found = await store.page(wanted, offset=offset, limit=limit + 1)
+    headers = {"X-Pagination-Total": str(fitting(await store.kinds(wanted), wanted))}
+    if len(found) > limit:
+        headers["X-Pagination-Next"] = str(offset + limit)
+    return Wire([question_document(each) for each in found[:limit]], headers=headers)
 
 
 @router.post("/answers", responses={200: {"model": list[Taken]}, **problems(404)})

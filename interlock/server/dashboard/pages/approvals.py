@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import Form, Query, Request, Response
 
@@ -13,19 +12,18 @@ from interlock.core.actions import find, is_declared
 from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, QuestionEvent, Reject
 from interlock.core.voting import person
 from interlock.errors import InterlockError, UsageError
+from interlock.postgres.inbox import Wanted
 from interlock.server.answering import Given, take, take_several
 from interlock.server.dashboard.changes import Change, change_of
 from interlock.server.dashboard.fields import Field, argument_fields
 from interlock.server.dashboard.forms import read
+from interlock.server.dashboard.inbox import AT_ONCE, Place, after, listed
 from interlock.server.dashboard.pages.steering import answer_of
 from interlock.server.dashboard.routing import pages, see
 from interlock.server.dashboard.templates import page
 from interlock.server.dashboard.words import clipped, counted
 from interlock.server.failures import status_of
 from interlock.server.scope import Answering, Reading, Scope
-
-LISTED = 200
-"""How many questions are shown at once; the oldest first."""
 
 router = pages()
 
@@ -41,7 +39,6 @@ class Shown:
         fields: of its arguments, for a form; none where this code does not know its action.
         edited: how somebody changed the arguments that were asked about first; None where nobody did.
         barred: why the caller cannot answer it; empty when nothing is in the way.
-        place: how many come before it in the list.
     """
 
     question: OpenQuestion
@@ -49,7 +46,6 @@ class Shown:
     fields: Sequence[Field] = ()
     edited: Change | None = None
     barred: str = ""
-    place: int = 0
 
 
 @router.get("/ui/approvals")
@@ -58,10 +54,13 @@ async def inbox(
     scope: Reading,
     graph: Name = "",
     action: Name = "",
+    begin: Annotated[str, Query(alias="from", max_length=64)] = "",
     chosen: Annotated[str, Query(alias="open", max_length=64)] = "",
 ) -> Response:
-    """Show what waits, and one question in full."""
-    return await _inbox(request, scope, {"graph": graph, "action": action}, chosen)
+    """Show what waits, a page of it, and one question in full."""
+    return await _inbox(
+        request, scope, Place(wanted=Wanted(graph=graph, action=action), begin=begin), chosen
+    )
 
 
 @router.post("/ui/approvals/answers")
@@ -74,13 +73,13 @@ async def answer_several(
     if not marks:
         raise UsageError("Nothing was chosen.", hint="Choose questions in the list first.")
     message = str(form.get("message", "")).strip()
-    given = [await _given(scope, each, decision, message) for each in marks[:LISTED]]
+    given = [await _given(scope, each, decision, message) for each in marks[:AT_ONCE]]
     taken = await take_several(scope, given)
     refused = [each.detail for each in taken if not each.taken]
     told = f"Answered {counted(sum(len(x.question_ids) for x in taken if x.taken), 'question')}"
     if refused:
         told += f". {counted(len(refused), 'thread')} refused: {clipped(refused[0], 300)}"
-    return see("/ui/approvals", told)
+    return see(_place(form).address(), told)
 
 
 @router.get("/ui/approvals/{question_id}")
@@ -95,67 +94,57 @@ async def answer(request: Request, scope: Answering, question_id: str) -> Respon
     """Answer a question, and go on to the next."""
     question, _ = await scope.reader.aquestion(question_id)
     form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
-    filters = {key: form.get(f"in:{key}", "") for key in ("graph", "action")}
-    before = [each.id for each in await _listed(scope, filters)]
+    place = _place(form)
     try:
         answered, fields = _read(scope, question, form)
         if answered is None:
-            return await _inbox(request, scope, filters, question.id, fields=fields, status=422)
+            return await _inbox(request, scope, place, question.id, fields=fields, status=422)
         await take(scope, [(question, answered)])
     except InterlockError as error:
         return await _inbox(
-            request, scope, filters, question.id, fault=str(error), status=status_of(error)
+            request, scope, place, question.id, fault=str(error), status=status_of(error)
         )
-    after = await _listed(scope, filters)
-    still = any(each.id == question.id for each in after)
-    told = "Counted; more people must agree" if still else "Answered"
-    return see(_address(filters, _next(question.id, before, after)), told)
+    stands, _ = await scope.reader.aquestion(question.id)
+    told = "Counted; more people must agree" if stands.status == "open" else "Answered"
+    return see(place.address(await after(scope, place, question.id)), told)
 
 
 async def _inbox(
     request: Request,
     scope: Scope,
-    filters: Mapping[str, str],
+    place: Place,
     chosen: str,
     *,
     fields: Sequence[Field] = (),
     fault: str = "",
     status: int = 200,
 ) -> Response:
-    found = await scope.reader.aquestions()
-    listed = [each for each in found if _fits(each, filters)]
-    name = chosen or (listed[0].id if listed else "")
-    shown = await _shown(scope, name, listed, fields) if name else None
+    found = await listed(scope, place, chosen)
+    name = chosen or (found.questions[0].id if found.questions else "")
+    shown = await _shown(scope, name, fields) if name else None
     return await page(
         request,
         scope,
         "approvals.html",
         status_code=status,
-        listed=listed[:LISTED],
-        more=len(listed) - LISTED,
-        waiting=len(found),
+        listed=found,
         shown=shown,
         picked=bool(chosen),
         fault=fault,
-        filters=filters,
-        graphs=sorted({each.graph for each in found}),
-        actions=sorted({each.action for each in found if each.action}),
-        address=lambda each: _address(filters, each),
+        place=found.place,
+        graphs=sorted({each.graph for each in found.kinds}),
+        actions=sorted({each.action for each in found.kinds if each.action}),
         arguments_of=_arguments,
     )
 
 
-async def _listed(scope: Scope, filters: Mapping[str, str]) -> list[OpenQuestion]:
-    return [each for each in await scope.reader.aquestions() if _fits(each, filters)]
+def _place(form: Mapping[str, Any]) -> Place:  # of a request
+    """Return where somebody was in the inbox when they sent a form."""
+    said = {key: str(form.get(f"in:{key}", "")) for key in ("graph", "action", "from")}
+    return Place(wanted=Wanted(graph=said["graph"], action=said["action"]), begin=said["from"])
 
 
-def _fits(question: OpenQuestion, filters: Mapping[str, str]) -> bool:
-    return filters["graph"] in ("", question.graph) and filters["action"] in ("", question.action)
-
-
-async def _shown(
-    scope: Scope, name: str, listed: Sequence[OpenQuestion], given: Sequence[Field]
-) -> Shown:
+async def _shown(scope: Scope, name: str, given: Sequence[Field]) -> Shown:
     question, history = await scope.reader.aquestion(name)
     asked: Any = question.payload.get("action_requests") or [{}]  # JSON
     first = dict(asked[0].get("args") or {})
@@ -168,7 +157,6 @@ async def _shown(
         fields=given or _fields(scope, question),
         edited=edited,
         barred=_barred(scope, question),
-        place=next((n for n, each in enumerate(listed) if each.id == question.id), 0),
     )
 
 
@@ -234,16 +222,3 @@ async def _given(scope: Scope, mark: str, decision: str, message: str) -> Given:
     if decision == "reject":
         return question, Reject(question.id, message, by, digest)
     raise UsageError("Several questions are approved or rejected.")
-
-
-def _next(name: str, before: Sequence[str], after: Sequence[OpenQuestion]) -> str:
-    """Return the question that comes after one that was answered; empty when none is left."""
-    place = before.index(name) if name in before else 0
-    left = {each.id for each in after} - {name}
-    behind = [each for each in (*before[place:], *reversed(before[:place])) if each in left]
-    return behind[0] if behind else ""
-
-
-def _address(filters: Mapping[str, str], name: str) -> str:
-    chosen = {key: value for key, value in {**filters, "open": name}.items() if value}
-    return f"/ui/approvals?{urlencode(chosen)}" if chosen else "/ui/approvals"

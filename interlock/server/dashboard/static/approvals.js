@@ -26,8 +26,17 @@ function pressed(event) {
   event.preventDefault();
 }
 
-function begin(event) { // from the question that is open
-  if (/^[jk]$/.test(event.key) && document.activeElement === document.body) document.querySelector(".pending .chosen a")?.focus();
+function begin(event) { // from the question that is open, and behind the ends of a page on to the next one
+  if (!/^[jk]$/.test(event.key) || away(event)) return;
+  if (document.activeElement === document.body) document.querySelector(".pending .chosen a")?.focus();
+  const items = document.querySelectorAll(".pending [data-item]");
+  const [end, way] = event.key === "j" ? [items[items.length - 1], "next"] : [items[0], "prev"];
+  const page = document.querySelector(`.pending a[rel=${way}]`);
+  if (!page || document.activeElement !== end) return;
+  if (page.dataset.last) page.href = page.dataset.last;
+  page.click();
+  event.stopImmediatePropagation();
+  event.preventDefault();
 }
 
 document.addEventListener("keydown", begin, true);
