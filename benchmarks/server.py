@@ -40,9 +40,9 @@ from benchmarks.serving.contestants import (
     NOTHING,
     OURS,
     PROCESSES,
+    bare,
     contestants,
     missing,
-    nothing,
 )
 from benchmarks.serving.rounds import Pace, Team, team
 
@@ -124,8 +124,7 @@ async def _all(made: Path, plan: Plan) -> tuple[list[Goal], list[Row]]:
             await each.pace("threads", 16, plan.runs, plan.warm)
         cells = await _cells(teams, plan)
         rows = [_row(cell, name) for cell in cells for name in cell.paces]
-        bare = {NOTHING: await stack.enter_async_context(team(nothing, made / "nothing"))}
-        rows += [_row(await _cell(bare, "threads", each, plan), NOTHING) for each in (1, 16)]
+        rows += await _bare(made, plan)
         rows += await _first_tokens(teams, plan)
         rows += await _memory(teams, plan)
     return [goal for cell in cells for goal in _goals(cell)], rows
@@ -151,6 +150,19 @@ async def _cell(teams: Mapping[str, Team], kind: Kind, clients: int, plan: Plan)
             if number:
                 paces[name].append(pace)
     return Cell(kind=kind, clients=clients, paces=paces)
+
+
+async def _bare(made: Path, plan: Plan) -> list[Row]:
+    """Measure what others are held against; among themselves they take turns, too."""
+    async with AsyncExitStack() as stack:
+        teams = {
+            name: await stack.enter_async_context(team(start, made / f"bare-{number}"))
+            for number, (name, start) in enumerate(bare().items())
+        }
+        cells = [await _cell(teams, "threads", each, plan) for each in plan.clients]
+        working = {name: each for name, each in teams.items() if name != NOTHING}
+        cells.append(await _cell(working, "one", 16, plan))
+        return [_row(cell, name) for cell in cells for name in cell.paces]
 
 
 def _row(cell: Cell, name: str) -> Row:

@@ -11,7 +11,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from urllib.parse import unquote
@@ -21,6 +21,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from benchmarks.serving.bare import DATABASE
 from interlock.postgres import embedded
 
 AT_ONCE = 16
@@ -34,6 +35,7 @@ SECONDS = 60
 OURS, PROCESSES, APART = "interlock", "interlock, 2 processes", "interlock, worker apart"
 LANGGRAPH, AEGRAS = "langgraph dev", "aegra"
 NOTHING = "nothing"
+MEMORY, STOCK = "memory, nothing else", "LangGraph's saver, nothing else"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,11 @@ def contestants() -> Mapping[str, Start]:
     return found | ({AEGRAS: _aegra} if _aegra_python() else {})
 
 
+def bare() -> Mapping[str, Start]:
+    """Return what others are held against, by names: servers that leave out most of what a server is for."""
+    return {NOTHING: _nothing, MEMORY: _memory_alone, STOCK: _stock}
+
+
 def missing() -> Sequence[str]:
     """Return a sentence for each that cannot be."""
     told = f"aegra was not measured: {AEGRA} names no virtual environment that has it."
@@ -124,15 +131,41 @@ async def _processes(folder: Path) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def nothing(folder: Path) -> AsyncIterator[Server]:
+async def _nothing(folder: Path) -> AsyncIterator[Server]:
     """Start a server that answers at once and does nothing: what remains is the client's."""
+    async with _plain(NOTHING, "benchmarks.serving.nothing:app", folder) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _memory_alone(folder: Path) -> AsyncIterator[Server]:
+    """Start a server that runs graphs in the request, and keeps all in memory."""
+    async with _plain(MEMORY, "benchmarks.serving.bare:app", folder) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _stock(folder: Path) -> AsyncIterator[Server]:
+    """Start the same with LangGraph's saver on a Postgres."""
+    with embedded.start(folder / "postgres") as postgres:
+        app = "benchmarks.serving.bare:app"
+        async with _plain(STOCK, app, folder, {DATABASE: postgres.url}) as server:
+            yield replace(server, postmaster=postgres.pid, database=postgres.url)
+
+
+@asynccontextmanager
+async def _plain(
+    name: str, app: str, folder: Path, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Server]:
+    """Start an application behind uvicorn, and nothing between."""
     _made(folder)
     port = _free_port()
-    command = [sys.executable, "-m", "uvicorn", "benchmarks.serving.nothing:app"]
-    command += ["--port", str(port), "--log-level", "warning", "--no-access-log"]
-    async with _process(command, folder, {"PYTHONPATH": str(ROOT)}) as process:
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port)]
+    command += ["--log-level", "warning", "--no-access-log"]
+    path = {"PYTHONPATH": str(ROOT)}
+    async with _process(command, folder, path | dict(settings or {})) as process:
         await _answers(f"http://127.0.0.1:{port}/ok", process, folder)
-        yield Server(name=NOTHING, url=f"http://127.0.0.1:{port}", processes=(process,))
+        yield Server(name=name, url=f"http://127.0.0.1:{port}", processes=(process,))
 
 
 @asynccontextmanager
