@@ -23,9 +23,6 @@ BEAT_SECONDS = 2.5
 LOOK_SECONDS = 0.5
 """How often a worker looks for others whose connection has ended."""
 
-PRIORITY_SECONDS = 60.0
-"""The head start of one step of priority; it ages away, so nothing starves."""
-
 MAX_CRASHES = 3
 """How often in a row a run may lose its worker without having made a step; then it is dead."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -41,7 +41,6 @@ CronField = Literal[
     "enabled",
     "now",
 ]
-CRON_FIELDS: tuple[str, ...] = get_args(CronField)
 
 MOST = 1000
 

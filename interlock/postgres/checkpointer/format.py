@@ -27,8 +27,6 @@ SEALED: Final = 16
 HASH: Final = 20
 """Bytes of a hash."""
 
-MOST_LINKS: Final = 0xFFFF
-
 Tag = Literal["v", "c", "l", "s"]
 """A value of one link; a large value cut in pieces; a list; a part of a list, whose items stand in its place."""
 
