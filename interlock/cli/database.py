@@ -67,15 +67,16 @@ def keys() -> int:
     """List the encryption keys that stored values need, by fingerprint, and which of them are set."""
     from interlock.cli.output import print_json, results
     from interlock.postgres.encryption import fingerprint
-    from interlock.postgres.maintenance import keys_in_use
+    from interlock.postgres.maintenance import keys_in_use, plain_items
 
     call = this_call()
     ours = [fingerprint(key) for key in call.settings().encryption_key or ()]
     with database(call) as address:
         used = asyncio.run(keys_in_use(address))
+        plain = asyncio.run(plain_items(address))
     found = {each: {"rows": used.get(each, 0), "set": each in ours} for each in {*used, *ours}}
     if call.as_json:
-        print_json({"writes": ours[0] if ours else None, "keys": found})
+        print_json({"writes": ours[0] if ours else None, "keys": found, "plain_items": plain})
         return 0
     for each, facts in sorted(found.items()):
         told = "set" if facts["set"] else "NOT SET"
@@ -83,22 +84,41 @@ def keys() -> int:
         results().print(f"{each}  {facts['rows']} rows  {told}")
     if not found:
         results().print("Nothing is encrypted, and no key is set.")
+    if ours and plain:
+        results().print(f"{_items(plain)} not encrypted: `interlock db seal-items` does it.")
+    return 0
+
+
+@db.command("seal-items")
+def seal_items() -> int:
+    """Encrypt what the store holds with the present key, and from now on what is put there."""
+    from interlock.cli.output import print_json
+
+    call = this_call()
+    with call.runtime() as il:
+        sealed = il.seal_items()
+    if call.as_json:
+        print_json({"sealed": sealed})
+    else:
+        click.echo(f"{_items(sealed)} encrypted.")
     return 0
 
 
 @db.command("index-items")
-def index_items() -> int:
+@click.option("--forget", is_flag=True, help="Delete all vectors instead.")
+def index_items(forget: bool) -> int:
     """Make the vectors of the store's items anew, as langgraph.json says now."""
     from interlock.cli.output import print_json
-    from interlock.cli.texts import counted
 
     call = this_call()
     with call.runtime() as il:
-        indexed = il.index_items()
+        indexed = 0 if forget else il.index_items()
+        if forget:
+            il.unindex_items()
     if call.as_json:
         print_json({"indexed": indexed})
     else:
-        click.echo(f"{counted(indexed, 'item')} indexed.")
+        click.echo("All vectors are deleted." if forget else f"{_items(indexed)} indexed.")
     return 0
 
 
@@ -187,6 +207,12 @@ def database(call: Call) -> Iterator[str]:
         return
     with embedded.start(settings.data_dir, port=settings.postgres_port) as server:
         yield placed(server.url, settings.schema)
+
+
+def _items(many: int) -> str:
+    from interlock.cli.texts import counted
+
+    return counted(many, "item")
 
 
 def _facts(call: Call) -> dict[str, Any]:  # a JSON object

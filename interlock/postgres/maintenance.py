@@ -47,6 +47,13 @@ async def keys_in_use(url: str) -> dict[str, int]:
     return {row["cipher"].removeprefix("aes-"): row["rows"] for row in rows}
 
 
+async def plain_items(url: str) -> int:
+    """Return how many items of the store are not encrypted; reads the whole table."""
+    async with await _connect(url) as connection:
+        [row] = await fetch(connection, ENCRYPTION["plain_items"], {})
+    return int(str(row["items"]))
+
+
 async def reset(url: str) -> None:
     """Remove everything that was stored; raises `ThreadBusy` while a thread is being worked on."""
     async with await _connect(url) as connection, connection.transaction():

@@ -12,12 +12,14 @@ import pytest
 from langgraph.store.base import BaseStore, PutOp, SearchItem
 from langgraph.store.memory import InMemoryStore
 
-from interlock.app import aopen
+from interlock.app import abeside, aopen
 from interlock.errors import UsageError
 from interlock.facade import Interlock
-from interlock.postgres.tenants import TenantStore
+from interlock.postgres.probing import PROBE
+from interlock.postgres.tenants import TenantStore, seen_by
 from interlock.settings import Settings
-from tests.integration.meaning.meaning_graphs import DIMS, embed
+from tests.integration.meaning import meaning_graphs
+from tests.integration.meaning.meaning_graphs import DIMS, embed, vector
 from tests.saying import Say
 
 FOLDER = Path(__file__).parent / "meaning"
@@ -48,6 +50,16 @@ def config(folder: Path, **index: Any) -> Path:
 def settings(database_url: str) -> Settings:
     """The settings of a runtime whose store is searched by meaning."""
     return Settings(database_url=database_url, config=FOLDER / "langgraph.json")
+
+
+@pytest.fixture
+def dotted(settings: Settings, tmp_path: Path) -> Settings:
+    """The same application, whose model is the very module that the tests see, so that they can change it."""
+    path = config(tmp_path)
+    said = json.loads(path.read_text())
+    said["store"]["index"]["embed"] = f"{meaning_graphs.__name__}:embed"
+    path.write_text(json.dumps(said))
+    return Settings(database_url=settings.database_url, config=path)
 
 
 @pytest.fixture
@@ -293,3 +305,85 @@ def test_the_command_makes_vectors_anew(
     monkeypatch.setenv("INTERLOCK_CONFIG", str(settings.config))
 
     assert say("db", "index-items") == (0, {"indexed": 0})
+
+
+async def test_a_model_that_changed_under_its_name_is_noticed(
+    dotted: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its puts and searches by meaning are refused with what to do; the rest works, and made anew so do these."""
+    async with aopen(settings=dotted) as il:
+        await fill(il.items())
+    monkeypatch.setattr(meaning_graphs, "vector", lambda text: vector(text)[::-1])
+    async with aopen(settings=dotted) as later:
+        store = later.items()
+        with pytest.raises(UsageError, match=r"other vectors .* they are 0\.\d\d alike") as refused:
+            await store.asearch(("animals",), query="brown fox")
+        with pytest.raises(UsageError, match="other vectors"):
+            await store.aput(("animals",), "cat", {"text": "brown cat"})
+        assert await store.aget(("animals",), "cat") is None
+        assert len(await store.asearch(("animals",))) == 4
+        count = await later.aindex_items()
+        found = await store.asearch(("animals",), query="slippery eel", limit=1)
+
+    assert "interlock db index-items" in str(refused.value.hint)
+    assert (count, scored(found)) == (4, [("eel", 1.0)])
+
+
+async def test_a_model_that_rounds_otherwise_is_the_same(
+    dotted: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another library or machine changes the last digits."""
+    async with aopen(settings=dotted) as il:
+        await fill(il.items())
+    monkeypatch.setattr(meaning_graphs, "vector", lambda text: [x + 0.01 for x in vector(text)])
+    async with aopen(settings=dotted) as later:
+        assert len(await later.items().asearch(("animals",), query="brown fox")) == 4
+
+
+async def test_the_probe_costs_no_call_of_its_own(
+    dotted: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked once, with the first texts of a process."""
+    asked: list[str] = []
+
+    def heard(text: str) -> list[float]:
+        asked.append(text)
+        return vector(text)
+
+    monkeypatch.setattr(meaning_graphs, "vector", heard)
+    async with aopen(settings=dotted) as il:
+        await il.items().aget(("animals",), "fox")
+        for key in ("fox", "dog"):
+            await il.items().aput(("animals",), key, {"text": key})
+
+    assert asked == ["fox", PROBE, "dog"]
+
+
+async def test_a_tenants_reader_compares_and_keeps_nothing(
+    il: Interlock, database_url: str
+) -> None:
+    """Whoever may only read searches by meaning, also before the first put was compared."""
+    await il.items("acme").aput(("notes",), "k", {"text": "brown fox"})
+    await TenantStore(il.pool).add("acme", by="tests")
+    await TenantStore(il.pool).part()
+    with psycopg.connect(database_url, autocommit=True) as sql:
+        sql.execute("delete from interlock.item_probe")
+        known = await TenantStore(il.pool).tenant("acme")
+        async with abeside(il, seen_by(il.url, known), tenant="acme") as reader:
+            found = await reader.items().asearch((), query="brown fox", refresh_ttl=False)
+        kept = sql.execute("select * from interlock.item_probe").fetchall()
+
+    assert (scored(found), kept) == ([("k", 1.0)], [])
+
+
+async def test_vectors_can_be_deleted(il: Interlock, database_url: str) -> None:
+    """The items stay, and what is put from then on has vectors again while langgraph.json says so."""
+    await fill(il.items())
+    await il.aunindex_items()
+    with psycopg.connect(database_url) as sql:
+        left = sql.execute("select count(*) from store_vectors").fetchone()
+    await il.items().aput(("animals",), "cat", {"text": "brown cat"})
+
+    assert left == (0,)
+    assert len(await il.items().asearch(("animals",))) == 5
+    assert scored(await il.items().asearch(("animals",), query="brown cat")) == [("cat", 1.0)]

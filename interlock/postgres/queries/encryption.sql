@@ -11,5 +11,11 @@ select cipher, sum(many)::bigint as rows from (
     union all select split_part(asked ->> 'encrypted', ':', 1), count(*) from interlock.recordings where asked ? 'encrypted' group by 1
     union all select cipher, count(*) from interlock.blob_pieces group by 1
     union all select cipher, count(*) from interlock.stream_events group by 1
+    union all
+    select split_part(value ->> '__interlock_sealed__', ':', 1), count(*) from store
+    where value ? '__interlock_sealed__' and prefix like 'tenant=%%' group by 1
 ) as found
 where cipher <> '' group by cipher order by cipher;
+
+-- plain_items: how many items of the store are not encrypted
+select count(*)::bigint as items from store where not value ? '__interlock_sealed__' and prefix like 'tenant=%%';

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Response
-from langgraph.store.base import BaseStore, Item, SearchItem
+from langgraph.store.base import BaseStore, GetOp, Item, SearchItem
 from pydantic import AfterValidator, BaseModel, Field
 
+from interlock.errors import InterlockError
 from interlock.postgres.items import MOST_MINUTES
 from interlock.server.scope import Reading, Running, Scope
 from interlock.server.wire import Wire
@@ -136,10 +137,9 @@ async def get(
 async def search(scope: Reading, request: ItemSearch) -> Wire:
     """Find items under a namespace, those that were changed last first."""
     prefix = tuple(request.namespace_prefix or ())
-    page: Json = {"limit": request.limit, "offset": request.offset, "query": request.query}
-    found = await _searched(scope.reader.items(), prefix, request.filter, page)
-    if found and _refreshes(scope.il.items(), request.refresh_ttl):
-        await _searched(scope.il.items(), prefix, request.filter, page, refresh=True)
+    found = await _searched(scope.reader.items(), prefix, request)
+    if found and _refreshes(items := scope.il.items(), request.refresh_ttl):
+        await items.abatch([GetOp(each.namespace, each.key, refresh_ttl=True) for each in found])
     return Wire({"items": [{**_document(each), "score": each.score} for each in found]})
 
 
@@ -161,14 +161,19 @@ async def _note(scope: Scope, act: str, namespace: tuple[str, ...], key: str) ->
 
 
 async def _searched(
-    items: BaseStore,
-    prefix: tuple[str, ...],
-    having: Json | None,
-    page: Json,
-    refresh: bool = False,
+    items: BaseStore, prefix: tuple[str, ...], asked: ItemSearch
 ) -> list[SearchItem]:
     try:
-        return await items.asearch(prefix, filter=having, refresh_ttl=refresh, **page)
+        return await items.asearch(
+            prefix,
+            query=asked.query,
+            filter=asked.filter,
+            limit=asked.limit,
+            offset=asked.offset,
+            refresh_ttl=False,
+        )
+    except InterlockError:
+        raise
     except (
         TypeError,
         ValueError,
