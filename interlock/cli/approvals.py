@@ -304,8 +304,8 @@ def _go_on(
 ) -> int:
     from interlock.cli.output import print_json, results
     from interlock.cli.runs import work_on
-    from interlock.cli.texts import short
     from interlock.documents.runs import run_document
+    from interlock.wording import short
 
     run = il.run(thread_id)
     if not no_run:
@@ -321,9 +321,9 @@ def _list(thread: str | None) -> int:
     from interlock.cli.output import print_json, print_notice, results
     from interlock.cli.questions import print_questions
     from interlock.cli.screens import notice_for
-    from interlock.cli.texts import counted
     from interlock.core.sync import run_sync
     from interlock.documents.runs import question_document
+    from interlock.wording import counted
 
     call = this_call()
     with call.runtime() as il:

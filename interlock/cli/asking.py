@@ -11,9 +11,10 @@ import click
 
 from interlock.cli.output import remarks
 from interlock.cli.questions import agreement
-from interlock.cli.texts import line_of, lines_of, read_value, short
+from interlock.cli.texts import line_of, lines_of, read_value
 from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
 from interlock.errors import UsageError
+from interlock.wording import short
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

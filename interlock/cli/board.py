@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from interlock.cli.telling import KNOWN, Event, Line, Tone, fields, kept
-from interlock.cli.texts import change, clipped, counted
+from interlock.cli.texts import change
 from interlock.core.sleeping import wakes_at
+from interlock.wording import clipped, counted
 
 TaskStatus = Literal["waiting", "working", "met", "partial", "failed", "open"]
 ENDED: Mapping[str, TaskStatus] = {

@@ -194,7 +194,7 @@ def _list(kind: ScopeKind | None, *, limited: bool, limit: int) -> int:
 def _print(found: Sequence[Account], console: Console) -> None:
     from rich.table import Table
 
-    from interlock.cli.texts import short
+    from interlock.wording import short
 
     if not found:
         console.print("Nothing was taken yet, and nothing is limited.")

@@ -38,8 +38,8 @@ def cancel(name: str, reason: str, by: str | None) -> int:
 
 def _report(run: Run, call: Call) -> None:
     from interlock.cli.output import print_json, remarks
-    from interlock.cli.texts import short
     from interlock.documents.runs import run_document
+    from interlock.wording import short
 
     if call.as_json:
         print_json(run_document(run))

@@ -40,7 +40,7 @@ def check(graph: str | None) -> int:
 
 def _print(found: Checked) -> None:
     from interlock.cli.output import results
-    from interlock.cli.texts import counted
+    from interlock.wording import counted
 
     looked_at = f"{counted(found.threads, 'thread')} that {'has' if found.threads == 1 else 'have'} not ended"
     if not found.broken:

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.texts import ago, clipped, counted, duration, lines_of, short
+from interlock.cli.texts import ago, duration, lines_of
 from interlock.core.cron import Cron, Firing, explained
 from interlock.core.timing import Timer
 from interlock.documents.times import next_times
+from interlock.wording import clipped, counted, short
 
-NEXT = 5
 NARROW = 90
 """Columns below which a list leaves out what `show` tells."""
 

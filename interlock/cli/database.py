@@ -210,7 +210,7 @@ def database(call: Call) -> Iterator[str]:
 
 
 def _items(many: int) -> str:
-    from interlock.cli.texts import counted
+    from interlock.wording import counted
 
     return counted(many, "item")
 

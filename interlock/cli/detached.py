@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from interlock.cli.call import Call
 from interlock.cli.folders import own_folder
-from interlock.cli.texts import short
 from interlock.core.runs import Run
 from interlock.errors import InterlockError, ThreadBusy
+from interlock.wording import short
 
 if TYPE_CHECKING:
     from interlock.facade import Interlock

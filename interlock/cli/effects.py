@@ -91,8 +91,9 @@ def resolve(key: str, happened: bool | None, result: str | None, by: str | None)
     """Say what became of an effect in doubt; `resume` then goes on with its thread."""
     from interlock.cli.asking import login_name
     from interlock.cli.output import print_json, results
-    from interlock.cli.texts import read_json_or_text, short
+    from interlock.cli.texts import read_json_or_text
     from interlock.documents.effects import effect_document
+    from interlock.wording import short
 
     if happened is None:
         raise UsageError("Say what became of it.", hint="Add --happened or --did-not.")
@@ -188,7 +189,8 @@ def _print(found: list[Effect], console: Console, *, in_doubt: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from interlock.cli.texts import ago, clipped, line_of, short
+    from interlock.cli.texts import ago, line_of
+    from interlock.wording import clipped, short
 
     if not found:
         console.print("Nothing is in doubt." if in_doubt else "Nothing was done yet.")
@@ -217,7 +219,8 @@ def _print(found: list[Effect], console: Console, *, in_doubt: bool) -> None:
 def _print_refused(found: list[Refused], console: Console) -> None:
     from rich.table import Table
 
-    from interlock.cli.texts import ago, short
+    from interlock.cli.texts import ago
+    from interlock.wording import short
 
     if not found:
         console.print("Nothing was refused.")

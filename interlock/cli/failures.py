@@ -66,7 +66,7 @@ def failure_of(error: BaseException, call: Call) -> Failure:
 
 def going_on(thread_id: str) -> str:
     """Return the sentence that says how to go on with a thread; empty without one."""
-    from interlock.cli.texts import short
+    from interlock.wording import short
 
     return f"Nothing is lost: `interlock resume {short(thread_id)}` goes on." if thread_id else ""
 

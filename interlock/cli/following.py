@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 from interlock.cli.board import Board
 from interlock.cli.call import Call
 from interlock.cli.failures import CANCELLED, KILLED, LIMIT, WAITING, RunFailed, going_on, stop_code
-from interlock.cli.texts import short
 from interlock.core.runs import Run, Usage
 from interlock.core.sync import run_sync
 from interlock.errors import InterlockError
+from interlock.wording import short
 
 if TYPE_CHECKING:
     from interlock.core.happening import Standing

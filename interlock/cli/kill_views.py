@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from interlock.cli.texts import counted, short
+from interlock.wording import counted, short
 
 if TYPE_CHECKING:
     from interlock.core.kills import Kill

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.texts import ago, clipped, counted, duration, line_of, lines_of, short, spent
+from interlock.cli.texts import ago, duration, line_of, lines_of, spent
 from interlock.core.effects import Effect
 from interlock.core.letters import CallsOf, Closed, Letter, LetterDetail, RunEvent
 from interlock.core.runs import Usage
+from interlock.wording import ID_LENGTH, clipped, counted, short
 
-ID_LENGTH = 8
 TAIL = 14
 """Lines of a traceback that are shown: where it was raised stands at its end."""
 

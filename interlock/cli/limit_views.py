@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.texts import clipped, counted, duration, short
+from interlock.cli.texts import duration
 from interlock.core.rates import Rate
+from interlock.wording import clipped, counted, short
 
 if TYPE_CHECKING:
     from interlock.core.rates import Standing, Waiting
@@ -118,7 +119,3 @@ def _print_told(found: Sequence[Standing], console: Console) -> None:
         if each.told and (each.breaker != "closed" or each.not_before or each.failures):
             said = Text.assemble((" said ", "red"), f"{each.name}: {clipped(each.told, 160)}")
             console.print(said, soft_wrap=True)
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -247,8 +247,8 @@ def _value(key: str, text: str) -> Any:  # a fact
 
 
 def _summary(found: Policy) -> str:
-    from interlock.cli.texts import counted
     from interlock.core.policy import SHOWN
+    from interlock.wording import counted
 
     return (
         f"policy {found.name}, {counted(len(found.rules), 'rule')}, digest {found.digest[:SHOWN]}"

@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.texts import ago, clipped, duration, line_of, short
+from interlock.cli.texts import ago, duration, line_of
 from interlock.core.runs import Notification, OpenQuestion, QuestionEvent, Swept
+from interlock.wording import clipped, short
 
 NARROW = 90
 """Columns of a terminal below which questions are no table."""

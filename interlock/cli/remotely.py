@@ -70,7 +70,7 @@ def _leave(run: Run, call: Call) -> int:
 
 def _left(run: Run, call: Call) -> int:
     from interlock.cli.failures import Failure, report, stop_code
-    from interlock.cli.texts import short
+    from interlock.wording import short
 
     name = short(run.thread_id)
     stopped = Failure(

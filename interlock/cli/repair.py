@@ -43,8 +43,8 @@ def repair(letter: str, model: str | None, hint: str, waits: bool) -> int:
 
 def _report(run: Run, call: Call) -> None:
     from interlock.cli.output import print_json, remarks, results
-    from interlock.cli.texts import short
     from interlock.documents.runs import run_document
+    from interlock.wording import short
 
     if call.as_json:
         print_json(run_document(run))

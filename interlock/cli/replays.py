@@ -72,7 +72,7 @@ def document(replay: Replay) -> dict[str, Any]:  # JSON
 
 def print_replay(replay: Replay, steps: int, console: Console) -> None:
     """Print what came of a replay."""
-    from interlock.cli.texts import counted, short
+    from interlock.wording import counted, short
 
     answered = (
         f"{counted(replay.model_calls, 'model call')} and {counted(replay.effects, 'effect')} "
@@ -102,7 +102,8 @@ def _print_divergence(stopped: ReplayDiverged, console: Console) -> None:
 def _print_changed(replay: Replay, console: Console) -> None:
     from rich.text import Text
 
-    from interlock.cli.texts import clipped, line_of
+    from interlock.cli.texts import line_of
+    from interlock.wording import clipped
 
     for key, (then, now) in replay.changed.items():
         was, is_now = clipped(line_of(then), 60), clipped(line_of(now), 60)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from interlock.cli.asking import print_question
 from interlock.cli.output import is_conversation, print_json, remarks, results
-from interlock.cli.texts import lines_of, short
+from interlock.cli.texts import lines_of
 from interlock.core.runs import BREAKPOINT, Run
 from interlock.documents.runs import notice_of, run_document
+from interlock.wording import short
 
 if TYPE_CHECKING:
     from interlock.cli.call import Call

@@ -11,23 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.texts import (
-    ago,
-    changes,
-    clipped,
-    counted,
-    duration,
-    line_of,
-    lines_of,
-    money,
-    names,
-    ran,
-    short,
-    spent,
-    tokens,
-)
+from interlock.cli.texts import ago, changes, duration, line_of, lines_of, ran, spent, tokens
 from interlock.core.runs import Step, Usage
 from interlock.documents.runs import notice_of
+from interlock.wording import clipped, counted, money, names, short
 
 if TYPE_CHECKING:
     from interlock.core.effects import Effect

@@ -127,7 +127,7 @@ def _needs(il: Interlock, health: Health) -> Needs:
 
 
 def _told(needs: Needs) -> list[str]:
-    from interlock.cli.texts import counted
+    from interlock.wording import counted
 
     lines = []
     if questions := needs["questions"]:

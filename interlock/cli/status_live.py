@@ -20,13 +20,13 @@ from interlock.cli.kill_views import kill_line
 from interlock.cli.output import results
 from interlock.cli.screens import threads_table
 from interlock.cli.status_views import HealthPicture
-from interlock.cli.texts import clipped
 from interlock.core.sync import run_sync
 from interlock.documents.health import health_document
 from interlock.documents.runs import notice_of, thread_document
 from interlock.errors import DatabaseUnavailable, UsageError
 from interlock.postgres.health import NEWS
 from interlock.postgres.hearing import Hearing
+from interlock.wording import clipped
 
 if TYPE_CHECKING:
     from interlock.core.health import Health

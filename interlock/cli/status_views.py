@@ -9,9 +9,9 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from interlock.cli.texts import clipped, counted, short
 from interlock.core.health import Brake, Finding, Health, Line, Server, Worker
 from interlock.documents.health import ENDINGS
+from interlock.wording import clipped, counted, short
 
 NARROW = 72
 """Columns below which what can be looked up elsewhere is left out."""

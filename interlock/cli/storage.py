@@ -128,7 +128,7 @@ def prune(thread: str | None, keep: int, days: float, calls: bool, dry_run: bool
 def collect(hours: float, dry_run: bool) -> int:
     """Take away the blobs that nothing names any more."""
     from interlock.cli.output import print_json
-    from interlock.cli.texts import counted
+    from interlock.wording import counted
 
     call = this_call()
     with call.runtime() as il:
@@ -164,7 +164,7 @@ def _print_stored(stored: Stored) -> None:
     from rich.table import Table
 
     from interlock.cli.output import results
-    from interlock.cli.texts import counted
+    from interlock.wording import counted
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     table.add_column("what")
@@ -183,7 +183,7 @@ def _print_stored(stored: Stored) -> None:
 
 
 def _print_pruning(done: Pruning) -> None:
-    from interlock.cli.texts import counted
+    from interlock.wording import counted
 
     before, after = done.checkpoints
     verb = "would be folded" if done.dry_run else "folded"

@@ -117,8 +117,8 @@ def _option_list() -> list[click.Parameter]:
 def report_submitted(run: Run, call: Call) -> None:
     """Tell of a run that workers will do, and what shows it."""
     from interlock.cli.output import print_json, remarks, results
-    from interlock.cli.texts import short
     from interlock.documents.runs import run_document
+    from interlock.wording import short
 
     if call.as_json:
         print_json(run_document(run))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from interlock.cli.texts import change, clipped, counted
+from interlock.cli.texts import change
+from interlock.wording import clipped, counted
 
 Tone = Literal["plain", "good", "warning", "bad"]
 Event = Mapping[str, Any]  # what a graph writes to the stream mode `custom`

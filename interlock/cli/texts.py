@@ -1,10 +1,8 @@
-"""How values read to a person: short ids, times, money, what changed. Pure functions."""
+"""How values read in a terminal: times, what was spent, what changed, values of states. Pure functions."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,29 +10,11 @@ from typing import Any
 from interlock.core.runs import Step, Usage
 from interlock.documents.runs import plain
 from interlock.errors import UsageError
+from interlock.wording import clipped, counted, money, names
 
-ID_LENGTH = 8
-_MADE = re.compile(r"[0-9a-f]{16}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 INDENT = "  "
 INLINE = 70
 """Characters of a deep value on its one line."""
-TIMES = "\N{MULTIPLICATION SIGN}"
-
-
-def short(identifier: str) -> str:
-    """Return what can be typed instead of an id: the beginning of one that was made here, the whole of a given name."""
-    return identifier[:ID_LENGTH] if _MADE.fullmatch(identifier) else identifier
-
-
-def clipped(text: str, length: int) -> str:
-    """Return a text on one line, cut with an ellipsis when it is longer."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: max(length - 1, 0)].rstrip() + "…"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun in the right form."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def duration(seconds: float) -> str:
@@ -63,15 +43,6 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{seconds} s ago"
 
 
-def money(cost: float | None) -> str:
-    """Return US dollars, `?` where no price is known."""
-    if cost is None:
-        return "?"
-    if cost == 0:
-        return "$0"
-    return f"${cost:.4f}" if cost < 0.1 else f"${cost:.2f}"
-
-
 def tokens(usage: Usage) -> str:
     """Return how many tokens went in and out."""
     return f"{usage.input_tokens + usage.output_tokens:,}"
@@ -82,14 +53,6 @@ def spent(usage: Usage) -> str:
     if not usage.calls:
         return "no model calls"
     return f"{counted(usage.calls, 'model call')} · {tokens(usage)} tokens · {money(usage.cost)}"
-
-
-def names(nodes: Sequence[str]) -> str:
-    """Return the nodes of one step, those that ran side by side counted."""
-    found = Counter("start" if each == "__start__" else each for each in nodes)
-    return ", ".join(
-        name if times == 1 else f"{name} {TIMES}{times}" for name, times in found.items()
-    )
 
 
 def ran(step: Step) -> str:

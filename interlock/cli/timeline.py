@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree as Picture
 
-from interlock.cli.texts import ID_LENGTH, changes, clipped, counted, duration, names, ran, short
+from interlock.cli.texts import changes, duration, ran
 from interlock.core.runs import Step, Tree
+from interlock.wording import ID_LENGTH, clipped, counted, names, short
 
 STATUS_STYLES = {
     "succeeded": "green",

@@ -55,7 +55,7 @@ def list_(thread: str | None, failed: bool, over: bool, limit: int) -> int:
 def retry(number: int | None, every: bool) -> int:
     """Let a timer that was set aside be tried again at once."""
     from interlock.cli.output import print_json, remarks
-    from interlock.cli.texts import counted
+    from interlock.wording import counted
 
     if (number is None) != every:
         raise UsageError(

@@ -18,9 +18,10 @@ from interlock.cli.board import Board, TaskRow, after
 from interlock.cli.following import say_now
 from interlock.cli.output import remarks
 from interlock.cli.telling import Line, Tone
-from interlock.cli.texts import clipped, clock, counted, names, short, spent
+from interlock.cli.texts import clock, spent
 from interlock.core.runs import Run, Usage
 from interlock.documents.runs import notice_of
+from interlock.wording import clipped, counted, names, short
 
 if TYPE_CHECKING:
     from interlock.execution import Part

@@ -62,8 +62,8 @@ def _lines(il: Interlock, call: Call, name: str, *, follow: bool, since: str) ->
 
 def _shown(il: Interlock, call: Call, name: str, *, follow: bool, since: str) -> int:
     from interlock.cli.output import remarks
-    from interlock.cli.texts import short
     from interlock.core.sync import run_sync
+    from interlock.wording import short
 
     standing = il.standing(name)
     view = view_of(standing)
@@ -138,7 +138,7 @@ def _tell_end(standing: Standing) -> None:
     """Say how it stands and what to do next."""
     from interlock.cli.output import remarks
     from interlock.cli.reports import STYLES
-    from interlock.cli.texts import short
+    from interlock.wording import short
 
     console, thread = remarks(), short(standing.thread_id)
     console.print(

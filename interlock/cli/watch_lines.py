@@ -8,8 +8,9 @@ from typing import Any
 
 from interlock.cli.status_views import age
 from interlock.cli.telling import Line, Tone
-from interlock.cli.texts import change, clipped, counted, duration, line_of, money, names, short
+from interlock.cli.texts import change, duration, line_of
 from interlock.core.happening import Event
+from interlock.wording import clipped, counted, money, names, short
 
 Detail = Mapping[str, Any]  # JSON
 TOLD = 160

@@ -13,12 +13,13 @@ from rich.text import Text
 
 from interlock.cli.output import remarks
 from interlock.cli.status_views import age
-from interlock.cli.texts import clipped, clock, counted, names, short, spent
+from interlock.cli.texts import clock, spent
 from interlock.cli.views import ID_WIDTH, MARKS, line_row
 from interlock.cli.watch_lines import Detail, hour, line_for
 from interlock.core.happening import Event, Standing
 from interlock.core.runs import Usage
 from interlock.documents.runs import notice_of
+from interlock.wording import clipped, counted, names, short
 
 
 def now_of(standing: Standing, nodes: list[str]) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from interlock.drawing.shape import LABELS, Edge, Marks, Node, Shape, loops_back
+from interlock.wording import TIMES
 
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
-TIMES = "\N{MULTIPLICATION SIGN}"
 LINES = {
     UP | DOWN: "│",
     LEFT | RIGHT: "─",

@@ -7,11 +7,11 @@ from typing import Any
 
 from interlock.core.runs import OpenQuestion
 from interlock.postgres.outbox import Notice
+from interlock.wording import ID_LENGTH
 
 VERSION = 1
 """Of the JSON document; a field may be added, none is renamed."""
 
-ID_LENGTH = 8
 LINE_LENGTH = 1_000
 SLACK_TEXT = 2_900
 """Characters of one text block; Slack refuses more than 3,000 (https://docs.slack.dev/reference/block-kit/blocks)."""

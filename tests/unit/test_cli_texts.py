@@ -12,19 +12,6 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("identifier", "text"),
-    [
-        ("3f2a9c1e-0d5b-4c7a-9e21-6b1f8a2c4d3e", "3f2a9c1e"),
-        ("e703b31f5561bd8f", "e703b31f"),
-        ("customer-4711", "customer-4711"),
-    ],
-)
-def test_short(identifier: str, text: str) -> None:
-    """Only ids that were made here may be abbreviated; a name that somebody gave is found by the whole of it."""
-    assert texts.short(identifier) == text
-
-
-@pytest.mark.parametrize(
     ("seconds", "text"), [(0.034, "0.03 s"), (4.21, "4.2 s"), (65, "1:05"), (7384, "2:03:04")]
 )
 def test_duration(seconds: float, text: str) -> None:
@@ -47,26 +34,12 @@ def test_ago(passed: timedelta, text: str) -> None:
     assert texts.ago(NOW - passed, NOW) == text
 
 
-@pytest.mark.parametrize(
-    ("cost", "text"), [(None, "?"), (0.0, "$0"), (0.0123, "$0.0123"), (2.5, "$2.50")]
-)
-def test_money(cost: float | None, text: str) -> None:
-    """An unknown price is a question mark, never nought."""
-    assert texts.money(cost) == text
-
-
 def test_spent() -> None:
     """What model calls took is told in one line."""
     used = Usage(calls=2, input_tokens=1000, output_tokens=234, cost=None)
 
     assert texts.spent(used) == "2 model calls · 1,234 tokens · ?"
     assert texts.spent(Usage()) == "no model calls"
-
-
-def test_names() -> None:
-    """Nodes that ran side by side are counted."""
-    assert texts.names(["work", "work", "note"]) == "work \N{MULTIPLICATION SIGN}2, note"
-    assert texts.names(["__start__"]) == "start"
 
 
 @pytest.mark.parametrize(

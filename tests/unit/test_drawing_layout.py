@@ -12,7 +12,7 @@ from PIL import Image
 from interlock.drawing import Marks, Shape, draw_png, draw_text, lay_out
 from interlock.drawing.geometry import Box, Layout, Point, Size
 from interlock.drawing.shape import Edge, Node, loops_back
-from interlock.drawing.terminal import TIMES
+from interlock.wording import TIMES
 
 
 class Characters:

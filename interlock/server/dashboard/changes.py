@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from interlock.server.dashboard.words import clipped, outline, plain
+from interlock.server.dashboard.words import outline, plain
+from interlock.wording import clipped
 
 Op = Literal["same", "add", "drop", "gap"]
 """`gap`: something that both have, left out; the piece says how much."""

@@ -11,7 +11,8 @@ from interlock.core.runs import Usage
 from interlock.drawing import Layout, Shape, lay_out
 from interlock.drawing.geometry import Box, Point, Size, Way
 from interlock.drawing.shape import Node
-from interlock.server.dashboard.words import compact, counted, duration, money
+from interlock.server.dashboard.words import compact, duration
+from interlock.wording import counted, money
 
 MARGIN = 14.0
 NARROWEST = 340.0

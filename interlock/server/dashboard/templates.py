@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from interlock import __version__
+from interlock import __version__, wording
 from interlock.server.dashboard import words
 from interlock.server.dashboard.assets import address_of
 from interlock.server.dashboard.counters import counters
@@ -81,7 +81,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("short", "clipped", "duration", "ago", "exactly", "money", "number", "names"):
+    for name in ("short", "clipped", "money", "names"):
+        made.filters[name] = getattr(wording, name)
+    for name in ("duration", "ago", "exactly", "number"):
         made.filters[name] = getattr(words, name)
     made.filters |= {
         "brief": words.brief,
@@ -93,7 +95,7 @@ def environment() -> Environment:
     }
     made.globals |= {
         "asset": address_of,
-        "counted": words.counted,
+        "counted": wording.counted,
         "icon": icon,
         "is_here": is_here,
         "now": lambda: datetime.now(UTC),

@@ -1,9 +1,8 @@
-"""How values read on a page: short ids, times, money, JSON. Pure functions, which templates use as filters."""
+"""How values read on a page: times, numbers, JSON. Pure functions, which templates use as filters."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -12,25 +11,9 @@ from urllib.parse import quote
 
 from pydantic_core import to_jsonable_python
 
-_MADE = re.compile(r"[0-9a-f]{16}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-TIMES = "\N{MULTIPLICATION SIGN}"
+from interlock.wording import clipped
+
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
-
-
-def short(identifier: str) -> str:
-    """Return the beginning of an id that was made here, the whole of a given name."""
-    return identifier[:8] if _MADE.fullmatch(identifier) else identifier
-
-
-def clipped(text: str, length: int = 120) -> str:
-    """Return a text on one line, cut with an ellipsis when it is longer."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun in the right form."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def duration(seconds: float | None) -> str:
@@ -61,15 +44,6 @@ def exactly(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def money(cost: float | None) -> str:
-    """Return US dollars, `?` where no price is known."""
-    if cost is None:
-        return "?"
-    if cost == 0:
-        return "$0"
-    return f"${cost:.4f}" if cost < 0.1 else f"${cost:,.2f}"
-
-
 def number(value: float | None) -> str:
     """Return a number with its thousands apart."""
     return "–" if value is None else f"{value:,}"  # noqa: RUF001  # a dash, as tables have it
@@ -82,12 +56,6 @@ def compact(value: int) -> str:
             scaled = value / size
             return f"{scaled:.1f}{unit}" if scaled < 10 else f"{scaled:.0f}{unit}"
     return str(value)
-
-
-def names(nodes: Sequence[str]) -> str:
-    """Return the nodes of one step, those that ran side by side counted."""
-    told = {("start" if each == "__start__" else each): nodes.count(each) for each in nodes}
-    return ", ".join(name if many == 1 else f"{name} {TIMES}{many}" for name, many in told.items())
 
 
 def plain(value: Any) -> Any:  # a value of any state -> JSON

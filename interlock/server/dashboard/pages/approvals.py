@@ -21,9 +21,9 @@ from interlock.server.dashboard.inbox import AT_ONCE, Place, after, listed
 from interlock.server.dashboard.pages.steering import answer_of
 from interlock.server.dashboard.routing import pages, see
 from interlock.server.dashboard.templates import page
-from interlock.server.dashboard.words import clipped, counted
 from interlock.server.failures import status_of
 from interlock.server.scope import Answering, Reading, Scope
+from interlock.wording import clipped, counted
 
 router = pages()
 

@@ -17,11 +17,12 @@ from interlock.postgres.kills import KillStore
 from interlock.server.dashboard.chart import meter
 from interlock.server.dashboard.routing import pages, see
 from interlock.server.dashboard.templates import page
-from interlock.server.dashboard.words import from_segment, money, segment
+from interlock.server.dashboard.words import from_segment, segment
 from interlock.server.failures import status_of
 from interlock.server.routes.budgets import check_owned, check_seen
 from interlock.server.routes.kills import told_of
 from interlock.server.scope import Governing, Reading, Scope
+from interlock.wording import money
 
 LISTED = 50
 NEARLY = 0.9

@@ -20,8 +20,9 @@ from interlock.server.dashboard.changes import Change
 from interlock.server.dashboard.pages.steering import address as thread_address
 from interlock.server.dashboard.routing import pages, see
 from interlock.server.dashboard.templates import page
-from interlock.server.dashboard.words import clipped, counted, plain
+from interlock.server.dashboard.words import plain
 from interlock.server.scope import Reading, Running, Scope
+from interlock.wording import clipped, counted
 
 LISTED = 100
 
