@@ -46,6 +46,7 @@ class Driving:
         tags: of its traces.
         recursion_limit: supersteps; never more than its graph declares, None for that.
         metadata: a client's own, written into its checkpoints.
+        inherited: its thread's metadata as it was when the run was asked for, of what the client did not say.
         checkpoint: that it starts from, as `{"checkpoint_id", "checkpoint_ns"}`; empty for the thread's latest.
         command: LangGraph's `Command` as JSON, `update` and `goto`; an answer (`resume`) is none: it goes through
             `Answers`.
@@ -62,6 +63,7 @@ class Driving:
     tags: tuple[str, ...] = ()
     recursion_limit: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # JSON
+    inherited: Mapping[str, Any] = field(default_factory=dict)  # JSON
     checkpoint: Mapping[str, str] = field(default_factory=dict)
     command: Mapping[str, Any] = field(default_factory=dict)  # JSON
     goes_on: bool = False

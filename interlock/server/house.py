@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from interlock.facade import Interlock
+from interlock.postgres.thread_metadata import ThreadMetadata
 from interlock.server.auditing import Audit
 from interlock.server.gatekeeping import Gatekeeper
 from interlock.server.known import Known
@@ -28,6 +29,7 @@ class House:
         assistants: those that are everybody's, seen a moment ago.
         tally: what this process has served.
         pulse: what tells open pages that something happened.
+        thread_metadata: reads what clients said of the threads that runs begin on.
     """
 
     il: Interlock
@@ -39,3 +41,4 @@ class House:
     assistants: Known = field(default_factory=Known)
     tally: Tally = field(default_factory=Tally.new)
     pulse: Pulse = field(default_factory=Pulse)
+    thread_metadata: ThreadMetadata = field(default_factory=ThreadMetadata)

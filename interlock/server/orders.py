@@ -67,6 +67,7 @@ def order(
     idempotency_key: str = "",
     only_on: OnlyOn | None = None,
     asked: Mapping[str, Any] | None = None,
+    thread: Mapping[str, Any] | None = None,
 ) -> Order:
     """Return what a request asks for; raises `UsageError` when that means nothing.
 
@@ -78,17 +79,21 @@ def order(
         idempotency_key: two requests under one key are one run.
         only_on: the threads on which it is accepted.
         asked: who asks, for the run's nodes.
+        thread: the metadata of its thread.
     """
     configurable, context = _settings(request, assistant)
     ours = takes_our_context(graph)
+    theirs = inherited(request, assistant, thread or {})
     return Order(
         graph=assistant.graph,
         given=_input(request.input),
         context=None if ours else fitting(graph, context, configurable),
         model=_model(context) if ours else None,
-        options=_options(request, assistant, idempotency_key, only_on),
+        options=_options(request, card(request, assistant, theirs), idempotency_key, only_on),
         driving=replace(
-            _driving(request, assistant, configurable, stream_modes), asker=asked or {}
+            _driving(request, assistant, configurable, stream_modes),
+            asker=asked or {},
+            inherited=without_reserved(theirs),
         ),
     )
 
@@ -96,6 +101,14 @@ def order(
 def named(assistant: Assistant, metadata: Mapping[str, Any]) -> dict[str, Any]:  # JSON
     """Return a client's metadata, over those of the assistant, with the names of what it is about."""
     return {**assistant.metadata, **metadata, **names(assistant)}
+
+
+def inherited(
+    request: RunCreate, assistant: Assistant, thread: Mapping[str, Any]
+) -> dict[str, Any]:  # JSON
+    """Return what a run has of its thread's metadata: it goes before its assistant's, and behind what is asked for."""
+    said = request.config.metadata.keys() | request.metadata.keys() | names(assistant).keys()
+    return {key: thread[key] for key in thread if key not in said}
 
 
 def names(assistant: Assistant) -> dict[str, str]:
@@ -152,24 +165,27 @@ def _input(given: Any) -> Mapping[str, Any] | None:  # JSON
     raise UsageError("The input is not an object.", hint="Send the graph's input by its keys.")
 
 
-def _options(request: RunCreate, assistant: Assistant, key: str, only_on: OnlyOn | None) -> Options:
+def _options(request: RunCreate, card: Card, key: str, only_on: OnlyOn | None) -> Options:
     after = request.after_seconds
     return Options(
         idempotency_key=key,
         multitask_strategy=request.multitask_strategy,
         start_at=datetime.now(UTC) + timedelta(seconds=after) if after else None,
         replaces_questions=True,
-        card=card(request, assistant),
+        card=card,
         only_on=only_on,
     )
 
 
-def card(request: RunCreate, assistant: Assistant) -> Card:
-    """Return what is kept of a request."""
+def card(request: RunCreate, assistant: Assistant, thread: Mapping[str, Any] | None = None) -> Card:
+    """Return what is kept of a request, with what the run has of its thread's metadata."""
     kept = request.model_dump(mode="json", include=KEPT, exclude_unset=True)
     return Card(
         assistant_id=str(assistant.assistant_id),
-        metadata=named(assistant, {**request.config.metadata, **request.metadata}),
+        metadata={
+            **named(assistant, {**request.config.metadata, **request.metadata}),
+            **(thread or {}),
+        },
         kwargs=kept,
         webhook=request.webhook or "",
         on_completion=request.on_completion or "keep",

@@ -201,6 +201,7 @@ async def prepare(
             request = request.model_copy(update={"webhook": None})
     assistant = await resolve(scope, request.assistant_id)
     graph = scope.il.graph(assistant.graph)
+    house = scope.house
     return order(
         request,
         assistant,
@@ -209,6 +210,8 @@ async def prepare(
         idempotency_key=idempotency_key,
         only_on=only_on,
         asked=asked_by(scope),
+        # Of another tenant's thread nothing is told: no run is accepted there.
+        thread=await house.thread_metadata.of(house.il.pool, thread_id) if thread_id else None,
     )
 
 

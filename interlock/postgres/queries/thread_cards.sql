@@ -139,3 +139,6 @@ order by t.updated_at limit %(limit)s;
 
 -- renew: let a thread's time begin anew
 update interlock.thread_cards set expires_at = clock_timestamp() + ttl_minutes * interval '1 minute' where thread_id = %(thread_id)s;
+
+-- metadata: what clients said of some threads
+select thread_id, metadata from interlock.thread_cards where thread_id = any(%(thread_ids)s);

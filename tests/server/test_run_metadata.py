@@ -1,0 +1,88 @@
+"""What a run has of its thread's metadata, as LangGraph's server gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server.conftest import serving
+from tests.server.test_identity import SEEING, ask
+
+
+@pytest.fixture(scope="module")
+def seeing(server_database: str) -> Iterator[str]:
+    """The address of a server whose nodes say what they find."""
+    with serving(server_database, config=SEEING / "langgraph.json") as address:
+        yield address
+
+
+def _runs(address: str, thread: str) -> list[dict[str, Any]]:
+    return [each["metadata"] for each in httpx.get(f"{address}/threads/{thread}/runs").json()]
+
+
+def _thread(address: str, **metadata: Any) -> str:
+    return str(ask(address, "/threads", {"metadata": metadata})["thread_id"])
+
+
+def test_between_the_assistant_and_the_request(seeing: str) -> None:
+    """A thread's metadata goes before the assistant's and behind the request's; nobody's name is taken from it."""
+    made = ask(seeing, "/assistants", {"graph_id": "looks", "metadata": {"team": "a", "kind": "a"}})
+    there = _thread(seeing, team="t", kind="t", tone="t", mood="t", run_id="t", assistant_id="t")
+    asked = {
+        "assistant_id": made["assistant_id"],
+        "input": {},
+        "metadata": {"tone": "r"},
+        "config": {"metadata": {"mood": "c", "tone": "c"}},
+    }
+    seen = ask(seeing, f"/threads/{there}/runs/wait", asked)["seen"]
+
+    expected = {"team": "t", "kind": "t", "tone": "r", "mood": "c", "graph_id": "looks"}
+    (run,) = _runs(seeing, there)
+    assert {key: run[key] for key in expected} == expected
+    assert {key: seen["metadata"][key] for key in expected} == expected
+    assert run["assistant_id"] == made["assistant_id"]
+    assert seen["metadata"]["run_id"] == seen["run"]
+    state = httpx.get(f"{seeing}/threads/{there}/state").json()["metadata"]
+    assert {key: state[key] for key in expected} == expected
+
+
+def test_as_it_was_when_the_run_was_asked_for(seeing: str) -> None:
+    """A run keeps what its thread said then; the next one has what it says by now. The thread takes nothing."""
+    there = _thread(seeing, team="blue")
+    run = {"assistant_id": "looks", "input": {}, "metadata": {"mine": 1}}
+    ask(seeing, f"/threads/{there}/runs/wait", run)
+    httpx.patch(f"{seeing}/threads/{there}", json={"metadata": {"team": "red"}})
+    ask(seeing, f"/threads/{there}/runs/wait", run)
+
+    assert [each["team"] for each in _runs(seeing, there)] == ["red", "blue"]
+    assert "mine" not in httpx.get(f"{seeing}/threads/{there}").json()["metadata"]
+
+
+def test_a_key_is_of_the_request_alone(seeing: str) -> None:
+    """A request that is sent again under its key is the same one, whatever became of its thread meanwhile."""
+    there = _thread(seeing, team="blue")
+    run, key = {"assistant_id": "looks", "input": {}}, {"idempotency-key": f"twice-{there}"}
+    first = ask(seeing, f"/threads/{there}/runs", run, **key)
+    httpx.patch(f"{seeing}/threads/{there}", json={"metadata": {"team": "red"}})
+    again = ask(seeing, f"/threads/{there}/runs", run, **key)
+
+    assert again["run_id"] == first["run_id"]
+    assert again["metadata"]["team"] == "blue"
+
+
+def test_what_goes_on_has_it_too(seeing: str) -> None:
+    """An answer begins a run that has its thread's metadata, and so does a run over the protocol of thread streams."""
+    there = _thread(seeing, team="blue")
+    ask(seeing, f"/threads/{there}/runs/wait", {"assistant_id": "looks_later", "input": {}})
+    answer = {"assistant_id": "looks_later", "command": {"resume": "yes"}}
+    seen = ask(seeing, f"/threads/{there}/runs/wait", answer)["seen"]
+    other = _thread(seeing, team="green")
+    start = {"assistant_id": "looks", "input": {}}
+    ask(seeing, f"/threads/{other}/commands", {"id": 1, "method": "run.start", "params": start})
+
+    assert seen["metadata"]["team"] == "blue"
+    assert [each["team"] for each in _runs(seeing, there)] == ["blue", "blue"]
+    assert [each["team"] for each in _runs(seeing, other)] == ["green"]
