@@ -138,11 +138,14 @@ class Execution(Settling):
             with watching:
                 yield
             return
-        async with self.locks.hold(self.run.thread_id):
+        locks = self.locks
+        holding = locks.keeping if self.stored.begun else locks.hold
+        async with holding(self.run.thread_id):
             with watching:
-                begun = await self.runs.start(self.run, process_name(), self.stored_context)
-                self.stored = replace(self.stored, fresh=begun.fresh, limited=begun.limited)
-                self.__post_init__()
+                if not self.stored.begun:
+                    begun = await self.runs.start(self.run, process_name(), self.stored_context)
+                    self.stored = replace(self.stored, fresh=begun.fresh, limited=begun.limited)
+                    self.__post_init__()
                 yield
 
     def stop(self, reason: Exception) -> None:
@@ -283,6 +286,7 @@ class Execution(Settling):
             # A run goes on from its checkpoint in another process because the id is the same in each attempt.
             "metadata": {
                 **driving.metadata,
+                **driving.inherited,
                 "run_id": self.run.run_id,
                 "model": self.run.model,
             },

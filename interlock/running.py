@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import fields, replace
@@ -25,6 +26,7 @@ from interlock.execution import Execution, Part
 from interlock.looking import Looking
 from interlock.notify.delivery import Deliverer
 from interlock.postgres import workers
+from interlock.postgres.beginning import Beginner
 from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import reader_for, saver_for
 from interlock.postgres.encryption import KeyRing, opened_json
@@ -49,6 +51,7 @@ class Running(Looking, Bounding, Remembering):
     _core: Core
     _locks: ThreadLocks
     _finisher: Finisher
+    _beginner: Beginner
     _ports_for: PortsFor
     _graphs: dict[str, Graph]
     _controls: set[RunControl]
@@ -67,7 +70,12 @@ class Running(Looking, Bounding, Remembering):
     ) -> AsyncGenerator[Part]:
         if stored.run.status == "running":  # of a worker that is gone, it may be
             await workers.reclaim(self._pool, stored.run.thread_id)
-        execution = await self.prepare(stored, modes, around=around)
+        try:
+            execution = await self.prepare(stored, modes, around=around)
+        except BaseException:
+            if stored.begun:
+                await asyncio.shield(self._beginner.hand_back(stored.run))
+            raise
         self._controls.add(execution.control)
         try:
             async with aclosing(execution.parts()) as parts:

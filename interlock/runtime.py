@@ -34,6 +34,7 @@ from interlock.options import check_deadline, check_options
 from interlock.originals import Originals
 from interlock.past import Past
 from interlock.postgres.approvals import PostgresApprovals
+from interlock.postgres.beginning import Beginner
 from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.crons import CronStore
@@ -55,6 +56,7 @@ from interlock.remembering import Named, items_of
 from interlock.rewinding import Rewinding
 from interlock.running import PortsFor
 from interlock.settings import Settings
+from interlock.settling import process_name
 from interlock.steering import kept_of
 from interlock.storage import Storage
 from interlock.submitting import Submitting, request_of
@@ -79,6 +81,7 @@ class Runtime(Continuing, Rewinding, Killing, Originals, Storage, Submitting):
         self._ring = ring_of(settings.encryption_key)
         self.store = RunStore(pool, strict_serializer(ring=self._ring))
         self.intake = Intake(pool, self.store)
+        self._beginner = Beginner(thread_locks, self.store, self.intake, process_name())
         self.approvals = PostgresApprovals(pool)
         self.stops = StopStore(pool, thread_locks)
         self.endings = Endings(url, pool)
@@ -132,9 +135,8 @@ class Runtime(Continuing, Rewinding, Killing, Originals, Storage, Submitting):
         limits: Limits | None = None,
     ) -> Run:
         """Run a graph until it ends or asks a person; raises as `asubmit`, and what a node raised."""
-        return await end_of(
-            self._execute(await self._submitted(graph, input, thread_id, model, context, limits))
-        )
+        stored = await self._submitted(graph, input, thread_id, model, context, limits, begins=True)
+        return await end_of(self._execute(stored))
 
     async def astream(
         self,
@@ -148,7 +150,7 @@ class Runtime(Continuing, Rewinding, Killing, Originals, Storage, Submitting):
         stream_mode: Sequence[str] = ("updates", "custom"),
     ) -> AsyncIterator[Part]:
         """Run a graph and yield what happens; the last part is of type `end` and carries the `Run`."""
-        stored = await self._submitted(graph, input, thread_id, model, context, limits)
+        stored = await self._submitted(graph, input, thread_id, model, context, limits, begins=True)
         async with aclosing(self._execute(stored, stream_mode)) as parts:
             async for part in parts:
                 yield part
@@ -179,6 +181,7 @@ class Runtime(Continuing, Rewinding, Killing, Originals, Storage, Submitting):
         *,
         driving: Driving | None = None,
         enqueue: bool = False,
+        begins: bool = False,
     ) -> StoredRun:
         self._ports.policy.current()  # a run that would stop at its first act is not accepted
         compiled = self.graph(graph)
@@ -206,6 +209,8 @@ class Runtime(Continuing, Rewinding, Killing, Originals, Storage, Submitting):
             await self._ports.budgets.limit("run", new.run_id, limits)
         if enqueue:
             self.endings.expect(run_id)
+        if begins:
+            return await self._beginner.begin(new)
         return await self.intake.accept(new, options, enqueue=enqueue)
 
     def _new_context(

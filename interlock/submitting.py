@@ -61,6 +61,7 @@ class Submitting(Resuming):
         *,
         driving: Driving | None = None,
         enqueue: bool = False,
+        begins: bool = False,
     ) -> StoredRun: ...
 
     async def asubmit(  # noqa: PLR0913  # each is a choice of the caller's
@@ -176,7 +177,7 @@ class Submitting(Resuming):
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 with self.endings.watching(run_id) as news:
-                    while (await self.endings.stands(run_id)).status == "running":
+                    while (await self.endings.stands(run_id)).run.status == "running":
                         await self.stops.carry_out()
                         await _heard(news, LOOK_SECONDS)
 
@@ -184,11 +185,11 @@ class Submitting(Resuming):
         while True:
             with self.endings.watching(run_id) as news:
                 standing = await self.endings.stands(run_id)
-                if standing.status not in ("queued", "running"):
+                if standing.run.status not in ("queued", "running"):
                     return await self._run_of(standing)
-                if standing.run_id == run_id:
+                if standing.run.run_id == run_id:
                     await _heard(news, POLL_SECONDS)
-            run_id = standing.run_id  # an answer was taken: another run goes on with it
+            run_id = standing.run.run_id  # an answer was taken: another run goes on with it
 
     async def _all_at_rest(self, thread_id: str) -> Run:
         while True:
@@ -198,24 +199,31 @@ class Submitting(Resuming):
 
     async def _run_of(self, standing: Standing) -> Run:
         """Return a run as `arun` does, also when its thread has gone on since."""
-        if standing.status == "succeeded":
+        if standing.run.status == "succeeded":
             return await self._succeeded(standing)
         if standing.present:
-            run = await self.arun(standing.thread_id)
-            if run.run_id == standing.run_id:
+            run = await self.arun(standing.run.thread_id)
+            if run.run_id == standing.run.run_id:
                 return run
-        return (await self.store.stored(standing.run_id)).run
+        return standing.run
 
     async def _succeeded(self, standing: Standing) -> Run:
         """Return a run that asks nobody, and of which nothing goes on."""
-        stored = await self.store.stored(standing.run_id)
-        compiled = self._durable(stored.run.graph)
-        partial = ""
-        if (declared := declaration_of(compiled)) is not None and declared.land:
-            landed = (await self._ports.budgets.account("run", stored.chain[0])).landed
-            partial = landed.reason if landed else ""
-        output = await self._output_of(stored.run, present=standing.present)
-        return replace(stored.run, partial=partial, output=output)
+        run = standing.run
+        partial = await self._landed(run) if self._lands(run) else ""
+        return replace(
+            run, partial=partial, output=await self._output_of(run, present=standing.present)
+        )
+
+    def _lands(self, run: Run) -> bool:
+        declared = declaration_of(self._durable(run.graph))
+        return declared is not None and bool(declared.land)
+
+    async def _landed(self, run: Run) -> str:
+        """Return why a run was steered to its landing; empty when it was not."""
+        first = (await self.store.stored(run.run_id)).chain[0]
+        landed = (await self._ports.budgets.account("run", first)).landed
+        return landed.reason if landed else ""
 
     async def _output_of(self, run: Run, *, present: bool) -> Any:  # the graph's output schema
         names = {"thread_id": run.thread_id}
@@ -292,7 +300,7 @@ def request_of(
     """
     if options is None or not options.idempotency_key:
         return ""
-    driven = [] if driving is None else [replace(driving, asker={}).stored("")]
+    driven = [] if driving is None else [replace(driving, asker={}, inherited={}).stored("")]
     said = json.dumps(plain([graph, given, thread_id, *driven]), sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
 

@@ -68,6 +68,12 @@ class Asked:
 
     def accepted(self, row: DictRow) -> StoredRun:
         """Tell that it was accepted, and return it as it is executed."""
+        stored = self.stored(row)
+        self.settle(stored)
+        return stored
+
+    def stored(self, row: DictRow) -> StoredRun:
+        """Return it as it is executed."""
         run = Run(
             run_id=self.new.run_id,
             thread_id=self.new.thread_id,
@@ -78,7 +84,7 @@ class Asked:
             attempts=0,
             created_at=row["created_at"],
         )
-        stored = StoredRun(
+        return StoredRun(
             run=run,
             context=self.context,
             packed=self.packed,
@@ -86,8 +92,6 @@ class Asked:
             chain=(self.new.run_id,),
             schema_version=self.new.schema_version,
         )
-        self.settle(stored)
-        return stored
 
 
 def is_plain(new: NewRun, options: Options | None) -> bool:

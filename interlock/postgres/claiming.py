@@ -13,7 +13,7 @@ from psycopg.rows import DictRow
 from interlock.postgres.accepting import Asked, news_of
 from interlock.postgres.checkpointer.arrays import TextArray, prepare
 from interlock.postgres.intake import settle_failed
-from interlock.postgres.locks import LET_GO_SECONDS, OWNER_SEED, ThreadLocks, seed_of
+from interlock.postgres.locks import LET_GO_SECONDS, ThreadLocks, seed_of
 from interlock.postgres.pool import Connection, execute, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.runs import StoredRun, stored_run
@@ -104,7 +104,7 @@ class Claims:
         try:
             return await fetch(connection, SQL["claim"], {**values, **news_of(news)})
         except BaseException:
-            await self._let_go(connection)
+            await self.locks.let_go_of_others(connection)
             raise
 
     def free(self, thread_id: str) -> None:
@@ -177,18 +177,6 @@ class Claims:
     def soonest(self) -> float | None:
         """Return when the first thread is not left alone any more, by the loop's clock."""
         return min((each.until for each in self._paused.values()), default=None)
-
-    async def _let_go(self, connection: Connection) -> None:
-        """Let go of what a claim took that failed: its locks do not fall with it."""
-        if connection.closed or connection.broken:
-            return
-        values = {
-            "seed": seed_of(connection),
-            "thread_ids": self.locks.holding(),
-            "owner": self.worker,
-            "owner_seed": OWNER_SEED,
-        }
-        await execute(connection, SQL["release_others"], values)
 
 
 def _taken(rows: Iterable[DictRow], news: Iterable[Asked]) -> list[Claimed]:

@@ -41,12 +41,11 @@ class Standing:
     """How a run stands, or what goes on with it.
 
     Attributes:
+        run: as its row tells of it.
         present: its thread is at it.
     """
 
-    run_id: str
-    thread_id: str
-    status: str
+    run: Run
     present: bool
 
 
@@ -143,7 +142,8 @@ class Endings:
         """Return how a run stands, or what goes on with it; raises `NotFound`."""
         if not (rows := await self._fetch("stands", run_id=run_id)):
             raise NotFound(f"There is no run {run_id!r}.")
-        return Standing(**rows[0])
+        present = rows[0].pop("present")
+        return Standing(run=Run(**rows[0]), present=present)
 
     async def last_checkpoint(self, thread_id: str, run_id: str) -> str | None:
         """Return the last checkpoint that a run made on the graph of its thread; None when it is gone."""

@@ -69,6 +69,11 @@ class Intake:
             case stored:
                 return stored
 
+    async def ordinarily(self, new: NewRun, *, sure: bool) -> StoredRun:
+        """Accept a run by itself, which no worker takes on; `sure`: that it has not been accepted yet."""
+        accept = self._slowly if sure else self._surely
+        return await accept(new, None, enqueue=False)
+
     # --- the worker ---
 
     def offer(self, taker: Taker) -> None:

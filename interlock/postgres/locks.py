@@ -30,6 +30,7 @@ from interlock.postgres.schema import DEFAULT, schema_of
 
 SQL = load("runs")
 FOLDS = load("retention")
+QUEUE = load("queue")
 SEED = 0x1E7E
 """Of the hash that makes a thread's id the key of its lock: 64 bits, so that two threads do not share one."""
 
@@ -83,7 +84,7 @@ class ThreadLocks:
             yield
         finally:
             if taking.done() and not taking.cancelled() and taking.exception() is None:
-                await _whole(asyncio.ensure_future(self._release(thread_id)))
+                await self.let_go(thread_id)
 
     async def check(self, thread_id: str) -> None:
         """Raise `DatabaseUnavailable` when a thread was held here and is not any more: others may run it by now."""
@@ -135,6 +136,36 @@ class ThreadLocks:
                     hint="Its runs go on from their last checkpoint.",
                 )
             yield connection
+
+    @asynccontextmanager
+    async def taking(self) -> AsyncIterator[Connection]:
+        """Lend the connection for a statement that takes threads, whichever session it is of."""
+        async with self._guard:
+            yield await self._open()
+
+    @asynccontextmanager
+    async def keeping(self, thread_id: str) -> AsyncIterator[None]:
+        """Let go of a thread, which is held, at the end of a block."""
+        try:
+            yield
+        finally:
+            await self.let_go(thread_id)
+
+    async def let_go(self, thread_id: str) -> None:
+        """Let go of a thread, also where whoever waits for that is cancelled."""
+        await _whole(asyncio.ensure_future(self._release(thread_id)))
+
+    async def let_go_of_others(self, connection: Connection) -> None:
+        """Let go of what a statement took that failed: its locks do not fall with it."""
+        if connection.closed or connection.broken:
+            return
+        values = {
+            "seed": seed_of(connection),
+            "thread_ids": self.holding(),
+            "owner": self._owner,
+            "owner_seed": OWNER_SEED,
+        }
+        await execute(connection, QUEUE["release_others"], values)
 
     def holding(self) -> list[str]:
         """Return the threads that are held."""

@@ -90,6 +90,7 @@ class StoredRun:
         schema_version: of the graph's schema, which the input fits.
         fresh: its thread is known to have no checkpoint.
         limited: a limit may be stored for its time at work, or for its supersteps.
+        begun: this process has begun the attempt, and holds the thread.
     """
 
     run: Run
@@ -101,6 +102,7 @@ class StoredRun:
     schema_version: int = 1
     fresh: bool = False
     limited: bool = True
+    begun: bool = False
 
     @property
     def subject(self) -> Subject:

@@ -23,9 +23,7 @@ from interlock.worker import life
 from tests.working import CONFIG, ended, lines, rows, steps, worker_at
 
 NAMES = (
-    "take_on",
-    "pg_try_advisory_lock",
-    "start_run",
+    "take_up",
     "checkpoint_flush",
     "ending_flush",
     "pg_advisory_unlock",
@@ -57,7 +55,7 @@ def listened(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 async def test_an_attended_run_asks_for_what_it_needs(
     il: Interlock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is accepted, held, begun, saved after each of its steps, and let go; it is charged and ends with the last."""
+    """It is begun in one statement, saved after each of its steps, and let go; it is charged and ends with the last."""
     (tmp_path / "before").mkdir()
     await il.ainvoke("working", steps(tmp_path / "before"))  # connections are made, and named
 
@@ -66,14 +64,29 @@ async def test_an_attended_run_asks_for_what_it_needs(
 
     assert run.output == {"done": 2}
     assert asked == [
-        "take_on",
-        "pg_try_advisory_lock",
-        "start_run",
+        "take_up",
         "checkpoint_flush",  # the input, and the step that it begins with
         "checkpoint_flush",
         "ending_flush",
         "pg_advisory_unlock",
     ]
+
+
+async def test_who_waits_for_a_run_of_another_process_looks_twice(
+    il: Interlock, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How it ended, and what came of it."""
+    async with worker_at(database_url):
+        run = await il.asubmit("working", steps(tmp_path))
+        before = await il.await_run(run.run_id, timeout=30)
+
+        with listened(monkeypatch) as asked:
+            after = await il.await_run(run.run_id, timeout=30)
+
+    assert after == before
+    assert (after.run_id, after.status, after.attempts) == (run.run_id, "succeeded", 1)
+    assert (after.output, after.created_at, after.error) == ({"done": 2}, run.created_at, "")
+    assert ["goes_on_as" in each or "with recursive found" in each for each in asked] == [True] * 2
 
 
 async def test_what_is_charged_at_the_end_is_all_of_it(il: Interlock, tmp_path: Path) -> None:

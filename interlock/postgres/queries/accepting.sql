@@ -2,3 +2,7 @@
 select run_id, created_at, lineage from interlock.take_on(
     '', '', 0, '{}', %(news)s, %(inputs)s, %(of_the_run)s::text[], 0, false, '{}', 0, '', '{}', '{}'
 );
+
+-- begin: accept runs where nothing stands in their way, hold their threads, and begin with them; those that were begun
+select run_id, created_at, lineage, fresh, limited
+from interlock.take_up(%(process)s, %(seed)s, %(news)s, %(inputs)s, %(of_the_run)s::text[]);

@@ -14,7 +14,8 @@ where starts_with(thread_id, %(name)s) and thread_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4
 limit 3;
 
 -- stands: how a run stands, or what goes on with it, and whether its thread is at it
-select r.run_id, r.thread_id, r.status, r.run_id = interlock.present_run(r.thread_id) as present
+select r.run_id, r.thread_id, r.graph, r.kind, r.status, coalesce(r.context ->> 'model', '') as model, r.attempts, r.created_at,
+    r.error, r.error_kind, r.run_id = interlock.present_run(r.thread_id) as present
 from interlock.runs r where r.run_id = interlock.goes_on_as(%(run_id)s);
 
 -- last_checkpoint: the last one that a run made on the graph of its thread; none when it was folded or undone
