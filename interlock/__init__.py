@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from interlock.core.acting import act
     from interlock.core.actions import Action, Happened, action
     from interlock.core.allowance import landing_here
+    from interlock.core.answers import Approve, Edit, Reject, Respond, Resume
     from interlock.core.bounded import Declaration, bounded
     from interlock.core.budget import Limits
     from interlock.core.context import Context, Ports
@@ -22,22 +23,9 @@ if TYPE_CHECKING:
     from interlock.core.gate import Decision, Question, ask_person
     from interlock.core.loops import Loops
     from interlock.core.manifest import Manifest
+    from interlock.core.questions import OpenQuestion, QuestionEvent, Swept
     from interlock.core.queueing import Options
-    from interlock.core.runs import (
-        Approve,
-        Edit,
-        OpenQuestion,
-        QuestionEvent,
-        Reject,
-        Respond,
-        Resume,
-        Run,
-        Step,
-        Swept,
-        ThreadSummary,
-        Tree,
-        Usage,
-    )
+    from interlock.core.runs import Run, Step, ThreadSummary, Tree, Usage
     from interlock.core.sleeping import sleep
     from interlock.core.summarizing import summarize
     from interlock.core.sync import sync_too

@@ -9,9 +9,10 @@ from typing import Any
 
 from interlock.core import gate, voting
 from interlock.core.actions import find
+from interlock.core.answers import AnswerForm, Approve, Edit, Reject, Respond, Resume
 from interlock.core.driving import Driving
+from interlock.core.questions import OpenQuestion
 from interlock.core.queueing import Options
-from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
 from interlock.core.voting import Ballot
 from interlock.errors import ActionRefused, AnswerRefused, UsageError
 from interlock.postgres.approvals import PostgresApprovals, open_now

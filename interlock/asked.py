@@ -11,7 +11,8 @@ from langgraph.types import Interrupt, StateSnapshot
 
 from interlock.core import gate, sleeping
 from interlock.core.actions import digest as digest_of
-from interlock.core.runs import OpenQuestion, Run
+from interlock.core.questions import OpenQuestion
+from interlock.core.runs import Run
 from interlock.postgres.plain import plain
 
 

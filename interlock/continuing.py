@@ -8,11 +8,13 @@ from typing import Any
 
 from interlock.answers import Desk
 from interlock.checking import Checking
+from interlock.core.answers import AnswerForm, Answers
 from interlock.core.budget import Limits
 from interlock.core.driving import Driving
 from interlock.core.judging import edited_verdict
+from interlock.core.questions import OpenQuestion
 from interlock.core.queueing import Options
-from interlock.core.runs import BREAKPOINT, AnswerForm, Answers, OpenQuestion, Run
+from interlock.core.runs import BREAKPOINT, Run
 from interlock.core.sync import iterate_sync, run_sync
 from interlock.errors import UsageError
 from interlock.execution import Part, end_of

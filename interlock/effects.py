@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from interlock.core.actions import find
+from interlock.core.answers import AnswerForm, Approve, Edit, Reject
 from interlock.core.doubt import accepts_nothing
 from interlock.core.effects import Effect
-from interlock.core.runs import AnswerForm, Approve, Edit, Reject
 from interlock.errors import UsageError
 
 

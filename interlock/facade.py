@@ -11,15 +11,8 @@ from interlock.checking import CheckingNow
 from interlock.continuing import ContinuingNow
 from interlock.core.budget import Limits
 from interlock.core.effects import Effect, Refused
-from interlock.core.runs import (
-    OpenQuestion,
-    QuestionEvent,
-    Run,
-    Step,
-    Swept,
-    ThreadSummary,
-    Tree,
-)
+from interlock.core.questions import OpenQuestion, QuestionEvent, Swept
+from interlock.core.runs import Run, Step, ThreadSummary, Tree
 from interlock.core.sync import iterate_sync, run_sync
 from interlock.differences import Difference
 from interlock.execution import Part

@@ -7,18 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from interlock.application import Application, Graph
+from interlock.core.answers import AnswerForm
 from interlock.core.context import Ports
 from interlock.core.effects import Effect, Refused
 from interlock.core.policy import Policy
-from interlock.core.runs import (
-    AnswerForm,
-    OpenQuestion,
-    QuestionEvent,
-    Run,
-    Step,
-    ThreadSummary,
-    Tree,
-)
+from interlock.core.questions import OpenQuestion, QuestionEvent
+from interlock.core.runs import Run, Step, ThreadSummary, Tree
 from interlock.differences import Difference, difference
 from interlock.effects import answer_to, check_in_doubt, checked_result, doubted
 from interlock.execution import output_of

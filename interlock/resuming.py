@@ -9,9 +9,11 @@ from typing import Any
 
 from interlock.answers import forms_of
 from interlock.application import Graph
+from interlock.core.answers import AnswerForm, Answers
 from interlock.core.driving import Driving
+from interlock.core.questions import OpenQuestion
 from interlock.core.queueing import Options
-from interlock.core.runs import BREAKPOINT, AnswerForm, Answers, OpenQuestion, Run
+from interlock.core.runs import BREAKPOINT, Run
 from interlock.core.sync import run_sync
 from interlock.errors import AnswerRefused, NotFound, UsageError
 from interlock.options import check_options

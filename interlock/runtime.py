@@ -16,8 +16,9 @@ from interlock.core.bounded import declaration_of
 from interlock.core.budget import Limits
 from interlock.core.driving import Driving
 from interlock.core.lineage import Lineage
+from interlock.core.questions import Swept
 from interlock.core.queueing import Options
-from interlock.core.runs import Run, Swept
+from interlock.core.runs import Run
 from interlock.core.versions import version_of
 from interlock.execution import Part, end_of
 from interlock.forks import Forks, title_of

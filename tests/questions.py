@@ -13,8 +13,8 @@ from psycopg.rows import DictRow, dict_row
 
 from interlock import Interlock
 from interlock.core.actions import digest
+from interlock.core.questions import OpenQuestion, QuestionEvent
 from interlock.core.run_states import RunStatus
-from interlock.core.runs import OpenQuestion, QuestionEvent
 from interlock.postgres.runs import Ending, NewRun, RunStore
 
 DECISIONS = ("approve", "edit", "reject", "respond")

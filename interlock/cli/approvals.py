@@ -12,7 +12,9 @@ from interlock.cli.call import Call, Group, this_call
 from interlock.errors import UsageError
 
 if TYPE_CHECKING:
-    from interlock.core.runs import AnswerForm, OpenQuestion, Run
+    from interlock.core.answers import AnswerForm
+    from interlock.core.questions import OpenQuestion
+    from interlock.core.runs import Run
     from interlock.facade import Interlock
 
 Answering = Callable[["OpenQuestion", str], "AnswerForm"]  # question and who -> answer
@@ -107,7 +109,7 @@ DIGEST = click.option(
 @DIGEST
 def approve(message: str, digest: str) -> Answering:
     """Let it happen as asked; several questions of a thread are answered together or not at all."""
-    from interlock.core.runs import Approve
+    from interlock.core.answers import Approve
 
     return lambda question, by: Approve(question.id, by, message, digest)
 
@@ -122,7 +124,7 @@ def approve(message: str, digest: str) -> Answering:
 def edit(changes: tuple[str, ...], message: str, digest: str) -> Answering:
     """Let it happen with other arguments."""
     from interlock.cli.asking import argument_of
-    from interlock.core.runs import Edit
+    from interlock.core.answers import Edit
 
     def answer(question: OpenQuestion, by: str) -> Edit:
         pairs = [assignment(each) for each in changes]
@@ -137,7 +139,7 @@ def edit(changes: tuple[str, ...], message: str, digest: str) -> Answering:
 @click.option("--reason", metavar="TEXT", default="", help="What the agents should change.")
 def reject(reason: str) -> Answering:
     """Do not let it happen; several questions of a thread are answered together or not at all."""
-    from interlock.core.runs import Reject
+    from interlock.core.answers import Reject
 
     return lambda question, by: Reject(question.id, reason, by)
 
@@ -147,7 +149,7 @@ def reject(reason: str) -> Answering:
 @click.option("--message", metavar="TEXT", required=True, help="The answer.")
 def respond(message: str) -> Answering:
     """Answer in words."""
-    from interlock.core.runs import Respond
+    from interlock.core.answers import Respond
 
     return lambda question, by: Respond(question.id, message, by)
 
@@ -163,7 +165,7 @@ def respond(message: str) -> Answering:
 def answer_plainly(value: str) -> Answering:
     """Answer an interrupt that is not an approval with a value."""
     from interlock.cli.texts import read_json_or_text
-    from interlock.core.runs import Resume
+    from interlock.core.answers import Resume
 
     def answer(question: OpenQuestion, by: str) -> Resume:
         if question.action:

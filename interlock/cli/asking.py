@@ -12,7 +12,8 @@ import click
 from interlock.cli.output import remarks
 from interlock.cli.questions import agreement
 from interlock.cli.texts import line_of, lines_of, read_value
-from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
+from interlock.core.answers import AnswerForm, Approve, Edit, Reject, Respond, Resume
+from interlock.core.questions import OpenQuestion
 from interlock.errors import UsageError
 from interlock.wording import short
 

@@ -14,7 +14,8 @@ from interlock.cli.call import Call, Command, this_call
 from interlock.demo import GRAPH, QUESTION, write_documents
 
 if TYPE_CHECKING:
-    from interlock.core.runs import OpenQuestion, Run
+    from interlock.core.questions import OpenQuestion
+    from interlock.core.runs import Run
     from interlock.facade import Interlock
 
 ANSWERS = 5
@@ -93,7 +94,7 @@ def _approve_all(il: Interlock, call: Call, run: Run, why: str) -> Run:
     from interlock.cli.asking import print_question
     from interlock.cli.following import follow
     from interlock.cli.output import remarks
-    from interlock.core.runs import Approve
+    from interlock.core.answers import Approve
 
     for _ in range(ANSWERS):
         if run.status != "waiting" or not _can_approve(run.interrupts[0]):

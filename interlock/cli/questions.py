@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from interlock.cli.texts import ago, duration, line_of
-from interlock.core.runs import Notification, OpenQuestion, QuestionEvent, Swept
+from interlock.core.questions import Notification, OpenQuestion, QuestionEvent, Swept
 from interlock.wording import clipped, short
 
 NARROW = 90

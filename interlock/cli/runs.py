@@ -14,7 +14,8 @@ from interlock.errors import InterlockError
 
 if TYPE_CHECKING:
     from interlock.cli.offers import Offer
-    from interlock.core.runs import AnswerForm, Run
+    from interlock.core.answers import AnswerForm
+    from interlock.core.runs import Run
     from interlock.facade import Interlock
 
 OWN_OPTIONS = ("--json", "--debug", "--help")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from interlock.core.runs import OpenQuestion, Vote
+from interlock.core.questions import OpenQuestion, Vote
 from interlock.core.verdict import Escalation, Terms
 from interlock.errors import AnswerRefused
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from interlock.core.offline import NOTICE
-from interlock.core.runs import Notification, OpenQuestion, QuestionEvent, Run, Step, Swept, Usage
+from interlock.core.questions import Notification, OpenQuestion, QuestionEvent, Swept
+from interlock.core.runs import Run, Step, Usage
 
 if TYPE_CHECKING:
     from interlock.core.effects import Effect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from interlock.core.runs import OpenQuestion
+from interlock.core.questions import OpenQuestion
 from interlock.postgres.outbox import Notice
 from interlock.wording import ID_LENGTH
 

@@ -11,8 +11,8 @@ from psycopg.rows import DictRow
 from interlock.core import voting
 from interlock.core.driving import KEY as DRIVING
 from interlock.core.driving import Driving
+from interlock.core.questions import OpenQuestion, QuestionEvent, Swept
 from interlock.core.queueing import Options
-from interlock.core.runs import OpenQuestion, QuestionEvent, Swept
 from interlock.core.site import Site
 from interlock.core.verdict import Terms
 from interlock.core.voting import DEADLINE, Ballot, Outcome

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from interlock.core.runs import OpenQuestion
+from interlock.core.questions import OpenQuestion
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.questions import question_of

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from interlock.core.runs import Notification, OpenQuestion
+from interlock.core.questions import Notification, OpenQuestion
 from interlock.postgres.plain import clean
 from interlock.postgres.pool import Pool, connected, execute, fetch
 from interlock.postgres.queries import load

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from interlock.core.runs import OpenQuestion, Vote
+from interlock.core.questions import OpenQuestion, Vote
 from interlock.core.verdict import Terms
 from interlock.core.voting import Outcome, next_level
 from interlock.errors import NotFound, UsageError

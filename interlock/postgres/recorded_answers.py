@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 
 from interlock.core.actions import digest as digest_of
 from interlock.core.lineage import Lineage
-from interlock.core.runs import OpenQuestion
+from interlock.core.questions import OpenQuestion
 from interlock.core.site import Site
 from interlock.errors import ReplayDiverged
 from interlock.postgres.pool import Pool, connected, fetch

@@ -20,9 +20,10 @@ from interlock.core.failures import FailureKind
 from interlock.core.kills import Subject
 from interlock.core.letters import NewLetter
 from interlock.core.lineage import Lineage
+from interlock.core.questions import OpenQuestion
 from interlock.core.queueing import Options
 from interlock.core.run_states import RunStatus
-from interlock.core.runs import OpenQuestion, Run, RunKind, Usage
+from interlock.core.runs import Run, RunKind, Usage
 from interlock.core.usage import ModelCall
 from interlock.errors import NotFound, ThreadBusy, UsageError
 from interlock.postgres import blobs, forks, kills, letters, questions, submitting

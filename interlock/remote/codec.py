@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from interlock import errors
-from interlock.core.runs import Approve, Edit, Reject, Respond, Resume
+from interlock.core.answers import Approve, Edit, Reject, Respond, Resume
 from interlock.documents.runs import plain
 from interlock.errors import InterlockError
 

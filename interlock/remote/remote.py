@@ -9,8 +9,9 @@ from contextlib import aclosing, contextmanager
 from dataclasses import asdict
 from typing import Any, cast
 
+from interlock.core.answers import AnswerForm
 from interlock.core.happening import Event
-from interlock.core.runs import AnswerForm, Run
+from interlock.core.runs import Run
 from interlock.core.sync import run_sync
 from interlock.errors import ReplayDiverged, ServerUnavailable, StillRunning, UsageError
 from interlock.facade import Interlock

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from interlock.core.runs import AnswerForm, OpenQuestion
+from interlock.core.answers import AnswerForm
+from interlock.core.questions import OpenQuestion
 from interlock.errors import InterlockError
 from interlock.server.asking import going_on
 from interlock.server.scope import Scope

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import interlock
 from interlock import Interlock
-from interlock.core.runs import Approve
+from interlock.core.answers import Approve
 from tests.unattended import attempt
 
 ROOT = Path(__file__).parents[2]

@@ -16,8 +16,9 @@ from typing import Any, Literal, LiteralString
 import psycopg
 
 from interlock import Edit, Interlock, Reject
+from interlock.core.answers import AnswerForm
+from interlock.core.questions import OpenQuestion
 from interlock.core.queueing import Options
-from interlock.core.runs import AnswerForm, OpenQuestion
 from interlock.errors import (
     AnswerRefused,
     DatabaseUnavailable,

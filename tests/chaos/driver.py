@@ -20,7 +20,8 @@ from typing import Any
 
 import interlock
 from interlock import Approve, Edit, Interlock, Reject
-from interlock.core.runs import AnswerForm, Run
+from interlock.core.answers import AnswerForm
+from interlock.core.runs import Run
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy, UsageError
 from tests.chaos import client
 from tests.chaos.fate import Fate, watch

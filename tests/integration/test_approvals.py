@@ -13,7 +13,8 @@ import interlock
 from interlock import Approve, Edit, Interlock, Reject, Respond, Resume
 from interlock.answers import Desk, answer_form
 from interlock.core.actions import digest
-from interlock.core.runs import AnswerForm, OpenQuestion, Vote
+from interlock.core.answers import AnswerForm
+from interlock.core.questions import OpenQuestion, Vote
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy, UsageError
 from tests.questions import ARGUMENTS, ask, happened, pass_time, payload, put_back, sql, wait_for
 

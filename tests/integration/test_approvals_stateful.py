@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 
 import interlock
 from interlock import Approve, Edit, Interlock, Reject
-from interlock.core.runs import AnswerForm, OpenQuestion
+from interlock.core.answers import AnswerForm
+from interlock.core.questions import OpenQuestion
 from interlock.errors import AnswerRefused, ThreadBusy
 from tests.questions import ask, identity, pass_time, sql
 

@@ -14,9 +14,11 @@ from pydantic import BaseModel
 
 import interlock
 from interlock import Interlock
+from interlock.core.answers import Approve, Reject, Respond
 from interlock.core.models import ChatModels
+from interlock.core.questions import OpenQuestion
 from interlock.core.repairs import Change, Setting
-from interlock.core.runs import Approve, OpenQuestion, Reject, Respond, Run
+from interlock.core.runs import Run
 from interlock.postgres.pool import connected, fetch
 from interlock.repair.asking import Diagnosis, Proposal
 from interlock.repair.bench import Bench

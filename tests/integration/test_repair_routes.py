@@ -10,8 +10,9 @@ import pytest
 
 import interlock
 from interlock import Interlock
+from interlock.core.answers import Approve, Reject, Resume
 from interlock.core.repairs import Change, Setting
-from interlock.core.runs import Approve, Reject, Resume, Run
+from interlock.core.runs import Run
 from interlock.repair.asking import Diagnosis, Proposal
 from interlock.settings import Settings
 from interlock.testing import ScriptedModel

@@ -21,7 +21,7 @@ import pytest
 from interlock import __version__
 from interlock.cli.places import LOCAL
 from interlock.cli.program import execute, program
-from interlock.core.runs import AnswerForm, Approve, Edit, Reject, Respond, Resume
+from interlock.core.answers import AnswerForm, Approve, Edit, Reject, Respond, Resume
 from interlock.errors import BudgetSpent, InterlockError, Killed, NotFound, ReplayDiverged
 from interlock.facade import Interlock
 from interlock.postgres.keys import KeyStore

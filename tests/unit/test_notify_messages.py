@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from interlock.core.runs import OpenQuestion, Vote
+from interlock.core.questions import OpenQuestion, Vote
 from interlock.errors import UsageError
 from interlock.notify import message
 from interlock.notify.targets import Apprise, check_installed, fingerprint, signature, targets_of

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from interlock.core.runs import AnswerForm, OpenQuestion
+from interlock.core.answers import AnswerForm
+from interlock.core.questions import OpenQuestion
 from interlock.errors import Forbidden, NotFound, UsageError
 from interlock.postgres.letters import LetterStore
 from interlock.postgres.timers import TimerStore

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from interlock.core.answers import AnswerForm
 from interlock.core.budget import Limits
 from interlock.core.driving import Driving
 from interlock.core.kills import KillScope
 from interlock.core.policy_cases import FactsForm
 from interlock.core.policy_text import checked
-from interlock.core.runs import AnswerForm, Run
+from interlock.core.runs import Run
 from interlock.documents.bounds import Told
 from interlock.documents.policies import declared_facts, sources_of
 from interlock.drawing import Drawing, drawing_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from interlock.core.runs import OpenQuestion
+from interlock.core.questions import OpenQuestion
 from interlock.postgres.inbox import InboxStore, Waiting, Wanted, fitting
 from interlock.server.scope import Scope
 

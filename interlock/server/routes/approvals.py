@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
+from interlock.core.answers import AnswerForm, Approve, Edit, Reject, Respond, Resume
+from interlock.core.questions import OpenQuestion
 from interlock.documents.runs import event_document, question_document, run_document
 from interlock.errors import UsageError
 from interlock.postgres.inbox import InboxStore, Wanted, fitting

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from fastapi import Form, Query, Request, Response
 
 from interlock.core.actions import find, is_declared
-from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, QuestionEvent, Reject
+from interlock.core.answers import AnswerForm, Approve, Edit, Reject
+from interlock.core.questions import OpenQuestion, QuestionEvent
 from interlock.core.voting import person
 from interlock.errors import InterlockError, UsageError
 from interlock.postgres.inbox import Wanted

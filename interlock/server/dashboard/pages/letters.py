@@ -12,8 +12,8 @@ from fastapi import Form, Query, Request, Response
 
 from interlock.core.failures import KINDS, FailureKind
 from interlock.core.letters import LETTER_STATUSES, Letter, LetterDetail, LetterStatus
+from interlock.core.questions import OpenQuestion
 from interlock.core.repairs import GRAPH
-from interlock.core.runs import OpenQuestion
 from interlock.errors import InterlockError, UsageError
 from interlock.postgres.dashboard import DashboardStore, ListedThread, Wanted
 from interlock.server.dashboard.changes import Change

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from fastapi import Form, Request, Response
 
+from interlock.core.answers import AnswerForm, Approve, Edit, Reject, Respond, Resume
 from interlock.core.driving import Driving
+from interlock.core.questions import OpenQuestion
 from interlock.core.queueing import Options
-from interlock.core.runs import AnswerForm, Approve, Edit, OpenQuestion, Reject, Respond, Resume
 from interlock.errors import NotFound, UsageError
 from interlock.server.asking import driven_for, going_on
 from interlock.server.dashboard.forms import read_json, read_loosely
