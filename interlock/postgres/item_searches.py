@@ -1,4 +1,4 @@
-"""Searches that look into encrypted values: candidates are read in their order and opened, until enough of them fit."""
+"""Searches by meaning, and those that look into encrypted values: these are opened in their order until enough fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg.rows import DictRow
 from interlock.errors import UsageError
 from interlock.postgres.item_filters import Condition, conditions, fits
 from interlock.postgres.item_seals import Seal
-from interlock.postgres.pool import Connection, Pool, connected, execute
+from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.schema import ours
 
@@ -26,7 +26,7 @@ AT_ONCE = 100
 
 
 class Looking:
-    """Searches with filters, within values that are encrypted.
+    """Searches where LangGraph's store would be slow, or cannot read what it is to compare.
 
     Args:
         pool: the connections.
@@ -37,8 +37,15 @@ class Looking:
         self._pool = pool
         self._seal = seal
 
-    async def search(self, op: SearchOp, vector: Sequence[float] | None) -> list[SearchItem]:
-        """Return the items that fit, nearest to a vector or last changed first.
+    async def nearest(self, op: SearchOp, vector: Sequence[float]) -> list[SearchItem]:
+        """Return items by how near they are to a vector, whatever they hold; raises `KeyMissing`."""
+        values = _values(op, vector, limit=op.limit, offset=op.offset)
+        async with connected(self._pool) as connection, connection.transaction():
+            found = self._items(await fetch(connection, SQL["nearest"], values))
+            return await _refreshed(connection, op, found)
+
+    async def within(self, op: SearchOp, vector: Sequence[float] | None) -> list[SearchItem]:
+        """Return the items whose values fit a filter, nearest to a vector or last changed first.
 
         Raises:
             ValueError: the filter has an operator that there is not.
@@ -47,31 +54,26 @@ class Looking:
         """
         asked = conditions(op.filter or {})
         async with connected(self._pool) as connection, connection.transaction():
-            found = await self._found(connection, op, asked, vector)
-            if op.refresh_ttl and found:
-                await execute(connection, SQL["refresh"], _places(found))
-        return found
+            async with connection.cursor(name="items") as cursor:
+                statement = SQL["changed" if vector is None else "nearest"]
+                await cursor.execute(ours(connection, statement), _values(op, vector))
+                found = await self._fitting(cursor, op, asked)
+            return await _refreshed(connection, op, found)
 
-    async def _found(
-        self,
-        connection: Connection,
-        op: SearchOp,
-        asked: Sequence[Condition],
-        vector: Sequence[float] | None,
+    async def _fitting(
+        self, cursor: psycopg.AsyncServerCursor[DictRow], op: SearchOp, asked: Sequence[Condition]
     ) -> list[SearchItem]:
         found: list[SearchItem] = []
         opened = 0
-        async with connection.cursor(name="items") as cursor:
-            statement = SQL["changed" if vector is None else "nearest"]
-            values = {**under(op.namespace_prefix), "vector": vector and str(list(vector))}
-            await cursor.execute(ours(connection, statement), values)
-            while rows := await _next(cursor, opened, op):
-                opened += len(rows)
-                items = (_item(row, self._seal.opened(row["value"])) for row in rows)
-                found += [item for item in items if fits(item.value, asked)]
-                if len(found) >= op.offset + op.limit:
-                    break
+        while len(found) < op.offset + op.limit and (rows := await cursor.fetchmany(AT_ONCE)):
+            if opened >= MOST_OPENED:
+                raise _too_many(op)
+            opened += len(rows)
+            found += [item for item in self._items(rows) if fits(item.value, asked)]
         return found[op.offset : op.offset + op.limit]
+
+    def _items(self, rows: Sequence[DictRow]) -> list[SearchItem]:
+        return [_item(row, self._seal.opened(row["value"])) for row in rows]
 
 
 def under(namespace: Sequence[str]) -> dict[str, str]:
@@ -81,17 +83,28 @@ def under(namespace: Sequence[str]) -> dict[str, str]:
     return {"prefix": prefix, "below": f"{plain}.%"}
 
 
-async def _next(
-    cursor: psycopg.AsyncServerCursor[DictRow], opened: int, op: SearchOp
-) -> list[DictRow]:
-    rows = await cursor.fetchmany(AT_ONCE)
-    if rows and opened >= MOST_OPENED:
-        raise UsageError(
-            f"The search would have to open more than {MOST_OPENED:,} encrypted items "
-            f"below {list(op.namespace_prefix[1:])} to look into them.",
-            hint="Search a narrower namespace, or for fewer items, or without a filter.",
-        )
-    return rows
+def _values(
+    op: SearchOp, vector: Sequence[float] | None, *, limit: int | None = None, offset: int = 0
+) -> dict[str, Any]:  # SQL
+    page = {"limit": limit, "offset": offset}
+    return {**under(op.namespace_prefix), **page, "vector": vector and str(list(vector))}
+
+
+async def _refreshed(
+    connection: Connection, op: SearchOp, found: list[SearchItem]
+) -> list[SearchItem]:
+    """Return what was found, whose time begins anew where that was asked for."""
+    if op.refresh_ttl and found:
+        await execute(connection, SQL["refresh"], _places(found))
+    return found
+
+
+def _too_many(op: SearchOp) -> UsageError:
+    return UsageError(
+        f"The search would have to open more than {MOST_OPENED:,} encrypted items "
+        f"below {list(op.namespace_prefix[1:])} to look into them.",
+        hint="Search a narrower namespace, or for fewer items, or without a filter.",
+    )
 
 
 def _item(row: Mapping[str, Any], value: dict[str, Any]) -> SearchItem:

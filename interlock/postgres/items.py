@@ -91,12 +91,17 @@ class Table(AsyncPostgresStore):
         ]
 
     def _looks(self, op: Op) -> TypeGuard[SearchOp]:
-        """Say whether something is asked that only who has the key can tell."""
-        return isinstance(op, SearchOp) and bool(op.filter) and self._seal.ring is not None
+        """Say whether something is searched for otherwise than LangGraph's store does it."""
+        if not isinstance(op, SearchOp):
+            return False
+        sealed = self._seal.ring is not None
+        return sealed if op.filter else bool(self._meaning is not None and op.query)
 
     async def _look(self, op: SearchOp) -> list[SearchItem]:
         vector = self._meaning.embed_query(op.query) if self._meaning and op.query else None
-        return await self._looking.search(op, vector)
+        if op.filter or vector is None:
+            return await self._looking.within(op, vector)
+        return await self._looking.nearest(op, vector)
 
     async def _vectors(self, meaning: Meaning, texts: Sequence[str], *, puts: bool) -> None:
         """Make the vectors of texts; the first ones of this process tell whether the model is still the same."""

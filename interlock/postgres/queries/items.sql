@@ -39,21 +39,27 @@ select prefix, key, value, created_at, updated_at, null::double precision as sco
 where (prefix = %(prefix)s or prefix like %(below)s escape '\') and (expires_at is null or expires_at > now())
 order by updated_at desc, prefix, key;
 
--- nearest: items under a namespace, the one with the nearest vector first
-select s.prefix, s.key, s.value, s.created_at, s.updated_at, near.score
-from (
-    select f.prefix, f.key, 1 - min(v.embedding <=> %(vector)s::vector) as score
-    from store f join store_vectors v on v.prefix = f.prefix and v.key = f.key
-    where (f.prefix = %(prefix)s or f.prefix like %(below)s escape '\') and (f.expires_at is null or f.expires_at > now())
-    group by f.prefix, f.key
-) near
-join store s on s.prefix = near.prefix and s.key = near.key
-order by near.score desc, s.prefix, s.key;
+-- nearest: items under a namespace, the one with the nearest vector first; no limit is all of them
+with compared as materialized (
+    select s.prefix, s.key, v.embedding <=> %(vector)s::vector as distance
+    from store s join store_vectors v on v.prefix = s.prefix and v.key = s.key
+    where (s.prefix = %(prefix)s or s.prefix like %(below)s escape '\') and (s.expires_at is null or s.expires_at > now())
+), near as (
+    select prefix, key, min(distance) as distance from compared group by prefix, key
+    order by min(distance), prefix, key limit %(limit)s offset %(offset)s
+)
+select s.prefix, s.key, s.value, s.created_at, s.updated_at, 1 - near.distance as score
+from near join store s on s.prefix = near.prefix and s.key = near.key
+order by near.distance, s.prefix, s.key;
 
--- refresh: let the time of items begin anew
+-- refresh: let the time of items begin anew, in one order for all who do this at once
+with found as (
+    select s.prefix, s.key from store s join unnest(%(prefixes)s::text[], %(keys)s::text[]) as f (prefix, key)
+        on s.prefix = f.prefix and s.key = f.key
+    where s.ttl_minutes is not null order by s.prefix, s.key for no key update of s
+)
 update store s set expires_at = now() + s.ttl_minutes * interval '1 minute'
-from unnest(%(prefixes)s::text[], %(keys)s::text[]) as found (prefix, key)
-where s.prefix = found.prefix and s.key = found.key and s.ttl_minutes is not null;
+from found where s.prefix = found.prefix and s.key = found.key;
 
 -- sealing: since when items are encrypted, if they are
 select since from interlock.item_sealing;
