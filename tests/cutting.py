@@ -7,7 +7,7 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 Loses = Literal["question", "answer"]
@@ -26,6 +26,8 @@ async def cutting(url: str, mark: bytes, loses: Loses) -> AsyncIterator[str]:
         server.close()
         for each in way.open_now:
             each.cancel()
+        await asyncio.gather(*way.passing, return_exceptions=True)
+        await asyncio.sleep(0)  # what was aborted is closed by the loop
     assert way.cut, "nothing was cut"
 
 
@@ -38,9 +40,11 @@ class Way:
     loses: Loses
     cut: bool = False
     open_now: set[asyncio.Task[None]] = field(default_factory=set)
+    passing: set[Any] = field(default_factory=set)  # tasks
 
     async def between(self, client: StreamReader, to_client: StreamWriter) -> None:
         """Pass on what a client and the database say, until either goes, or it is cut."""
+        self.passing.add(asyncio.current_task())
         database, to_database = await asyncio.open_unix_connection(self.socket)
         marked = asyncio.Event()
         ways = [

@@ -258,9 +258,16 @@ class Budgets(Protocol):
         ...
 
     async def charge(
-        self, scopes: Sequence[Scope], amounts: Amounts, *, steps: Sequence[str] = ()
+        self, scopes: Sequence[Scope], amounts: Amounts, *, key: str = "", steps: Sequence[str] = ()
     ) -> None:
-        """Charge what was taken already, in full, whatever the limits say; and a superstep for each new key."""
+        """Charge what was taken already, in full, whatever the limits say; and a superstep for each new key.
+
+        Args:
+            scopes: whose budgets.
+            amounts: what was taken; with a key all of it since that key was first used.
+            key: names a sum that grows: only what it grew by is charged, however often it is said.
+            steps: the keys of supersteps.
+        """
         ...
 
     async def left(self, scopes: Sequence[Scope]) -> Mapping[Unit, float]:

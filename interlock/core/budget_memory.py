@@ -89,15 +89,19 @@ class MemoryBudgets:
                 self._entries[key] = replace(known, status="released")
 
     async def charge(
-        self, scopes: Sequence[Scope], amounts: Amounts, *, steps: Sequence[str] = ()
+        self, scopes: Sequence[Scope], amounts: Amounts, *, key: str = "", steps: Sequence[str] = ()
     ) -> None:
         """Charge what was taken already, in full, whatever the limits say; and a superstep for each new key."""
         with self._lock:
-            self._book(_Entry(scopes=_names(scopes), amounts=amounts, status="spent"), amounts)
+            known = self._entries.get(key)
+            taken = _Entry(scopes=_names(scopes), amounts=amounts, status="spent")
+            self._book(taken, amounts.beyond(known.amounts) if known else amounts)
+            if key:
+                self._entries[key] = taken
             one = _Entry(scopes=_names(scopes), amounts=Amounts(steps=1), status="spent")
-            for key in dict.fromkeys(steps):
-                if key not in self._entries:
-                    self._entries[key] = one
+            for step in dict.fromkeys(steps):
+                if step not in self._entries:
+                    self._entries[step] = one
                     self._book(one, one.amounts)
 
     async def left(self, scopes: Sequence[Scope]) -> Mapping[Unit, float]:

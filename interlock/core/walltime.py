@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 from interlock.core.allowance import Allowance, Course, step_key
 from interlock.core.budget import ONE_STEP, Account, Amounts, Budgets, Scope, Unit, shown, usable
@@ -112,13 +113,15 @@ class Charge:
 
     Attributes:
         scopes: whose budgets, its own run's first.
-        seconds: at work.
+        seconds: at work, all that its clock has counted.
+        clock: names the clock: what it counted is charged under this key, of which each second counts once.
         steps: numbers of supersteps.
-        again: whether one of them may have been charged before, in another attempt or another charge.
+        again: whether a part of it may have been charged before, in another attempt or another charge.
     """
 
     scopes: Sequence[Scope]
     seconds: float
+    clock: str
     steps: Sequence[int] = ()
     again: bool = True
 
@@ -163,7 +166,8 @@ class WorkClock:
     _charging: asyncio.Task[None] | None = None
     _known: BudgetSpent | None = None
     _steps: set[int] = field(default_factory=set)  # that are not charged yet
-    _charged: bool = False  # whether supersteps were charged before
+    _charged: bool = False  # whether something was charged before, or may have been
+    _name: str = ""
 
     @property
     def is_idle(self) -> bool:
@@ -222,7 +226,7 @@ class WorkClock:
         return self.now() if stood is None else stood
 
     async def _begin(self) -> None:
-        self._since = self._at()
+        self._since, self._name = self._at(), f"clock {uuid4()}"
         if self.unlimited:
             self._count_steps(limited=False)
         else:
@@ -277,16 +281,20 @@ class WorkClock:
 
     async def _charge_due(self) -> None:
         due = self._due()
-        self._charged = self._charged or bool(due.steps)  # it may be, also where no answer comes
+        self._charged = True  # it may be, also where no answer comes
         await charge(self.budgets, due)
-        self._since += due.seconds  # it may have stood still meanwhile
         self._steps.difference_update(due.steps)
         (self.course.uncounted or set()).difference_update(due.steps)
 
     def _due(self) -> Charge:
         steps = sorted(self._steps | (self.course.uncounted or set()))
-        taken = self._at() - self._since
-        return Charge(scopes=self.scopes, seconds=taken, steps=steps, again=self._charged)
+        return Charge(
+            scopes=self.scopes,
+            seconds=self._at() - self._since,
+            clock=self._name,
+            steps=steps,
+            again=self._charged,
+        )
 
     async def _look(self) -> None:
         """Find out until when the time suffices; others may use up what a thread, a graph or a tenant has."""
@@ -334,7 +342,7 @@ class WorkClock:
 async def charge(budgets: Budgets, due: Charge) -> None:
     """Charge a run with what it took."""
     amounts = Amounts(seconds=due.seconds)
-    await budgets.run(lambda each: each.charge(due.scopes, amounts, steps=due.keys))
+    await budgets.run(lambda each: each.charge(due.scopes, amounts, key=due.clock, steps=due.keys))
 
 
 _CLOCKS: dict[str, WorkClock] = {}

@@ -92,17 +92,11 @@ class PostgresBudgets:
         await self._fetch("release", {"key": key, "status": "released"})
 
     async def charge(
-        self, scopes: Sequence[Scope], amounts: Amounts, *, steps: Sequence[str] = ()
+        self, scopes: Sequence[Scope], amounts: Amounts, *, key: str = "", steps: Sequence[str] = ()
     ) -> None:
         """Charge what was taken already, in full, whatever the limits say; and a superstep for each new key."""
-        if not scopes:
-            return
-        values = _named(scopes) | {"taken": amounts.values()}
-        if steps:
-            keyed = {"keys": list(steps), "step": ONE.values()}
-            await self._fetch("charge_steps", values | keyed)
-        else:
-            await self._fetch("charge", values)
+        if scopes:
+            await self._fetch("charge", _charged(scopes, amounts, key, steps))
 
     async def left(self, scopes: Sequence[Scope]) -> Mapping[Unit, float]:
         """Return what is left of each unit that is limited; the least over the scopes."""
@@ -170,18 +164,17 @@ class PostgresBudgets:
 
 
 async def charge_together(connection: Connection, charges: Sequence[Charge]) -> None:
-    """Charge what several runs took last, each budget once; supersteps under keys that are new."""
+    """Charge what several runs took last, each budget once; what may have been charged before, by its keys."""
     totals: defaultdict[tuple[ScopeKind, str], Counter[str]] = defaultdict(Counter)
     for charge in charges:
-        for scope in charge.scopes:
-            total = totals[scope.kind, clean(scope.name)]
-            total.update(
-                {"seconds": charge.seconds, "steps": 0 if charge.again else len(charge.steps)}
-            )
-    for charge in charges:
-        if charge.again and charge.steps:
-            values = {"taken": Amounts().values(), "keys": charge.keys, "step": ONE.values()}
-            await fetch(connection, SQL["charge_steps"], _named(charge.scopes) | values)
+        if charge.again:
+            seconds = Amounts(seconds=charge.seconds)
+            values = _charged(charge.scopes, seconds, charge.clock, charge.keys)
+            await fetch(connection, SQL["charge"], values)
+        else:
+            for scope in charge.scopes:
+                taken = {"seconds": charge.seconds, "steps": len(charge.steps)}
+                totals[scope.kind, clean(scope.name)].update(taken)
     if totals:
         values = {
             "kinds": [kind for kind, _ in totals],
@@ -194,6 +187,13 @@ async def charge_together(connection: Connection, charges: Sequence[Charge]) -> 
 
 def _named(scopes: Sequence[Scope]) -> dict[str, Any]:  # SQL values
     return {"kinds": [each.kind for each in scopes], "names": [clean(s.name) for s in scopes]}
+
+
+def _charged(
+    scopes: Sequence[Scope], amounts: Amounts, key: str, steps: Sequence[str]
+) -> dict[str, Any]:  # SQL values
+    values = {"key": key, "taken": amounts.values(), "keys": list(steps), "step": ONE.values()}
+    return _named(scopes) | values
 
 
 def _limited(scopes: Sequence[Scope]) -> dict[str, Any]:  # SQL values

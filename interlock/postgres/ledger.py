@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, LiteralString
 
@@ -65,7 +65,7 @@ class PostgresLedger:
             "owner": await self._locks.owner(),
             "worker": self._locks.worker,
         }
-        rows = await self._take_on("claim", values, happened=None)
+        rows = await self._take_on(self._fetch("claim", values), values, happened=None)
         if rows:
             return Entry(standing="new", key=key, attempt=rows[0]["attempt"])
         return await self._standing(key)
@@ -153,10 +153,9 @@ class PostgresLedger:
             "approval": approval or None,
             "owner": await self._locks.owner(),
             "worker": self._locks.fence(intention.site.thread_id),
-            "earlier": [] if approval else await self._earlier(intention),
         }
         try:
-            rows = await self._take_on("begin", values, happened=False)
+            rows = await self._take_on(self._intended(intention, values), values, happened=False)
         except psycopg.errors.UniqueViolation:  # the approval was used by another act
             return Entry(standing="unapproved", key=intention.key, attempt=0)
         if rows:
@@ -168,23 +167,33 @@ class PostgresLedger:
             return Entry(standing="another", key=intention.key, attempt=0)
         return entry
 
-    async def _earlier(self, intention: Intention) -> list[str]:
-        """Return what attempts before this one left of the same action, and this one has not asked for."""
-        asked = intention.asked
-        if intention.reversible or asked is None:
-            return []
-        if (
-            intention.action not in asked.earlier
-        ):  # what others leave later, no attempt before it did
-            rows = await self._fetch("earlier", _values(intention))
-            asked.earlier[intention.action] = frozenset(row["key"] for row in rows)
-        return list(asked.earlier[intention.action] - asked.keys)
+    async def _intended(
+        self, intention: Intention, values: dict[str, Any]
+    ) -> list[DictRow]:  # SQL values
+        """Write an intention, unless earlier attempts left the same action, and this one has not asked for it."""
+        asked, action = intention.asked, intention.action
+        if intention.reversible or asked is None or values["approval"]:
+            return await self._fetch("begin", values | {"earlier": []})
+        if action not in asked.earlier:  # what others leave later, no attempt before it did
+            row = (await self._fetch("begin_first", values))[0]
+            asked.earlier[action] = frozenset(row["earlier"])
+            if row["attempt"] is not None:
+                return [row]
+            if asked.earlier[action].isdisjoint(asked.keys.difference(values["asked"])):
+                return []
+        return await self._fetch(
+            "begin", values | {"earlier": list(asked.earlier[action] - asked.keys)}
+        )
 
     async def _take_on(
-        self, statement: str, values: dict[str, Any], *, happened: bool | None
-    ) -> list[DictRow]:  # SQL values
+        self,
+        written: Coroutine[Any, Any, list[DictRow]],
+        values: dict[str, Any],  # SQL values
+        *,
+        happened: bool | None,
+    ) -> list[DictRow]:
         """Take an effect on; who is cancelled meanwhile gives it back: it would be underway while the process lives."""
-        taking = asyncio.ensure_future(self._fetch(statement, values))
+        taking = asyncio.ensure_future(written)
         try:
             rows = await asyncio.shield(taking)
         except asyncio.CancelledError:

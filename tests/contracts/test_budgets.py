@@ -233,6 +233,18 @@ async def test_supersteps_are_charged_once_with_the_time(budgets: Budgets) -> No
     assert (await stands(budgets, scope)).spent == Amounts(steps=4, seconds=3)
 
 
+async def test_of_a_sum_under_a_key_only_what_it_grew_by_is_charged(budgets: Budgets) -> None:
+    """Who does not know whether a charge arrived says it again, with what came since; another key is another sum."""
+    scope = run()
+
+    await budgets.charge([scope], Amounts(seconds=2), key="clock a")
+    await budgets.charge([scope], Amounts(seconds=2), key="clock a")
+    await budgets.charge([scope], Amounts(seconds=5), key="clock a", steps=["step 1"])
+    await budgets.charge([scope], Amounts(seconds=1), key="clock b", steps=["step 1"])
+
+    assert (await stands(budgets, scope)).spent == Amounts(seconds=6, steps=1)
+
+
 async def test_unknown_key_is_charged_and_not_released(budgets: Budgets) -> None:
     """What nobody reserved was taken all the same; what nobody took cannot be given back."""
     scope = run(Limits(tokens=100))

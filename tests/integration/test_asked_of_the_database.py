@@ -17,6 +17,7 @@ from interlock.core.budget import Amounts, Limits, Scope
 from interlock.core.queueing import Options
 from interlock.core.walltime import Charge
 from interlock.postgres.budgets import charge_together
+from interlock.postgres.checkpointer.sending import Packed
 from interlock.postgres.checkpoints import HELD, saver_for
 from interlock.postgres.pool import connected
 from interlock.worker import life
@@ -24,7 +25,7 @@ from tests.working import CONFIG, ended, lines, rows, steps, worker_at
 
 NAMES = (
     "take_up",
-    "checkpoint_flush",
+    "into checkpoint_blobs",
     "ending_flush",
     "pg_advisory_unlock",
 )
@@ -40,15 +41,22 @@ async def il(database_url: str) -> AsyncIterator[Interlock]:
 def listened(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Note what this process's event loops ask of the database, by the names in `NAMES`; else by its text."""
     asked: list[str] = []
-    execute = psycopg.AsyncCursor.execute
+    execute, run = psycopg.AsyncCursor.execute, Packed.run
+
+    def note(text: str) -> None:
+        asked.append(next((name for name in NAMES if name in text), text))
 
     async def noting(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-        text = query.decode() if isinstance(query, bytes) else str(query)
-        asked.append(next((name for name in NAMES if name in text), text))
+        note(query.decode() if isinstance(query, bytes) else str(query))
         return await execute(self, query, *args, **kwargs)
+
+    async def noting_packed(self: Packed, *args: Any) -> Any:
+        note(self.text)
+        return await run(self, *args)
 
     with patch.context() as within:
         within.setattr(psycopg.AsyncCursor, "execute", noting)
+        within.setattr(Packed, "run", noting_packed)
         yield asked
 
 
@@ -65,8 +73,8 @@ async def test_an_attended_run_asks_for_what_it_needs(
     assert run.output == {"done": 2}
     assert asked == [
         "take_up",
-        "checkpoint_flush",  # the input, and the step that it begins with
-        "checkpoint_flush",
+        "into checkpoint_blobs",  # the input, and the step that it begins with
+        "into checkpoint_blobs",
         "ending_flush",
         "pg_advisory_unlock",
     ]
@@ -160,14 +168,14 @@ async def test_an_input_is_saved_with_what_comes_next(il: Interlock, database_ur
 
 
 async def test_runs_that_end_together_are_charged_together(il: Interlock) -> None:
-    """Of two runs each is charged with its own, their graph with both; a step that is known is not taken twice."""
+    """Of two runs each is charged with its own, their graph with both; what is known is not taken twice."""
     a, b, graph = (
         Scope(kind="run", name="a"),
         Scope(kind="run", name="b"),
         Scope(kind="graph", name="g"),
     )
-    fresh = Charge(scopes=(a, graph), seconds=1.5, steps=(1, 2, 3), again=False)
-    again = Charge(scopes=(b, graph), seconds=0.25, steps=(1, 2))
+    fresh = Charge(scopes=(a, graph), seconds=1.5, clock="one", steps=(1, 2, 3), again=False)
+    again = Charge(scopes=(b, graph), seconds=0.25, clock="two", steps=(1, 2))
 
     async with connected(il.pool) as connection:
         await charge_together(connection, [fresh, again])
@@ -176,6 +184,6 @@ async def test_runs_that_end_together_are_charged_together(il: Interlock) -> Non
     spent = [(await il.abudget(each.kind, each.name)).spent for each in (a, b, graph)]
     assert spent == [
         Amounts(steps=3, seconds=1.5),
-        Amounts(steps=2, seconds=0.5),
-        Amounts(steps=5, seconds=2.0),
+        Amounts(steps=2, seconds=0.25),
+        Amounts(steps=5, seconds=1.75),
     ]

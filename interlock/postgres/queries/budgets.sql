@@ -12,11 +12,10 @@ select interlock.budget_settle(
 -- release: give back what was held or spent under a key
 select interlock.budget_release(%(key)s, %(status)s) as released;
 
--- charge: charge what was taken already
-select interlock.budget_charge(%(kinds)s::text[], %(names)s::text[], %(taken)s::numeric[]);
-
--- charge_steps: charge what was taken already, with the supersteps among it that were not charged before
-select interlock.budget_charge_steps(%(kinds)s::text[], %(names)s::text[], %(taken)s::numeric[], %(keys)s::text[], %(step)s::numeric[]);
+-- charge: charge what was taken already, and was not charged before under its key; and supersteps under keys that are new
+select interlock.budget_charge_sum(
+    %(key)s, %(kinds)s::text[], %(names)s::text[], %(taken)s::numeric[], %(keys)s::text[], %(step)s::numeric[]
+);
 
 -- charge_time: charge supersteps and seconds of many runs that have ended
 select interlock.budget_charge_time(%(kinds)s::text[], %(names)s::text[], %(steps)s::numeric[], %(seconds)s::numeric[]);

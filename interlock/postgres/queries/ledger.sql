@@ -5,13 +5,11 @@ select attempt from interlock.begin_effect(
 ) as attempt
 where attempt is not null;
 
--- earlier: what the same action did or may have done at a task, or in steps that the run was taken back from
-select key from interlock.effects e
-where action = %(action)s and thread_id = %(thread_id)s and status <> 'not_done' and (
-    task = %(task)s or exists (
-        select from unnest(%(abandoned_since)s::text[], %(abandoned_before)s::text[]) as a (since, before)
-        where e.checkpoint_id >= a.since and e.checkpoint_id < a.before
-    )
+-- begin_first: write the first intention of its kind at a task, and tell what the same action did there, or in steps taken back, before
+select attempt, earlier from interlock.begin_first_effect(
+    %(key)s, %(thread_id)s, %(run_id)s, %(node)s, %(agent)s, %(task)s, %(checkpoint_id)s, %(action)s, %(request)s, %(asked_for)s,
+    %(arguments)s, %(cost)s, %(reversible)s, %(reads)s, %(verdict)s, %(owner)s, %(worker)s,
+    %(asked)s::text[], %(abandoned_since)s::text[], %(abandoned_before)s::text[]
 );
 
 -- done_since: what a thread did to the world, or may have done, from a checkpoint on
