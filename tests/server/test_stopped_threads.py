@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from langgraph_sdk.client import LangGraphClient
 
 
@@ -28,6 +29,13 @@ async def begun(client: LangGraphClient, thread_id: str) -> str:
             if part.event == "updates":
                 break
     return run["run_id"]
+
+
+async def until_running(client: LangGraphClient, thread_id: str, run_id: str) -> None:
+    """Return once a run is at work."""
+    async with asyncio.timeout(20):
+        while (await client.runs.get(thread_id, run_id))["status"] != "running":  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.05)
 
 
 async def test_in_the_middle(client: LangGraphClient) -> None:
@@ -88,3 +96,21 @@ async def test_while_it_asked(client: LangGraphClient) -> None:
     assert await stands(client, thread_id) == "interrupted"
     asked: Any = await client.runs.wait(thread_id, "asks", input=None)
     assert asked["__interrupt__"][0]["value"] == {"question": "What of x?"}
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_where_it_only_went_on(client: LangGraphClient, writes: bool) -> None:
+    """A run without an input that is stopped before it made a checkpoint leaves what it was to run."""
+    thread_id = (await client.threads.create())["thread_id"]
+    first = await begun(client, thread_id)
+    await client.runs.cancel(thread_id, first, wait=True)
+    if writes:
+        await client.threads.update_state(thread_id, {"seconds": 30.0})
+
+    run = await client.runs.create(thread_id, "steps", input=None)
+    await until_running(client, thread_id, run["run_id"])
+    await client.runs.cancel(thread_id, run["run_id"], wait=True)
+
+    assert await stands(client, thread_id) == "interrupted"
+    found = await client.threads.search(ids=[thread_id], status="interrupted")
+    assert [each["thread_id"] for each in found] == [thread_id]
