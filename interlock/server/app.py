@@ -37,7 +37,6 @@ from interlock.server.routes import (
     store,
     streams,
     threads,
-    unserved,
     v3,
 )
 
@@ -69,7 +68,6 @@ ROUTERS: Sequence[APIRouter] = (
     events.router,
     bridge.router,
     dashboard.router,
-    unserved.router,
 )
 
 OFTEN = (

@@ -55,7 +55,6 @@ TAGS = (
     ("Access", "Who calls, and what they may do."),
     ("Audit", "Who did what on this server."),
     ("System", "The server itself."),
-    ("Unserved", "What LangGraph's protocol has and this server does not."),
 )
 
 SCHEMES: Mapping[str, Any] = {  # JSON

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
 from interlock.postgres.thread_cards import SortBy, SortOrder, ThreadStatus, Ttl, TtlStrategy
+from interlock.postgres.thread_storage import ThreadStorage
 from interlock.threads import IfExists
 
 Json = dict[str, Any]  # JSON
@@ -200,3 +202,49 @@ class WrittenDocument(BaseModel):
     checkpoint: Json
     configurable: Json
     checkpoint_id: str | None
+
+
+class Stored(BaseModel):
+    """How many rows there are of something, and the bytes that they take."""
+
+    count: int
+    bytes: int
+
+
+class StoredVersions(BaseModel):
+    """How many versions of a channel's value there are, and the bytes that they take."""
+
+    versions: int
+    bytes: int
+
+
+class StoredValues(Stored):
+    """The values of a thread's channels, one row for each version."""
+
+    by_channel: dict[str, StoredVersions]
+
+
+class ThreadStorageDocument(BaseModel):
+    """What a thread takes in the database; what it shares with other threads counts for each of them."""
+
+    thread_id: str
+    total_bytes: int
+    checkpoints: Stored
+    channel_values: StoredValues
+    pending_writes: Stored
+
+    @classmethod
+    def of(cls, thread_id: str, found: ThreadStorage) -> Self:
+        """Return it as LangGraph's protocol has it."""
+        channels = {
+            name: StoredVersions(versions=each.count, bytes=each.bytes)
+            for name, each in found.channels.items()
+        }
+        values = StoredValues(**asdict(found.values), by_channel=channels)
+        return cls(
+            thread_id=thread_id,
+            total_bytes=found.bytes,
+            checkpoints=Stored(**asdict(found.checkpoints)),
+            channel_values=values,
+            pending_writes=Stored(**asdict(found.writes)),
+        )

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page; and each operation of LangGraph's protocol, served or answered with 501."""
+"""The OpenAPI document and its page; and each operation of LangGraph's protocol, which is served."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from interlock.server.routes.unserved import UNSERVED
-
 # LangGraph's own server is installed for development; its description of the protocol is a file beside it.
 PROTOCOL = Path(httpx.__file__).parents[1] / "openapi.json"
-
-DOCS = Path(__file__).parents[2] / "docs" / "server.md"
 
 
 def operations() -> list[tuple[str, str]]:
@@ -40,34 +36,20 @@ def document(server: str) -> Mapping[str, Any]:
 
 
 @pytest.mark.parametrize(("method", "path"), operations())
-def test_each_operation_of_the_protocol_is_served_or_answers_501(
-    server: str, method: str, path: str
-) -> None:
-    """Nothing of the protocol is simply not there; what is not served says so."""
+def test_each_operation_of_the_protocol_is_served(server: str, method: str, path: str) -> None:
+    """Nothing of the protocol is simply not there."""
     address = server + re.sub(r"\{\w+\}", lambda _: str(uuid4()), path)
     body: dict[str, str] | None = {} if method in ("POST", "PUT", "PATCH", "DELETE") else None
 
     with httpx.stream(method, address, json=body, timeout=30) as answer:
         content = "" if answer.status_code < 400 else answer.read().decode()
 
-    if (method, path) in UNSERVED:
-        assert answer.status_code == 501
-        assert UNSERVED[method, path] in content
-    elif not path.startswith(
+    if not path.startswith(
         "/mcp"
     ):  # whose transport has statuses of its own for what it does not have
         assert answer.status_code not in (405, 501)
         assert content != '{"detail":"Not Found"}'
         assert answer.status_code < 500
-
-
-def test_what_is_not_served_is_part_of_the_protocol_and_of_the_documentation() -> None:
-    """The table is no longer than it must be, and people find it."""
-    page = DOCS.read_text(encoding="utf-8")
-
-    assert set(UNSERVED) <= set(operations())
-    for (method, path), why in UNSERVED.items():
-        assert f"| `{method} {path}` | {why} |" in page
 
 
 def test_each_operation_of_ours_says_what_it_does(document: Mapping[str, Any]) -> None:

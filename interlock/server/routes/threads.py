@@ -9,6 +9,7 @@ from langgraph.types import Command, Send, StateUpdate
 
 from interlock.errors import InterlockError, NotFound, UsageError
 from interlock.postgres.thread_cards import ThreadCard, Wanted
+from interlock.postgres.thread_storage import storage_of
 from interlock.server.documents import thread_document
 from interlock.server.openapi import problems
 from interlock.server.scope import Reading, Running, Scope
@@ -23,6 +24,7 @@ from interlock.server.thread_requests import (
     ThreadPatch,
     ThreadPrune,
     ThreadSearch,
+    ThreadStorageDocument,
     UpdateRequest,
 )
 from interlock.server.wire import Wire
@@ -122,6 +124,13 @@ async def copy(scope: Running, thread_id: ThreadId) -> Wire:
     made = await scope.il.acopy_thread(thread_id)
     await scope.house.audit.note(scope.caller, "thread.copy", thread_id, {"copy": made.thread_id})
     return Wire(await _document(scope, made))
+
+
+@router.get("/{thread_id}/storage", responses=problems(404))
+async def storage(scope: Reading, thread_id: ThreadId) -> ThreadStorageDocument:
+    """Return what a thread's checkpoints, values and writes take in the database."""
+    await scope.reader.athread(thread_id)
+    return ThreadStorageDocument.of(thread_id, await storage_of(scope.reader.pool, thread_id))
 
 
 async def _document(scope: Scope, card: ThreadCard, *, ttl: bool = False) -> dict[str, Any]:

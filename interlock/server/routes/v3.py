@@ -12,14 +12,17 @@ from interlock.server.sse import EventStream, sse
 from interlock.server.thread_requests import ThreadId
 from interlock.server.v3 import sockets
 from interlock.server.v3.commanding import Command, Refusal, Response, answer
+from interlock.server.v3.malformed import ProtocolRoute
 from interlock.server.v3.wanting import Wanted
 from interlock.server.v3.watching import framed, pages
 
-router = APIRouter(tags=["Threads"])
+router = APIRouter(tags=["Threads"], route_class=ProtocolRoute)
 
 
 @router.post(
-    "/threads/{thread_id}/commands", response_model=Response | Refusal, responses=problems(404)
+    "/threads/{thread_id}/commands",
+    response_model=Response | Refusal,
+    responses={400: {"model": Refusal}, **problems(404)},
 )
 async def command(scope: Starting, thread_id: ThreadId, said: Command) -> Response | Refusal:
     """Start a run, or answer what it asks, in the protocol of thread streams."""
@@ -29,7 +32,7 @@ async def command(scope: Starting, thread_id: ThreadId, said: Command) -> Respon
 
 @router.post(
     "/threads/{thread_id}/stream/events",
-    responses={**STREAM, **problems(404)},
+    responses={**STREAM, **problems(400, 404)},
     response_class=EventStream,
 )
 async def events(scope: Reading, thread_id: ThreadId, wanted: Wanted) -> EventStream:

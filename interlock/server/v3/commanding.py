@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, StrictInt, StrictStr, ValidationError, field_validator
 
 from interlock.core.runs import Run
 from interlock.errors import (
@@ -23,6 +23,7 @@ from interlock.postgres.run_cards import RunCards, Wanted
 from interlock.server.requests import RunCreate, accept
 from interlock.server.scope import Scope
 from interlock.server.v3.folding import MODES
+from interlock.server.v3.wanting import LARGEST
 
 Json = dict[str, Any]
 
@@ -51,11 +52,16 @@ UNSERVED: Mapping[str, str] = {
 
 
 class Command(BaseModel):
-    """A command."""
+    """A command; `params` that are no object are none."""
 
-    id: Annotated[int, Field(ge=0)]
-    method: Annotated[str, Field(min_length=1, max_length=100)]
+    id: Annotated[StrictInt, Field(ge=-LARGEST, le=LARGEST)]
+    method: StrictStr
     params: Json = {}
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _object(cls, said: Any) -> Any:  # JSON
+        return said if isinstance(said, Mapping) else {}
 
 
 class Answer(BaseModel):
@@ -96,7 +102,7 @@ class Refusal(BaseModel):
     """Why nothing came of a command."""
 
     type: Literal["error"] = "error"
-    id: int | None
+    id: int | float | str | None
     error: str
     message: str
 
@@ -122,6 +128,17 @@ async def answer(scope: Scope, thread_id: str, command: Command) -> Response | R
     except (NotDone, ValidationError, InterlockError) as error:
         return refusal(command.id, error)
     return Response(id=command.id, result=result)
+
+
+def no_command(said: Any) -> Refusal:  # JSON
+    """Return the answer to what is no command, under the id that it has."""
+    name = said.get("id") if isinstance(said, Mapping) else None
+    plain = isinstance(name, str | float) or (isinstance(name, int) and abs(name) <= LARGEST)
+    return Refusal(
+        id=name if plain else None,
+        error="invalid_argument",
+        message="A command has a whole number as its `id`, and a text as its `method`.",
+    )
 
 
 def refusal(command_id: int | None, error: Exception) -> Refusal:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import orjson
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
@@ -19,7 +20,7 @@ from interlock.server.authorizing import ONLY_LISTENS
 from interlock.server.failures import status_of
 from interlock.server.scope import Scope, may
 from interlock.server.slashes import restored
-from interlock.server.v3.commanding import Command, NotDone, Response, answer, refusal
+from interlock.server.v3.commanding import Command, NotDone, Response, answer, no_command, refusal
 from interlock.server.v3.folding import Event
 from interlock.server.v3.wanting import Wanted
 from interlock.server.v3.watching import pages
@@ -71,8 +72,8 @@ class _Connection:
     async def _receive(self, text: str) -> None:
         try:
             command = Command.model_validate_json(text)
-        except ValidationError as error:
-            return await self._send(refusal(None, error))
+        except ValidationError:
+            return await self._send(no_command(_read(text)))
         try:
             await self._do(command)
         except (NotDone, ValidationError, InterlockError, HTTPException) as error:
@@ -136,3 +137,9 @@ class _Connection:
     async def _send(self, message: BaseModel | dict[str, Any]) -> None:  # JSON
         async with self._sending:
             await self.websocket.send_text(dumps(message).decode())
+
+
+def _read(text: str) -> Any:  # JSON, or nothing
+    with suppress(ValueError):
+        return orjson.loads(text)
+    return None
