@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from interlock.core.walltime import Charge
 from interlock.errors import InterlockError
@@ -15,6 +14,7 @@ from interlock.postgres.checkpointer.ending import End, end_values
 from interlock.postgres.plain import clean
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
+from interlock.postgres.together import Together
 
 SQL = load("finishing")
 
@@ -23,7 +23,6 @@ class _Ending(NamedTuple):
     run: str
     attempt: int
     charge: Charge | None
-    answer: asyncio.Future[bool]
 
 
 class Finisher:
@@ -31,8 +30,7 @@ class Finisher:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._waiting: list[_Ending] = []
-        self._task: asyncio.Task[None] | None = None
+        self._together: Together[_Ending, bool] = Together(self._ended)
 
     async def finish(self, run_id: str, attempt: int, charge: Charge | None = None) -> bool:
         """End a run; False when it cannot be ended in this way, or not by this attempt.
@@ -40,36 +38,9 @@ class Finisher:
         `charge` is what it took last. It is charged with the end, so that who is told of that finds it; where the run
         does not end, it is charged only if a part of it may have been charged before (`again`).
         """
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Ending(run_id, attempt, charge, answer))
-        if self._task is None:
-            self._task = asyncio.create_task(self._work(), name="interlock-finish")
-        return await asyncio.shield(answer)
+        return await self._together.do(_Ending(run_id, attempt, charge))
 
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await self._end(batch)
-        finally:
-            self._task = None
-
-    async def _end(self, batch: Sequence[_Ending]) -> None:
-        try:
-            ended = await self._ended(batch)
-        except BaseException as error:
-            for each in batch:
-                if not each.answer.done():
-                    each.answer.set_exception(error)
-                    each.answer.exception()  # a caller that is gone has nobody to look at it
-            if not isinstance(error, Exception):
-                raise
-        else:
-            for each in batch:
-                if not each.answer.done():
-                    each.answer.set_result(each.run in ended)
-
-    async def _ended(self, batch: Sequence[_Ending]) -> Sequence[str]:
+    async def _ended(self, batch: Sequence[_Ending]) -> list[bool]:
         again = [each.charge for each in batch if each.charge is not None and each.charge.again]
         async with connected(self._pool) as connection:
             prepare(connection)
@@ -77,7 +48,7 @@ class Finisher:
                 with suppress(InterlockError):  # what cannot be charged now ends no run
                     await charge_together(connection, again)
             rows = await fetch(connection, SQL["finish"], end_values(map(_end, batch)))
-        return cast("Sequence[str]", rows[0]["ended"])
+        return [each.run in rows[0]["ended"] for each in batch]
 
 
 def end_of(run_id: str, attempt: int, charge: Charge | None) -> End:
