@@ -16,6 +16,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import interlock
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("interlock", "graphs", "nodes", "state")
@@ -231,3 +233,9 @@ def test_every_named_statement_is_used() -> None:
 
     assert len(named) > 30
     assert {name for name in named if f'"{name}"' not in code} == set()
+
+
+@pytest.mark.parametrize("name", interlock.__all__)
+def test_each_public_name_is_found(name: str) -> None:
+    """What the package offers is where it says, although it is imported when it is first used."""
+    assert getattr(interlock, name) is not None
