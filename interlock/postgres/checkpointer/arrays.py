@@ -21,25 +21,52 @@ _DOUBLE = struct.Struct(">d")
 class TextArray(list[str | None]):
     """A `text[]`."""
 
+    def binary(self) -> bytes:
+        """Return it in binary form."""
+        return packed(25, [None if each is None else each.encode() for each in self])
+
 
 class ByteaArray(list[bytes | None]):
     """A `bytea[]`."""
+
+    def binary(self) -> bytes:
+        """Return it in binary form."""
+        return packed(17, self)
 
 
 class IntArray(list[int]):
     """An `integer[]`."""
 
+    def binary(self) -> bytes:
+        """Return it in binary form."""
+        return packed(23, [each.to_bytes(4, "big", signed=True) for each in self])
+
 
 class SmallArray(list[int]):
     """A `smallint[]`."""
+
+    def binary(self) -> bytes:
+        """Return it in binary form."""
+        return packed(21, [each.to_bytes(2, "big", signed=True) for each in self])
 
 
 class FloatArray(list[float]):
     """A `double precision[]`."""
 
+    def binary(self) -> bytes:
+        """Return it in binary form."""
+        return packed(701, [_DOUBLE.pack(each) for each in self])
+
 
 class BoolArray(list[bool]):
     """A `boolean[]`."""
+
+    def binary(self) -> bytes:
+        """Return it in binary form."""
+        return packed(16, [b"\x01" if each else b"\x00" for each in self])
+
+
+Array = TextArray | ByteaArray | IntArray | SmallArray | FloatArray | BoolArray
 
 
 def prepare(connection: AsyncConnection[DictRow]) -> None:
@@ -72,47 +99,32 @@ class _Binary(Dumper):
     def upgrade(self, obj: object, format: PyFormat) -> _Binary:  # noqa: A002  # the driver's name
         return self
 
+    def dump(self, obj: Array) -> Buffer:
+        return obj.binary()
+
 
 class _TextDumper(_Binary):
     oid = 1009
-
-    def dump(self, obj: TextArray) -> Buffer:
-        return packed(25, [None if each is None else each.encode() for each in obj])
 
 
 class _ByteaDumper(_Binary):
     oid = 1001
 
-    def dump(self, obj: ByteaArray) -> Buffer:
-        return packed(17, obj)
-
 
 class _IntDumper(_Binary):
     oid = 1007
-
-    def dump(self, obj: IntArray) -> Buffer:
-        return packed(23, [each.to_bytes(4, "big", signed=True) for each in obj])
 
 
 class _SmallDumper(_Binary):
     oid = 1005
 
-    def dump(self, obj: SmallArray) -> Buffer:
-        return packed(21, [each.to_bytes(2, "big", signed=True) for each in obj])
-
 
 class _FloatDumper(_Binary):
     oid = 1022
 
-    def dump(self, obj: FloatArray) -> Buffer:
-        return packed(701, [_DOUBLE.pack(each) for each in obj])
-
 
 class _BoolDumper(_Binary):
     oid = 1000
-
-    def dump(self, obj: BoolArray) -> Buffer:
-        return packed(16, [b"\x01" if each else b"\x00" for each in obj])
 
 
 _DUMPERS: tuple[tuple[type, type[Dumper]], ...] = (

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from itertools import chain
-from typing import LiteralString
 from weakref import WeakSet
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
 from interlock.errors import LeaseLost
-from interlock.postgres.checkpointer.arrays import TextArray, prepare
-from interlock.postgres.checkpointer.ending import End, end_values
 from interlock.postgres.checkpointer.knowledge import Knowledge
 from interlock.postgres.checkpointer.lines import Connection, Line
 from interlock.postgres.checkpointer.patience import PATIENCE, Patience
 from interlock.postgres.checkpointer.request import Request
 from interlock.postgres.checkpointer.rows import merged
+from interlock.postgres.checkpointer.sending import committing, sent
 from interlock.postgres.checkpointer.stats import Stats
 from interlock.postgres.queries import load
-from interlock.postgres.schema import ours
 
 SQL = load("checkpoints")
 
@@ -39,6 +35,9 @@ REMOVED = "IL001"
 
 COMPANY = 0.005
 """Seconds that a flush waits at most while others on the event loop have work, and are likely to hand something in."""
+
+ALONE = 16
+"""After so many flushes in a row that held one thread's rows alone, none waits: what else the loop does is no saving."""
 
 IDLE = 0.000_05
 """A pass of the event loop that took fewer seconds had nothing else to do."""
@@ -62,6 +61,7 @@ class Queue:
         self._timer: asyncio.TimerHandle | None = None
         self._overdue = False  # something has waited in vain, as it seems
         self._flusher: asyncio.Task[None] | None = None
+        self._alone = 0  # so many flushes in a row were of one thread
         self._met: WeakSet[Connection] = WeakSet()
         self._sessions: set[str] = set()
 
@@ -170,10 +170,12 @@ class Queue:
         batch: list[Request] = []
         try:
             while self._waiting and not self._all_patient():
-                await self._gather()
+                if self._alone < ALONE:
+                    await self._gather()
                 if self._overdue:
                     self._note_missed()
                 batch = self._take()
+                self._alone = 0 if len({each.thread for each in batch}) > 1 else self._alone + 1
                 await self._flush(batch)
             await self._line.rest()
         except BaseException as error:  # cancelled, or a fault of ours: nobody may wait for ever
@@ -297,7 +299,6 @@ class Queue:
         if not batch:
             return
         async with self._line.connection() as connection:
-            prepare(connection)
             await self._meet(connection, batch)
             while (present := await self._send(connection, batch)) is not None:
                 await self._catch_up(connection, present)
@@ -311,7 +312,7 @@ class Queue:
         if connection in self._met:
             return
         self._stats.round_trips += 1
-        async with _committing(connection):
+        async with committing(connection):
             cursor = connection.cursor(row_factory=psycopg.rows.tuple_row)
             await cursor.execute(SQL["sessions"], {"known": list(self._sessions)})
             there: set[str] = {row[0] for row in await cursor.fetchall()}
@@ -331,14 +332,7 @@ class Queue:
         fence = sorted({request.fence for request in batch} - {""})
         ends = [request.end for request in batch if request.end is not None]
         self._stats.round_trips += 1
-        async with _committing(connection):
-            cursor = connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row)
-            await cursor.execute(
-                _statement(connection, fence, ends),
-                values | {"fence": TextArray(fence)} | (end_values(ends) if ends else {}),
-            )
-            row: tuple[int | None, list[str]] | None = await cursor.fetchone()
-        present, ended = row or (None, [])
+        present, ended = await sent(connection, values, fence, ends)
         self._stats.commits += 1
         if present is None:
             self._note(parts)
@@ -359,31 +353,11 @@ class Queue:
     ) -> None:
         """Forget what other processes deleted."""
         self._stats.round_trips += 1
-        async with _committing(connection):
+        async with committing(connection):
             cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
             await cursor.execute(SQL["sweeps"], {"seen": self._knowledge.generation})
             rows = await cursor.fetchall()
         self._knowledge.catch_up([(row["generation"], row["holder"]) for row in rows], present)
-
-
-@asynccontextmanager
-async def _committing(connection: Connection) -> AsyncIterator[None]:
-    """Commit at the end, also where the connection does not by itself and someone read on it before."""
-    if connection.autocommit:
-        yield
-        return
-    try:
-        yield
-    except BaseException:
-        await connection.rollback()
-        raise
-    await connection.commit()
-
-
-def _statement(connection: Connection, fence: Sequence[str], ends: Sequence[End]) -> LiteralString:
-    if ends:
-        return ours(connection, SQL["ending_flush"])
-    return ours(connection, SQL["fenced_flush"]) if fence else SQL["flush"]
 
 
 def _worth_repeating(error: psycopg.Error) -> bool:
@@ -408,6 +382,7 @@ def _lease_lost(error: Exception) -> LeaseLost | None:
 def _concerns_all(error: Exception) -> bool:
     """Tell whether parts of a batch would fare no better: no connection, no disk, no tables."""
     full = psycopg.errors.DiskFull | psycopg.errors.OutOfMemory | psycopg.errors.UndefinedObject
-    if isinstance(error, full | psycopg.errors.UndefinedFunction | PoolTimeout):
+    missing = psycopg.errors.UndefinedFunction | psycopg.errors.UndefinedTable
+    if isinstance(error, full | missing | PoolTimeout):
         return True
     return isinstance(error, psycopg.OperationalError) and _lost(error)

@@ -15,6 +15,32 @@ select checkpoint_flush(
     %(put_thread)s, %(put_ns)s, %(put_checkpoint)s, %(put_parent)s, %(put_body)s, %(put_metadata)s
 ) as present, '{}'::text[] as ended;
 
+-- plain_flush: the same where nothing refers to content, nothing is replaced and nobody is fenced, as at most steps
+with blob as (
+    insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    select * from unnest(
+        %(blob_thread)s::text[], %(blob_ns)s::text[], %(blob_channel)s::text[],
+        %(blob_version)s::text[], %(blob_type)s::text[], %(blob_body)s::bytea[]
+    )
+    on conflict do nothing
+), write as (
+    insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    select * from unnest(
+        %(write_thread)s::text[], %(write_ns)s::text[], %(write_checkpoint)s::text[],
+        %(write_task)s::text[], %(write_path)s::text[], %(write_idx)s::integer[],
+        %(write_channel)s::text[], %(write_type)s::text[], %(write_body)s::bytea[]
+    )
+    on conflict do nothing
+)
+insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+select p.thread, p.ns, p.checkpoint, p.parent, p.body::jsonb, p.metadata::jsonb
+from unnest(
+    %(put_thread)s::text[], %(put_ns)s::text[], %(put_checkpoint)s::text[],
+    %(put_parent)s::text[], %(put_body)s::text[], %(put_metadata)s::text[]
+) as p (thread, ns, checkpoint, parent, body, metadata)
+on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
+    set checkpoint = excluded.checkpoint, metadata = excluded.metadata;
+
 -- fenced_flush: the same for workers: refused when one of them was removed; returns null, or the generation that they did not know
 select interlock.fenced_flush(
     %(fence)s,
