@@ -1,35 +1,30 @@
 """Model calls against budgets: reserved before each, settled after it, in any node, subgraph, tool or middleware.
 
-LangChain tells a handler of every call before it is made, and what came of it. What a handler raises then stops the
-call. There are two faces of one meter, because LangChain drops what asynchronous handlers raise in synchronous calls,
-and lets synchronous ones hold up asynchronous calls.
+Handlers (`interlock.core.call_handlers`) tell it of every call before it is made, and what came of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from interlock.core.allowance import Allowance, allowance_here
 from interlock.core.budget import Amounts, Budgets, Facts, Scope, Unit
+from interlock.core.call_handlers import AwaitingHandler, WaitingHandler, whole
 from interlock.core.context import Around
 from interlock.core.counting import tokens_in
 from interlock.core.estimating import most_of, text_of
 from interlock.core.prices import FREE, PriceTable, Tokens, builtin
-from interlock.core.refusing import begun_beside
-from interlock.core.replaying import unrecorded
 from interlock.core.usage import model_of, thrown_away, was_recorded
 from interlock.core.usage import tokens_of as told_tokens
-from interlock.errors import InterlockError, UsageError
+from interlock.errors import UsageError
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +65,7 @@ class Meter:
 
     def handlers(self) -> list[BaseCallbackHandler]:
         """Return the two handlers that a run's configuration needs."""
-        return [_Waiting(self), _Awaiting(self)]
+        return [WaitingHandler(self), AwaitingHandler(self)]
 
     # --- what happens to a call ---
 
@@ -199,7 +194,7 @@ class Meter:
             asyncio.CancelledError
         ):  # it may have been taken, and is not told to this task any more
             self._calls.pop(run_id, None)
-            await _whole(budgets.release(call.key))
+            await whole(budgets.release(call.key))
             raise
         except BaseException:
             self._calls.pop(run_id, None)
@@ -244,150 +239,6 @@ class Meter:
         return Tokens(input=call.most.input_tokens, output=min(said, most) if most else said)
 
 
-class _Waiting(BaseCallbackHandler):
-    """The face for synchronous calls: it waits for the budgets."""
-
-    raise_error = True
-    run_inline = True
-    ignore_chain = True  # LangChain would tell it of every node
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-
-    def on_chat_model_start(
-        self,
-        serialized: dict[str, Any],
-        messages: list[list[BaseMessage]],
-        *,
-        run_id: UUID,
-        **kwargs: Any,  # LangChain's signature
-    ) -> None:
-        """Reserve a call of a chat model."""
-        if _is_synchronous(sys._getframe(1)):
-            around = self._meter.around
-            waits = around is not None and not unrecorded(around)
-            self._begin(run_id, messages[0] if messages else [], kwargs, waits=waits)
-
-    def on_llm_start(
-        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
-    ) -> None:  # LangChain's signature
-        """Reserve a call of a text model; one that was recorded is answered without coming here."""
-        if _is_synchronous(sys._getframe(1)):
-            self._begin(run_id, [HumanMessage(each) for each in prompts], kwargs)
-
-    def on_llm_end(
-        self, response: LLMResult, *, run_id: UUID, **kwargs: Any
-    ) -> None:  # LangChain's signature
-        """Settle a call."""
-        meter = self._meter
-        if call := meter.taken(run_id, synchronous=True):
-            meter.allowance.budgets.wait(lambda budgets: meter.settle(call, response, budgets))
-
-    def on_llm_error(
-        self, error: BaseException, *, run_id: UUID, **kwargs: Any
-    ) -> None:  # LangChain's signature
-        """Settle or release a call that failed."""
-        meter, response = self._meter, kwargs.get("response")
-        if call := meter.taken(run_id, synchronous=True):
-            meter.allowance.budgets.wait(lambda budgets: meter.fail(call, error, response, budgets))
-
-    def _begin(
-        self,
-        run_id: UUID,
-        messages: Sequence[BaseMessage],
-        kwargs: Mapping[str, Any],
-        *,
-        waits: bool = False,
-    ) -> None:
-        call = self._meter.call(run_id, messages, kwargs)
-        call.synchronous, call.waits = True, waits
-        if not self._meter.begun(run_id, call):
-            return
-        try:
-            self._meter.admit_now(run_id)
-        except InterlockError:
-            self._meter.give_back_now(begun_beside(sys._getframe(1)))
-            raise
-
-
-class _Awaiting(AsyncCallbackHandler):
-    """The face for asynchronous calls: it holds nobody up."""
-
-    raise_error = True
-    run_inline = True
-    ignore_chain = True  # LangChain would tell it of every node
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-
-    async def on_chat_model_start(
-        self,
-        serialized: dict[str, Any],
-        messages: list[list[BaseMessage]],
-        *,
-        run_id: UUID,
-        **kwargs: Any,  # LangChain's signature
-    ) -> None:
-        """Reserve a call of a chat model."""
-        if _is_awaited(sys._getframe(1)):
-            around = self._meter.around
-            waits = around is not None and not unrecorded(around)
-            await self._begin(run_id, messages[0] if messages else [], kwargs, waits=waits)
-
-    async def on_llm_start(
-        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
-    ) -> None:  # LangChain's signature
-        """Reserve a call of a text model; one that was recorded is answered without coming here."""
-        if _is_awaited(sys._getframe(1)):
-            await self._begin(run_id, [HumanMessage(each) for each in prompts], kwargs)
-
-    async def on_llm_end(
-        self, response: LLMResult, *, run_id: UUID, **kwargs: Any
-    ) -> None:  # LangChain's signature
-        """Settle a call."""
-        meter = self._meter
-        if call := meter.taken(run_id, synchronous=False):
-            await _whole(
-                meter.allowance.budgets.run(lambda budgets: meter.settle(call, response, budgets))
-            )
-
-    async def on_llm_error(
-        self, error: BaseException, *, run_id: UUID, **kwargs: Any
-    ) -> None:  # LangChain's signature
-        """Settle or release a call that failed."""
-        meter, response = self._meter, kwargs.get("response")
-        if call := meter.taken(run_id, synchronous=False):
-            await _whole(
-                meter.allowance.budgets.run(
-                    lambda budgets: meter.fail(call, error, response, budgets)
-                )
-            )
-
-    async def _begin(
-        self,
-        run_id: UUID,
-        messages: Sequence[BaseMessage],
-        kwargs: Mapping[str, Any],
-        *,
-        waits: bool = False,
-    ) -> None:
-        call = self._meter.call(run_id, messages, kwargs)
-        call.waits = waits
-        if not self._meter.begun(run_id, call):
-            return
-        try:
-            await self._meter.admit(run_id)
-        except InterlockError:
-            await self._meter.give_back(begun_beside(sys._getframe(1)))
-            raise
-
-
-def meter_of(handlers: Sequence[object]) -> Meter | None:
-    """Return what counts a model call, of the handlers that it met."""
-    faces = (each for each in handlers if isinstance(each, _Waiting | _Awaiting))
-    return next((each._meter for each in faces), None)
-
-
 async def _refuse_unknown(call: Call, budgets: Budgets) -> None:
     """Raise `UsageError` when something is limited of which nobody knows how much a call may take."""
     limited = await budgets.left(call.scopes)
@@ -404,18 +255,3 @@ async def _refuse_unknown(call: Call, budgets: Budgets) -> None:
         f"and how long an answer of {call.model} may be is not known.",
         hint="Give the model max_tokens (INTERLOCK_MAX_OUTPUT_TOKENS), or its max_output in a file (INTERLOCK_PRICES).",
     )
-
-
-def _is_synchronous(frame: FrameType) -> bool:
-    """Say whether LangChain's synchronous manager calls a handler."""
-    return frame.f_code.co_name == "handle_event"
-
-
-def _is_awaited(frame: FrameType | None) -> bool:
-    """Say whether LangChain's asynchronous manager awaits a handler; its synchronous one runs it on another loop."""
-    return frame is not None and frame.f_code.co_name == "_ahandle_event_for_handler"
-
-
-async def _whole(work: Any) -> None:  # a coroutine
-    """Do some work to its end, also where the caller is cancelled meanwhile."""
-    await asyncio.shield(asyncio.ensure_future(work))

@@ -18,10 +18,11 @@ from langgraph.config import get_config, get_stream_writer
 from langgraph.runtime import Runtime
 
 from interlock.core.allowance import allowance_here
+from interlock.core.call_handlers import meter_of
 from interlock.core.context import Around, Context, around_here
 from interlock.core.estimating import most_of
 from interlock.core.kills import refuse
-from interlock.core.metering import Meter, meter_of
+from interlock.core.metering import Meter
 from interlock.core.paced import Doing, PacedCall, log
 from interlock.core.prices import PriceTable
 from interlock.core.rates import Caller, RatePlan, Rates
