@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
-from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from interlock import casts
 from interlock.errors import UsageError
-from interlock.hosts import is_loopback
 
 PREFIX: Final = "INTERLOCK_"
 
@@ -31,138 +27,6 @@ def _setting(
     return field(default=default, metadata=metadata, repr=not secret)
 
 
-def _boolean(value: str) -> bool:
-    if value.lower() in ("1", "true", "yes", "on"):
-        return True
-    if value.lower() in ("0", "false", "no", "off"):
-        return False
-    raise ValueError("write true or false")
-
-
-def _positive(value: str) -> float:
-    number = _finite(value)
-    if number <= 0:
-        raise ValueError("it must be greater than 0")
-    return number
-
-
-def _count(value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise ValueError("write a whole number greater than 0")
-    return int(value)
-
-
-def _finite(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError("write a number")
-    return number
-
-
-def _limits(value: str) -> dict[str, float]:
-    pairs = [each.partition("=") for each in value.split(",") if each.strip()]
-    if any(not (name.strip() and equals) for name, equals, _ in pairs):
-        raise ValueError("write unit=number, separated by commas: usd=0.5,tokens=20000")
-    return {name.strip(): _finite(number) for name, _, number in pairs}
-
-
-def _port(value: str) -> int:
-    if not (value.isdecimal() and 0 < int(value) < 65536):
-        raise ValueError("a port is a number between 1 and 65535")
-    return int(value)
-
-
-def _database_url(value: str) -> str:
-    if not value.startswith(("postgresql://", "postgres://")):
-        raise ValueError("it must start with postgresql://")
-    return value
-
-
-def _schema(value: str) -> str:
-    taken = value in {"information_schema", "public"} or value.startswith("pg_")
-    if taken or not re.fullmatch(r"[a-z_][a-z0-9_]{0,50}", value):
-        raise ValueError(
-            "a schema is up to 51 small letters, digits and _, and neither public nor Postgres's own"
-        )
-    return value
-
-
-def _bytes(value: str) -> int:
-    text = value.upper().removesuffix("B").strip()
-    unit = text[-1:] if text[-1:] in ("K", "M", "G") else ""
-    number = text.removesuffix(unit).strip()
-    if not number.isdecimal() or int(number) == 0:
-        raise ValueError("write a number of bytes, as 500000, 20MB or 1GB")
-    return int(number) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}[unit]
-
-
-def _keys(value: str) -> tuple[bytes, ...]:
-    try:
-        keys = tuple(b64decode(each.strip(), validate=True) for each in value.split(","))
-    except ValueError:
-        keys = ()
-    if not keys or any(len(key) not in (16, 24, 32) for key in keys):
-        # The value itself is never repeated.
-        raise ValueError(
-            "each key is 16, 24 or 32 bytes in base64, as `openssl rand -base64 32` prints"
-        ) from None
-    return keys
-
-
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(each.strip().lower().rstrip("/") for each in value.split(",") if each.strip())
-
-
-def _site(value: str) -> str:
-    parts = urlsplit(value)
-    host = parts.hostname or ""
-    private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    if not (host and private):
-        raise ValueError("it must start with https://")
-    return value
-
-
-def _claims(value: str) -> dict[str, str]:
-    pairs = {name.strip(): claim.strip() for name, _, claim in map(_parted, value.split(","))}
-    if not pairs.keys() <= {"identity", "roles", "tenant"} or not all(pairs.values()):
-        raise ValueError("write identity=claim,roles=claim,tenant=claim")
-    return pairs
-
-
-def _parted(pair: str) -> tuple[str, str, str]:
-    return pair.partition("=")
-
-
-def _role_models(value: str) -> dict[str, str]:
-    pairs = [each.partition("=") for each in value.split(",") if each.strip()]
-    if any(not (role.strip() and equals and model.strip()) for role, equals, model in pairs):
-        raise ValueError("write role=provider:name, separated by commas")
-    return {role.strip(): model.strip() for role, _, model in pairs}
-
-
-def _targets(value: str) -> tuple[str, ...]:
-    targets = tuple(each.strip() for each in value.split(",") if each.strip())
-    known = (
-        *(f"{kind}:{scheme}://" for kind in ("webhook", "slack") for scheme in ("https", "http")),
-        "mailto:",
-        "apprise:",
-    )
-    if not all(each.startswith(known) and each not in known for each in targets):
-        raise ValueError(
-            "write webhook:https://…, slack:https://…, mailto:someone@example.com or apprise:…, separated by commas"
-        )
-    return targets
-
-
-def _mail_server(value: str) -> str:
-    if not value.startswith(("smtp://", "smtps://")):
-        raise ValueError("it must start with smtp:// or smtps://")
-    return value
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What can be set; each field's variable and meaning stand in its metadata and in docs/configuration.md."""
@@ -170,18 +34,18 @@ class Settings:
     database_url: str | None = _setting(
         "DATABASE_URL",
         "A Postgres to use (version 14 or later); without it an embedded one is started.",
-        _database_url,
+        casts.database_url,
     )
     schema: str = _setting(
         "SCHEMA",
         "The schema of Interlock's tables; with another name LangGraph's tables are in it, too.",
-        _schema,
+        casts.schema,
         "interlock",
     )
     encryption_key: tuple[bytes, ...] | None = _setting(
         "ENCRYPTION_KEY",
         "Keys for what is stored, in base64, separated by commas: the first encrypts, all decrypt.",
-        _keys,
+        casts.keys,
         secret=True,
     )
     data_dir: Path | None = _setting(
@@ -192,7 +56,7 @@ class Settings:
     postgres_port: int | None = _setting(
         "POSTGRES_PORT",
         "Let the embedded Postgres listen on this port of 127.0.0.1 too; default: unix socket only.",
-        _port,
+        casts.port,
     )
     config: Path | None = _setting(
         "CONFIG",
@@ -206,16 +70,16 @@ class Settings:
     )
     tenant: str = _setting("TENANT", "On whose behalf runs act; for the policy.", str, "")
     budget_run: Mapping[str, float] | None = _setting(
-        "BUDGET_RUN", "What a run may take at most: usd=0.5,tokens=20000,…", _limits
+        "BUDGET_RUN", "What a run may take at most: usd=0.5,tokens=20000,…", casts.limits
     )
     budget_thread: Mapping[str, float] | None = _setting(
-        "BUDGET_THREAD", "What a thread may take at most, over all its runs.", _limits
+        "BUDGET_THREAD", "What a thread may take at most, over all its runs.", casts.limits
     )
     budget_graph: Mapping[str, float] | None = _setting(
-        "BUDGET_GRAPH", "What all runs of a graph together may take at most.", _limits
+        "BUDGET_GRAPH", "What all runs of a graph together may take at most.", casts.limits
     )
     budget_tenant: Mapping[str, float] | None = _setting(
-        "BUDGET_TENANT", "What all runs of a tenant together may take at most.", _limits
+        "BUDGET_TENANT", "What all runs of a tenant together may take at most.", casts.limits
     )
     prices: Path | None = _setting(
         "PRICES", "A file with prices of models, added to the table of Interlock.", Path
@@ -227,43 +91,43 @@ class Settings:
     role_models: Mapping[str, str] = _setting(
         "ROLE_MODELS",
         "Other models for some roles: critic=openai:gpt-5,writer=…",
-        _role_models,
+        casts.role_models,
         None,
     )
     base_url: str | None = _setting(
         "BASE_URL", "Address of a local server that speaks OpenAI's protocol."
     )
     model_timeout: float = _setting(
-        "MODEL_TIMEOUT", "Seconds that one model request may take.", _positive, 120.0
+        "MODEL_TIMEOUT", "Seconds that one model request may take.", casts.positive, 120.0
     )
     temperature: float | None = _setting(
-        "TEMPERATURE", "Sampling temperature; default: the provider's.", _finite
+        "TEMPERATURE", "Sampling temperature; default: the provider's.", casts.finite
     )
     max_output_tokens: int | None = _setting(
         "MAX_OUTPUT_TOKENS",
         "Tokens that one answer of a model may have; default: the provider's.",
-        _count,
+        casts.count,
     )
     embeddings: bool = _setting(
         "EMBEDDINGS",
         "Rank passages with the local embedding model of the extra [embeddings].",
-        _boolean,
+        casts.boolean,
         False,
     )
     allow_private_urls: bool = _setting(
         "ALLOW_PRIVATE_URLS",
         "Let sources be fetched from private and loopback addresses.",
-        _boolean,
+        casts.boolean,
         False,
     )
     allow_private_webhooks: bool = _setting(
         "ALLOW_PRIVATE_WEBHOOKS",
         "Let webhooks of runs go to private and loopback addresses.",
-        _boolean,
+        casts.boolean,
         False,
     )
     blob_limit: int = _setting(
-        "BLOB_LIMIT", "Bytes that one blob may have: 500000, 20MB, 1GB.", _bytes, 1_000_000_000
+        "BLOB_LIMIT", "Bytes that one blob may have: 500000, 20MB, 1GB.", casts.size, 1_000_000_000
     )
     user: str = _setting(
         "USER", "Who answers questions on this machine; default: the login name.", str, ""
@@ -271,7 +135,7 @@ class Settings:
     notify: tuple[str, ...] = _setting(
         "NOTIFY",
         "Who is told of questions: webhook:https://…, slack:https://…, mailto:…, apprise:…, separated by commas.",
-        _targets,
+        casts.targets,
         None,
         secret=True,
     )
@@ -281,18 +145,21 @@ class Settings:
     smtp: str = _setting(
         "SMTP",
         "The mail server: smtp://user:password@host:587, or smtps://….",
-        _mail_server,
+        casts.mail_server,
         "",
         secret=True,
     )
     steps: int = _setting(
         "STEPS",
         "Supersteps that a run of a graph may take that declares no limit of its own.",
-        _count,
+        casts.count,
         200,
     )
     stream_hours: float = _setting(
-        "STREAM_HOURS", "Hours for which what a run told is kept after its end.", _positive, 24.0
+        "STREAM_HOURS",
+        "Hours for which what a run told is kept after its end.",
+        casts.positive,
+        24.0,
     )
     server: str = _setting(
         "SERVER", "The server that the command line asks instead of a database.", str, ""
@@ -303,58 +170,61 @@ class Settings:
     api_key_in_clear: bool = _setting(
         "API_KEY_IN_CLEAR",
         "Let that key go over http to another machine: for networks that encrypt by themselves.",
-        _boolean,
+        casts.boolean,
         False,
     )
     server_key: bool | None = _setting(
         "SERVER_KEY",
         "Whether the server asks for a key on loopback, too; unset, it does once a key was made.",
-        _boolean,
+        casts.boolean,
         None,
     )
     server_hosts: tuple[str, ...] = _setting(
         "SERVER_HOSTS",
         "Names beside those of loopback under which the server may be called, separated by commas.",
-        _names,
+        casts.names,
         (),
     )
     server_origins: tuple[str, ...] = _setting(
         "SERVER_ORIGINS",
         "Other sites whose pages may call the server: https://chat.example.com, separated by commas.",
-        _names,
+        casts.names,
         (),
     )
     server_body: int = _setting(
-        "SERVER_BODY", "Bytes that the body of a request may have.", _bytes, 20_000_000
+        "SERVER_BODY", "Bytes that the body of a request may have.", casts.size, 20_000_000
     )
     server_depth: int = _setting(
-        "SERVER_DEPTH", "How deep lists and objects of a request may be nested.", _count, 100
+        "SERVER_DEPTH", "How deep lists and objects of a request may be nested.", casts.count, 100
     )
     server_rate: float = _setting(
         "SERVER_RATE",
         "Requests a second that one caller may send for long; twice as many at once.",
-        _positive,
+        casts.positive,
         1000.0,
     )
     server_streams: int = _setting(
-        "SERVER_STREAMS", "Streams that one caller may have open on a server process.", _count, 2000
+        "SERVER_STREAMS",
+        "Streams that one caller may have open on a server process.",
+        casts.count,
+        2000,
     )
     server_all_streams: int = _setting(
         "SERVER_ALL_STREAMS",
         "Streams that all callers together may have open on one.",
-        _count,
+        casts.count,
         10000,
     )
     server_connections: int = _setting(
         "SERVER_CONNECTIONS",
         "Connections of all clients that may be open on a server process.",
-        _count,
+        casts.count,
         12000,
     )
     oidc_issuer: str = _setting(
         "OIDC_ISSUER",
         "Who issues the tokens that the server takes: https://login.example.com",
-        _site,
+        casts.site,
         "",
     )
     oidc_audience: str = _setting(
@@ -363,16 +233,16 @@ class Settings:
     oidc_jwks_url: str = _setting(
         "OIDC_JWKS_URL",
         "Where the issuer's keys are; default: where its discovery document says.",
-        _site,
+        casts.site,
         "",
     )
     oidc_claims: Mapping[str, str] = _setting(
         "OIDC_CLAIMS",
         "Which claims tell what: identity=email,roles=groups,tenant=org; default: sub, roles and tenant.",
-        _claims,
+        casts.claims,
         None,
     )
-    debug: bool = _setting("DEBUG", "Show tracebacks.", _boolean, False)
+    debug: bool = _setting("DEBUG", "Show tracebacks.", casts.boolean, False)
 
     def with_(self, **changes: Any) -> Settings:  # field values
         """Return a copy with the changes that are not None."""

@@ -30,9 +30,6 @@ from interlock.postgres.stops import StopStore
 from interlock.resuming import Resuming, ResumingNow
 from interlock.settings import Settings
 
-MOST_URGENT = 1000
-KEY_LENGTH = 255
-
 STOP_SECONDS = LEASE_SECONDS + 2.0
 """How long `cancel` waits for a run to have stopped; the order stands also after that."""
 
