@@ -250,7 +250,7 @@ class Items:
         """Delete all vectors; where langgraph.json has an index still, new ones are made of what is put."""
         async with self._opening:
             await forget_index(self._pool)
-            self._table = None
+            self._table = await self._opened()
 
     async def seal(self) -> int:
         """Encrypt what is not, and from now on all; return how many items that were; see `Seal.seal_all`."""
