@@ -80,6 +80,18 @@ async def test_each_old_statement_still_means_something(old_url: str) -> None:
                 connection.execute(f"prepare old_{number} as {numbered(statement)}")
 
 
+async def test_items_are_not_encrypted_beside_workers_of_the_old_kind(
+    il: Interlock, database_url: str
+) -> None:
+    """They could not read them: an installation that has run before begins by command, a new one at once."""
+    async with il.pool.connection() as connection:
+        before = await (await connection.execute("select from interlock.item_sealing")).fetchall()
+    with psycopg.connect(database_url) as new:
+        begun = new.execute("select from interlock.item_sealing").fetchall()
+
+    assert (len(before), len(begun)) == (0, 1)
+
+
 async def test_a_migration_does_not_queue_behind_a_long_transaction(
     old_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
