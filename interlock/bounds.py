@@ -25,7 +25,8 @@ from interlock.core.context import Around, Ports
 from interlock.core.metering import Meter
 from interlock.core.sync import run_sync
 from interlock.errors import InterlockError, NotFound, UsageError
-from interlock.postgres.runs import RunStore, StoredRun
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import StoredRun
 from interlock.settings import Settings
 
 KINDS: tuple[ScopeKind, ...] = ("run", "thread", "graph", "tenant")

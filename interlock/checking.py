@@ -20,7 +20,7 @@ from interlock.fitting import (
 from interlock.postgres.checking import CheckStore
 from interlock.postgres.encryption import KeyRing
 from interlock.postgres.pool import Pool
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 
 BATCH = 200
 """Threads that are asked for at once."""

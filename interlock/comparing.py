@@ -33,7 +33,7 @@ from interlock.postgres.checking import CheckStore, Head, Place
 from interlock.postgres.checkpoints import bare_reader_for, reader_for
 from interlock.postgres.encryption import KeyRing
 from interlock.postgres.pool import Pool, translated
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 from interlock.postgres.versioned import Schemas
 from interlock.preparing import check_prompts
 

@@ -18,7 +18,7 @@ from interlock.core.runs import BREAKPOINT, Run
 from interlock.core.sync import iterate_sync, run_sync
 from interlock.errors import UsageError
 from interlock.execution import Part, end_of
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 from interlock.running import Running
 from interlock.timers import Timing
 

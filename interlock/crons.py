@@ -25,7 +25,8 @@ from interlock.forks import title_of
 from interlock.inputs import check_input, check_thread_id
 from interlock.postgres.crons import CronStore
 from interlock.postgres.pool import Connection
-from interlock.postgres.runs import NewRun, RunStore
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import NewRun
 from interlock.settings import Settings
 from interlock.steering import check_driving, kept_of
 

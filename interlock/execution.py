@@ -40,7 +40,8 @@ from interlock.errors import InterlockError, NotFound, RunCancelled
 from interlock.postgres.checkpoints import ENDING, FRESH, HELD, INTERRUPTS
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import translated
-from interlock.postgres.runs import Ending, RunStore, StoredRun
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import Ending, StoredRun
 from interlock.preparing import limited
 from interlock.settling import Settling, as_error, process_name
 from interlock.standing import standing

@@ -17,7 +17,7 @@ from interlock.core.models import redacted
 from interlock.core.runs import Run
 from interlock.core.transient import causes
 from interlock.errors import InterlockError
-from interlock.postgres.runs import Ending
+from interlock.postgres.stored_runs import Ending
 
 Tries = Callable[[Run, FailureKind], Awaitable[tuple[int, str]]]
 """Returns for a run and a kind of failure how often it was tried again and has not got on since, and how far it is."""

@@ -23,7 +23,8 @@ from interlock.inputs import check_input, check_values
 from interlock.past import Past, subgraph
 from interlock.postgres.forks import Change, ForkStore, Place, Prefix
 from interlock.postgres.pool import translated
-from interlock.postgres.runs import NewRun, RunStore, StoredRun
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import NewRun, StoredRun
 from interlock.postgres.versioned import input_of
 from interlock.steering import check_driving
 

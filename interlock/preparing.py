@@ -11,7 +11,7 @@ from interlock.core import prompts
 from interlock.core.context import Context
 from interlock.core.stepping import steps_of
 from interlock.errors import InterlockError, ResumeRefused
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 
 
 def check_prompts(stored: StoredRun) -> None:

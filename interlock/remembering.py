@@ -12,7 +12,7 @@ from interlock.core.sync import run_sync
 from interlock.postgres.encryption import KeyRing
 from interlock.postgres.items import Items
 from interlock.postgres.pool import Pool
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 from interlock.settings import Settings
 
 KEPT = 256

@@ -18,7 +18,8 @@ from interlock.core.sync import run_sync
 from interlock.errors import AnswerRefused, NotFound, UsageError
 from interlock.options import check_options
 from interlock.postgres.approvals import PostgresApprovals
-from interlock.postgres.runs import RunStore, StoredRun
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import StoredRun
 from interlock.steering import check_driving
 
 

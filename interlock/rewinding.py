@@ -15,7 +15,7 @@ from interlock.errors import ReplayDiverged
 from interlock.execution import Part, end_of
 from interlock.history import begun
 from interlock.postgres.recorded_answers import RecordedAnswers
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 from interlock.replays import Replay
 from interlock.running import Running
 

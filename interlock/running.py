@@ -32,7 +32,7 @@ from interlock.postgres.checkpoints import reader_for, saver_for
 from interlock.postgres.encryption import KeyRing, opened_json
 from interlock.postgres.finishing import Finisher
 from interlock.postgres.locks import ThreadLocks
-from interlock.postgres.runs import NewRun, StoredRun
+from interlock.postgres.stored_runs import NewRun, StoredRun
 from interlock.preparing import check_prompts, context_for
 from interlock.remembering import Remembering
 

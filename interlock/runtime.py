@@ -48,8 +48,9 @@ from interlock.postgres.intake import Intake
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.outbox import Outbox
 from interlock.postgres.pool import Pool, sever_all
-from interlock.postgres.runs import NewRun, RunStore, StoredRun
+from interlock.postgres.runs import RunStore
 from interlock.postgres.stops import StopStore
+from interlock.postgres.stored_runs import NewRun, StoredRun
 from interlock.postgres.stream_news import StreamNews
 from interlock.postgres.streams import StreamLog
 from interlock.postgres.timers import TimerStore

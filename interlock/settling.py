@@ -39,7 +39,8 @@ from interlock.postgres.checkpoints import Saver
 from interlock.postgres.finishing import end_of
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import translated
-from interlock.postgres.runs import Ending, RunStore, StoredRun
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import Ending, StoredRun
 
 LOST = "cancelled"
 

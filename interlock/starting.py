@@ -20,7 +20,7 @@ from interlock.core.driving import ALL, Driving
 from interlock.core.runs import BREAKPOINT, Run
 from interlock.errors import ResumeRefused
 from interlock.postgres.pool import translated
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 from interlock.postgres.versioned import input_of
 from interlock.standing import standing
 

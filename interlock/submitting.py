@@ -25,8 +25,8 @@ from interlock.execution import output_of
 from interlock.postgres.ended import POLL_SECONDS, Endings, Standing
 from interlock.postgres.plain import plain
 from interlock.postgres.pool import translated
-from interlock.postgres.runs import StoredRun
 from interlock.postgres.stops import StopStore
+from interlock.postgres.stored_runs import StoredRun
 from interlock.resuming import Resuming, ResumingNow
 from interlock.settings import Settings
 

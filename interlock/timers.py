@@ -13,7 +13,7 @@ from interlock.core.timing import Became, Due, Timer, TimerKind, TimerState
 from interlock.crons import Crons, CronsNow
 from interlock.errors import NotFound, UsageError
 from interlock.postgres.approvals import PostgresApprovals
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 from interlock.postgres.timers import BATCH, TimerStore
 from interlock.settling import process_name
 

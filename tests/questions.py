@@ -15,7 +15,8 @@ from interlock import Interlock
 from interlock.core.actions import digest
 from interlock.core.questions import OpenQuestion, QuestionEvent
 from interlock.core.run_states import RunStatus
-from interlock.postgres.runs import Ending, NewRun, RunStore
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import Ending, NewRun
 
 DECISIONS = ("approve", "edit", "reject", "respond")
 ARGUMENTS = {"payee": "ann", "amount": 5, "ledger": "bank"}

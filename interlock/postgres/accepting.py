@@ -17,7 +17,8 @@ from interlock.core.queueing import Options
 from interlock.core.runs import Run
 from interlock.postgres.checkpointer.arrays import TextArray
 from interlock.postgres.plain import clean, plain
-from interlock.postgres.runs import OF_THE_RUN, NewRun, RunStore, StoredRun
+from interlock.postgres.runs import OF_THE_RUN, RunStore
+from interlock.postgres.stored_runs import NewRun, StoredRun
 
 MOST_BYTES = 8 << 20
 """How much one statement takes at most, or one run that is larger: the server ends a session that sends a gigabyte."""

@@ -19,7 +19,8 @@ from interlock.core.voting import DEADLINE, Ballot, Outcome
 from interlock.errors import AnswerRefused, NotFound, ThreadBusy
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.questions import SQL, decided, note, only, open_questions, question_of
-from interlock.postgres.runs import NewRun, add_run, present_run
+from interlock.postgres.runs import add_run, present_run
+from interlock.postgres.stored_runs import NewRun
 from interlock.postgres.submitting import hand_over
 
 LIST = "`interlock approvals` lists the open ones."

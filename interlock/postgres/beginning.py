@@ -18,7 +18,8 @@ from interlock.postgres.intake import MOST, Intake
 from interlock.postgres.locks import ThreadLocks, seed_of
 from interlock.postgres.pool import Connection, fetch
 from interlock.postgres.queries import load
-from interlock.postgres.runs import Ending, NewRun, RunStore, StoredRun
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import Ending, NewRun, StoredRun
 from interlock.postgres.together import Together
 
 SQL = load("accepting")

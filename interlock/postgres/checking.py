@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
-from interlock.postgres.runs import StoredRun, stored_run
+from interlock.postgres.stored_runs import StoredRun, stored_run
 
 SQL = load("checking")
 

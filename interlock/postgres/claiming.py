@@ -16,7 +16,7 @@ from interlock.postgres.intake import settle_failed
 from interlock.postgres.locks import LET_GO_SECONDS, ThreadLocks, seed_of
 from interlock.postgres.pool import Connection, execute, fetch
 from interlock.postgres.queries import load
-from interlock.postgres.runs import StoredRun, stored_run
+from interlock.postgres.stored_runs import StoredRun, stored_run
 from interlock.postgres.workers import Plan
 
 SQL = load("queue")

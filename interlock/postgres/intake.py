@@ -19,7 +19,8 @@ from interlock.postgres.accepting import Asked, apart, is_plain, news_of
 from interlock.postgres.checkpointer.arrays import prepare
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
-from interlock.postgres.runs import NewRun, RunStore, StoredRun
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import NewRun, StoredRun
 
 SQL = load("accepting")
 

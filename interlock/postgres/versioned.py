@@ -29,7 +29,7 @@ from interlock.core.versions import (
     version_of,
 )
 from interlock.errors import ResumeRefused
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 
 Place = tuple[str, str, str]
 """Thread, namespace, and checkpoint."""

@@ -32,7 +32,7 @@ from interlock.repair.remains import apart
 
 if TYPE_CHECKING:
     from interlock.execution import Execution
-    from interlock.postgres.runs import StoredRun
+    from interlock.postgres.stored_runs import StoredRun
     from interlock.repair.repairing import Repairing
 
 OURS = (DatabaseUnavailable, LeaseLost, BudgetSpent, Killed, RunCancelled)

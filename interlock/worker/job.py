@@ -15,7 +15,7 @@ from interlock.failing import unprepared
 from interlock.postgres import queue
 from interlock.postgres.claiming import Claimed
 from interlock.postgres.finishing import Finisher
-from interlock.postgres.runs import Ending
+from interlock.postgres.stored_runs import Ending
 from interlock.settling import process_name
 from interlock.worker.telling import ALWAYS, Telling
 

@@ -9,7 +9,7 @@ from typing import Any
 from interlock.core.stream_events import Teller, asked_for
 from interlock.core.wire import dumps
 from interlock.execution import Execution
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 from interlock.postgres.streams import Recorder, StreamLog
 
 ALWAYS = "updates"

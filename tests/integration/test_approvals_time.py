@@ -297,7 +297,7 @@ async def test_a_deadline_s_answer_that_the_code_refuses_is_not_tried_for_ever(
 
 
 def refused() -> Any:  # an Ending
-    from interlock.postgres.runs import Ending
+    from interlock.postgres.stored_runs import Ending
 
     return Ending(status="waiting", error="renamed", error_kind="ResumeRefused")
 

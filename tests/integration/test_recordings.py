@@ -30,7 +30,7 @@ from interlock.core.lineage import Lineage, Source
 from interlock.errors import DatabaseUnavailable, ReplayDiverged
 from interlock.postgres.aside import Aside
 from interlock.postgres.recordings import PostgresRecordings
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 
 CONFIG = Path(__file__).parents[1] / "sample" / "langgraph.json"
 

@@ -15,7 +15,7 @@ import interlock
 from interlock import Interlock, Resume
 from interlock.core.queueing import MultitaskStrategy, Options
 from interlock.errors import NotFound, StillRunning, ThreadBusy, UsageError
-from interlock.postgres.runs import Ending
+from interlock.postgres.stored_runs import Ending
 from interlock.settings import Settings
 from tests.questions import sql
 from tests.submitting import CONFIG, PATIENCE, events, left, until, working

@@ -28,7 +28,8 @@ from interlock.core.sync import run_sync
 from interlock.errors import ThreadBusy
 from interlock.postgres.checkpoints import strict_serializer
 from interlock.postgres.pool import open_pool
-from interlock.postgres.runs import Ending, NewRun, RunStore
+from interlock.postgres.runs import RunStore
+from interlock.postgres.stored_runs import Ending, NewRun
 
 THREAD = "t"
 ENQUEUE: MultitaskStrategy = "enqueue"

@@ -16,7 +16,7 @@ from interlock.core.stream_events import StreamEvent
 from interlock.errors import NotFound
 from interlock.postgres.assistants import Assistant
 from interlock.postgres.run_cards import RunCards, Standing
-from interlock.postgres.runs import StoredRun
+from interlock.postgres.stored_runs import StoredRun
 from interlock.server.a2a.messages import Message, Named, Sent, text_of
 from interlock.server.a2a.wording import OVER, State, Task, Words
 from interlock.server.documents_runs import ERROR, INTERRUPT, outcome, outward
