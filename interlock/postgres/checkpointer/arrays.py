@@ -15,6 +15,7 @@ from psycopg.rows import DictRow
 _NULL = b"\xff\xff\xff\xff"
 _HEAD = struct.Struct(">iiIii")
 _EMPTY = struct.Struct(">iiI")
+_ONE = struct.Struct(">iiIiii")  # the head, and the length of the only element
 _DOUBLE = struct.Struct(">d")
 
 
@@ -86,6 +87,8 @@ def packed(element: int, items: Sequence[bytes | None]) -> bytes:
     """
     if not items:
         return _EMPTY.pack(0, 0, element)
+    if len(items) == 1 and (only := items[0]) is not None:
+        return _ONE.pack(1, 0, element, 1, 1, len(only)) + only
     elements = [_NULL if item is None else len(item).to_bytes(4, "big") + item for item in items]
     return b"".join((_HEAD.pack(1, None in items, element, len(items), 1), *elements))
 

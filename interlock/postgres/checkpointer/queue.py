@@ -37,7 +37,7 @@ COMPANY = 0.005
 """Seconds that a flush waits at most while others on the event loop have work, and are likely to hand something in."""
 
 ALONE = 16
-"""After so many flushes in a row that held one thread's rows alone, none waits: what else the loop does is no saving."""
+"""After so many flushes in a row with one thread's rows alone, none waits: what else the loop does is no saving."""
 
 IDLE = 0.000_05
 """A pass of the event loop that took fewer seconds had nothing else to do."""
@@ -223,6 +223,8 @@ class Queue:
         if not self._waiting:  # those who waited were cancelled
             return []
         batch = [self._waiting.popleft()]
+        if not self._waiting:
+            return batch
         rows, size = batch[0].count, batch[0].size
         while self._waiting:
             rows += self._waiting[0].count

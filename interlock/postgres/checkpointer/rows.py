@@ -106,9 +106,9 @@ def merged(all_rows: Sequence[Rows], seen: int) -> dict[str, Any]:  # SQL values
         "content_body": ByteaArray(content[each][1] for each in hashes),
         "reference_holder": TextArray(holder for holder, _ in references),
         "reference_hash": ByteaArray(each for _, each in references),
-        **_columns("blob", Blob, [blobs[key] for key in sorted(blobs)]),
-        **_columns("write", Write, writes),
-        **_columns("put", Put, [puts[key] for key in sorted(puts)]),
+        **_columns("blob", [blobs[key] for key in sorted(blobs)]),
+        **_columns("write", writes),
+        **_columns("put", [puts[key] for key in sorted(puts)]),
     }
 
 
@@ -124,16 +124,21 @@ def _last_writes(writes: Iterable[Write]) -> list[Write]:
 _ARRAYS: dict[str, type] = {"body": ByteaArray, "idx": IntArray, "over": BoolArray}
 
 
-def _columns(name: str, kind: type[Row], rows: Sequence[Row]) -> dict[str, Any]:  # SQL values
-    fields: Sequence[str] = kind._fields  # type: ignore[attr-defined]  # each is a NamedTuple
-    columns = zip(*rows, strict=True) if rows else ((),) * len(fields)
-    return {
-        f"{name}_{each}": _array(name, each)(column)
-        for each, column in zip(fields, columns, strict=True)
-    }
-
-
 def _array(name: str, column: str) -> type:
     if name == "put" and column == "body":
         return TextArray  # JSON
     return _ARRAYS.get(column, TextArray)
+
+
+_KINDS: dict[str, type[tuple[Any, ...]]] = {"blob": Blob, "write": Write, "put": Put}
+_COLUMNS = {
+    name: [(f"{name}_{each}", _array(name, each)) for each in kind._fields]  # type: ignore[attr-defined]  # each is a NamedTuple
+    for name, kind in _KINDS.items()
+}
+
+
+def _columns(name: str, rows: Sequence[Row]) -> dict[str, Any]:  # SQL values
+    if not rows:
+        return {column: array() for column, array in _COLUMNS[name]}
+    columns = zip(_COLUMNS[name], zip(*rows, strict=True), strict=True)
+    return {column: array(values) for (column, array), values in columns}
