@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,12 +17,13 @@ LABELS = {START: "START", END: "END"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node, with the graph that it holds, if it holds one."""
+    """A node, with the graph that it holds, if it holds one; `folded`: it holds one that is not drawn."""
 
     id: str
     label: str
     kind: Kind = "node"
     inner: Shape | None = None
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,27 @@ def shape_of(graph: Graph) -> Shape:
         for each in graph.edges
     ]
     return _shape(list(graph.nodes), edges, "")
+
+
+def folded(shape: Shape, paths: Collection[Sequence[str]]) -> Shape:
+    """Return a shape without the graphs inside some nodes, each named by all nodes that lead there."""
+    nodes = []
+    for node in shape.nodes:
+        if node.inner is not None and any(tuple(path) == (node.id,) for path in paths):
+            node = replace(node, inner=None, folded=True)  # noqa: PLW2901  # a copy of it
+        elif node.inner is not None:
+            inside = [path[1:] for path in paths if path[:1] and path[0] == node.id]
+            node = replace(node, inner=folded(node.inner, inside))  # noqa: PLW2901  # as above
+        nodes.append(node)
+    return replace(shape, nodes=tuple(nodes))
+
+
+def holders(shape: Shape) -> Iterator[tuple[str, ...]]:
+    """Yield the nodes that hold a graph, each behind those that it is in."""
+    for node in shape.nodes:
+        if node.inner is not None:
+            yield (node.id,)
+            yield from ((node.id, *path) for path in holders(node.inner))
 
 
 def loops_back(shape: Shape) -> frozenset[Edge]:

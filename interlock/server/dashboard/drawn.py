@@ -17,6 +17,8 @@ from interlock.wording import counted, money
 MARGIN = 14.0
 NARROWEST = 340.0
 """So that a small graph is not drawn larger than a large one."""
+FOLD, BESIDE = 26.0, 12.0
+"""How wide and high the mark is that folds a graph, and how far it stands from the edge, beside the count of runs."""
 LETTER, SMALL_LETTER = 7.7, 6.4
 """How wide a letter of a node's name and of an edge's label is, on average, in the fonts of screens."""
 
@@ -32,6 +34,7 @@ class Marked:
         tone: how the current nodes are shown: `running`, `waiting`, `failed`.
         chosen: the nodes of the step that is looked at.
         links: where a node leads to.
+        folds: where the same picture is with a node's graph folded, or unfolded where it is folded.
     """
 
     counts: Mapping[tuple[str, ...], int] = field(default_factory=dict)
@@ -40,6 +43,7 @@ class Marked:
     tone: str = "running"
     chosen: frozenset[tuple[str, ...]] = frozenset()
     links: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    folds: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class _ScreenMeasure:
         if node.kind != "node":
             return 64.0, 26.0
         narrowest, height = (104.0, 48.0) if self.tells else (64.0, 36.0)
-        return max(len(node.label) * LETTER + 26, narrowest), height
+        more = FOLD + BESIDE if node.folded or node.inner else 0.0
+        return max(len(node.label) * LETTER + 26, narrowest) + more, height
 
     def label(self, text: str) -> float:
         return len(text) * SMALL_LETTER + 10
@@ -105,7 +110,8 @@ def _box(box: Box, marked: Marked, path: tuple[str, ...]) -> Markup:
     classes = ["shape", f"shape-{'group' if box.inner else box.node.kind}"]
     classes += ["ran"] if marked.counts.get(path) else []
     classes += ["at", f"at-{marked.tone}"] if path in marked.current else []
-    classes += ["chosen"] if path in marked.chosen else []
+    classes += ["chosen"] if _is_chosen(box, marked, path) else []
+    classes += ["folded"] if box.node.folded else []
     radius = box.height / 2 if box.node.kind != "node" else 9
     rect = Markup(
         '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="{:.1f}"/>'
@@ -116,14 +122,47 @@ def _box(box: Box, marked: Marked, path: tuple[str, ...]) -> Markup:
         name = Markup('<a href="{}">{}</a>').format(marked.links[path], name)
     else:
         name = Markup("<g>{}</g>").format(name)
+    name += _fold(box, marked, path)
     return name + (_layout(box.inner, marked, path) if box.inner else Markup(""))
+
+
+def _is_chosen(box: Box, marked: Marked, path: tuple[str, ...]) -> bool:
+    """Say whether a node ran in the step that is looked at; for a folded one, also whether one inside did."""
+    inside = box.node.folded and any(each[: len(path)] == path for each in marked.chosen)
+    return inside or path in marked.chosen
+
+
+def _fold(box: Box, marked: Marked, path: tuple[str, ...]) -> Markup:
+    """Return the mark that folds a graph or unfolds it."""
+    if path not in marked.folds:
+        return Markup("")
+    x, y = box.x + box.width - FOLD - BESIDE, box.y + (5 if box.inner else (box.height - FOLD) / 2)
+    middle, half = (x + FOLD / 2, y + FOLD / 2), 5.0
+    sign = f"M{middle[0] - half:.1f} {middle[1]:.1f}h{2 * half:.1f}"
+    sign += f"M{middle[0]:.1f} {middle[1] - half:.1f}v{2 * half:.1f}" if box.node.folded else ""
+    verb = "Unfold" if box.node.folded else "Fold"
+    return Markup(
+        '<a class="fold" id="fold-{}" href="{}" aria-label="{}"><title>{}</title>'
+        '<rect x="{:.1f}" y="{:.1f}" width="{:.0f}" height="{:.0f}" rx="7"/><path d="{}"/></a>'
+    ).format(
+        ":".join(path),
+        marked.folds[path],
+        f"{verb} {' / '.join(path)}",
+        verb,
+        x,
+        y,
+        FOLD,
+        FOLD,
+        sign,
+    )
 
 
 def _name(box: Box, told: str) -> Markup:
     if box.inner:
         place, anchor = (box.x + 14, box.y + 24), "start"
     else:
-        place, anchor = (box.middle[0], box.middle[1] + (-3.5 if told else 4.5)), "middle"
+        middle = box.middle[0] - ((FOLD + BESIDE) / 2 if box.node.folded else 0)
+        place, anchor = (middle, box.middle[1] + (-3.5 if told else 4.5)), "middle"
     kind = "end" if box.node.kind != "node" else "node"
     name = Markup('<text class="name-{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
         kind, *place, anchor, box.node.label

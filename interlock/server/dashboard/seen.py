@@ -10,12 +10,10 @@ from typing import Any
 from interlock.application import Graph
 from interlock.core.effects import Effect, Refused
 from interlock.core.runs import Run, Step, Usage
-from interlock.drawing import shape_of
 from interlock.errors import InterlockError, NotFound
 from interlock.facade import Interlock
 from interlock.history import node_counts
 from interlock.postgres.dashboard import DashboardStore, ListedCall, ListedRun, RanTask
-from interlock.server.dashboard.drawn import Marked, draw, told
 from interlock.server.dashboard.nodes import ENDS, Path, ran, taken, usage_of
 
 AT_ONCE = 100
@@ -212,39 +210,6 @@ def _waited(steps: Sequence[Step]) -> set[str]:
             waited.add(step.checkpoint_id)
         last[step.inside] = step
     return waited
-
-
-def picture(seen: Seen, chosen: Step | None) -> str:
-    """Return the thread's graph as SVG; empty where it is not known."""
-    if seen.graph is None:
-        return ""
-    marked = _marked(seen, chosen)
-    shape = shape_of(seen.graph.get_graph(xray=True))
-    return draw(shape, marked, about=f"The graph {seen.row['graph']}. {told(marked)}")
-
-
-def _marked(seen: Seen, chosen: Step | None) -> Marked:
-    latest = seen.latest
-    now = latest.next if latest and seen.status not in ("succeeded", "cancelled") else ()
-    tones = {"waiting": "waiting", "failed": "failed", "dead": "failed", "killed": "failed"}
-    return Marked(
-        counts=seen.ran,
-        taken=seen.taken,
-        current=frozenset((node,) for node in now),
-        tone=tones.get(seen.status, "running"),
-        chosen=frozenset((*chosen.path, node) for node in chosen.nodes) if chosen else frozenset(),
-        links=_links(seen),
-    )
-
-
-def _links(seen: Seen) -> dict[tuple[str, ...], str]:
-    """Return where the last step stands that each node ran in."""
-    found = {}
-    for step in seen.steps:
-        shown = "&inside=1" if step.inside else ""
-        for node in step.nodes:
-            found[*step.path, node] = f"?at={step.checkpoint_id}{shown}"
-    return found
 
 
 def _graph(il: Interlock, name: str) -> tuple[Graph | None, str]:

@@ -12,6 +12,7 @@ from interlock.errors import InterlockError
 from interlock.inputs import takes_our_context
 from interlock.server.dashboard.drawn import Marked, draw
 from interlock.server.dashboard.fields import Field, input_fields
+from interlock.server.dashboard.folding import folds_of
 from interlock.server.dashboard.forms import read
 from interlock.server.dashboard.pages.steering import address, begun_here
 from interlock.server.dashboard.routing import pages, see
@@ -73,7 +74,8 @@ async def _form(
     model: str = "",
     status: int = 200,
 ) -> Response:
-    shape = shape_of(compiled.get_graph(xray=True))
+    said = request.query_params.getlist("fold")
+    folded = folds_of(shape_of(compiled.get_graph(xray=True)), said, {})
     return await page(
         request,
         scope,
@@ -85,5 +87,6 @@ async def _form(
         model=model,
         takes_model=takes_our_context(compiled),
         default_model=scope.reader.settings.model,
-        picture=draw(shape, Marked(), about=f"The graph {graph}."),
+        picture=draw(folded.drawn, Marked(folds=folded.changed), about=f"The graph {graph}."),
+        folded=folded,
     )

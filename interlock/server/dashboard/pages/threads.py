@@ -11,8 +11,10 @@ from interlock.core.runs import Step
 from interlock.errors import UsageError
 from interlock.server.dashboard.changes import changes_of
 from interlock.server.dashboard.chart import Chart, Series
+from interlock.server.dashboard.folding import Folded
+from interlock.server.dashboard.pictures import folds, picture
 from interlock.server.dashboard.routing import pages
-from interlock.server.dashboard.seen import Moment, Seen, picture, see
+from interlock.server.dashboard.seen import Moment, Seen, see
 from interlock.server.dashboard.talk import conversations
 from interlock.server.dashboard.templates import page
 from interlock.server.dashboard.words import from_segment
@@ -41,6 +43,7 @@ async def thread(
     at: Annotated[str, Query(max_length=64)] = "",
     inside: bool = False,
     upto: Annotated[str, Query(max_length=64)] = "",
+    fold: Folded = [],  # noqa: B006  # FastAPI copies it
 ) -> Response:
     """Show a thread."""
     if view not in VIEWS:
@@ -48,6 +51,8 @@ async def thread(
     seen = await see(scope.reader, name, inside=inside and view == "steps", at=at, upto=upto)
     moment = seen.moment(at) if at else None
     chosen = moment.step if moment else None
+    here = {key: each for key, each in request.query_params.items() if key not in ("fold", "said")}
+    folded = folds(seen, fold, here)
     return await page(
         request,
         scope,
@@ -57,7 +62,8 @@ async def thread(
         view=view,
         inside=inside,
         moment=moment,
-        picture=picture(seen, chosen),
+        picture=picture(seen, chosen, folded),
+        folded=folded,
         questions=seen.run.interrupts if seen.run else (),
         can=_can(scope, seen),
         parent=seen.row["parent_thread_id"],
