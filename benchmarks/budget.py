@@ -2,11 +2,11 @@
 
     python -m benchmarks.budget [--quick] [--json]
 
-The model answers at once, so that all that is measured is LangChain's and ours. Its prompt is 8 kB of prose, which is
-counted each time. It is called bare, with a budget in memory, and with budgets in Postgres: of a run and a thread of
-its own, and of a graph and a tenant that all share, so that all wait for the same two rows. Beside them one plain row
-is inserted and committed, with the same pool. All take turns; 1, 8 or 32 tasks of one process do that at once, on a
-pool of eight connections.
+The model answers at once, so that all that is measured is LangChain's and ours. Its prompt is 8 kB of prose, another
+one each time, so that it is counted each time. It is called bare, with a budget in memory, and with budgets in
+Postgres: of a run and a thread of its own, and of a graph and a tenant that all share, so that all wait for the same
+two rows. Beside them one plain row is inserted and committed, with the same pool. All take turns; 1, 8 or 32 tasks of
+one process do that at once, on a pool of eight connections.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -134,11 +135,14 @@ async def _side_by_side(pool: Pool, budgets: Budgets, tasks: int, rounds: int) -
 
 
 def _contestants(pool: Pool, memory: Budgets, durable: Budgets) -> dict[str, Contestant]:
-    model, messages = Instant(), [HumanMessage(PROMPT)]
+    model, numbers = Instant(), count()
     in_memory, in_postgres = _meter(memory).handlers(), _meter(durable).handlers()
 
+    def messages() -> list[BaseMessage]:
+        return [HumanMessage(f"{next(numbers)} {PROMPT}")]
+
     async def bare() -> object:
-        return await model.ainvoke(messages)
+        return await model.ainvoke(messages())
 
     async def plain() -> object:
         values = {"key": uuid4().hex, "text": "It is noted."}
@@ -146,10 +150,10 @@ def _contestants(pool: Pool, memory: Budgets, durable: Budgets) -> dict[str, Con
             return await fetch(connection, INSERT, values)
 
     async def with_memory() -> object:
-        return await model.ainvoke(messages, {"callbacks": in_memory})
+        return await model.ainvoke(messages(), {"callbacks": in_memory})
 
     async def with_postgres() -> object:
-        return await model.ainvoke(messages, {"callbacks": in_postgres})
+        return await model.ainvoke(messages(), {"callbacks": in_postgres})
 
     return {BARE: bare, PLAIN: plain, MEMORY: with_memory, POSTGRES: with_postgres}
 

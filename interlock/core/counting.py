@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -40,10 +41,26 @@ _SCHEMAS = ("tools", "functions", "response_format", "text", "tool_choice", "out
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 
 
+LONG = 512
+"""Characters from which on a text's number is kept: a conversation is sent again with each of its calls."""
+
+KEPT = 4096
+"""Numbers that are kept; then it begins anew."""
+
+_counted: dict[bytes, int] = {}
+
+
 def tokens_in(text: str) -> int:
     """Return a number of tokens that no usual tokenizer needs more of for a text."""
-    pieces = Counter(_PIECE.findall(text))  # most of a text's pieces stand in it often
-    return 1 + sum(times * _of_piece(each) for each, times in pieces.items())
+    if len(text) < LONG:
+        return _count(text)
+    name = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    if (known := _counted.get(name)) is None:
+        known = _count(text)
+        if len(_counted) >= KEPT:
+            _counted.clear()
+        _counted[name] = known
+    return known
 
 
 def tokens_of(
@@ -63,6 +80,11 @@ def tokens_of(
     schemas = [(parameters or {}).get(name) for name in _SCHEMAS]
     given = [each for each in schemas if each]
     return count + sum(map(_of_json, given)) + (TOOLS if given else 0)
+
+
+def _count(text: str) -> int:
+    pieces = Counter(_PIECE.findall(text))  # most of a text's pieces stand in it often
+    return 1 + sum(times * _of_piece(each) for each, times in pieces.items())
 
 
 def _of_piece(piece: str) -> int:

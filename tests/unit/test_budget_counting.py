@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
+from interlock.core import counting
 from interlock.core.counting import (
     IMAGE,
     PER_MESSAGE,
@@ -89,3 +90,25 @@ def test_images_count_as_images_and_files_by_their_length() -> None:
 def test_odd_text_is_counted_too(text: str, least: int) -> None:
     """Halves of characters, controls, a tokenizer's own marks, accents that stand alone."""
     assert tokens_in(text) >= least
+
+
+def test_a_long_text_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversation is sent again with each of its calls: what was counted is known, a few thousand texts at most."""
+    counted: list[int] = []
+    kept: dict[bytes, int] = {}
+    count = counting._count
+
+    def noting(text: str) -> int:
+        counted.append(len(text))
+        return count(text)
+
+    monkeypatch.setattr(counting, "_count", noting)
+    monkeypatch.setattr(counting, "_counted", kept)
+    monkeypatch.setattr(counting, "KEPT", 2)
+    texts = [f"{number} ships. " * 60 for number in (1, 2, 3)]
+
+    found = [tokens_in(text) for text in (texts[0], texts[0], texts[1], texts[0], texts[2])]
+
+    assert found == [421] * 5  # a number, a word of four, a mark and a space, sixty times, and one
+    assert counted == [540, 540, 540]
+    assert len(kept) == 1
