@@ -15,7 +15,7 @@ from interlock.errors import DatabaseUnavailable, InterlockError
 from interlock.postgres.accepting import Asked, Outcome, apart, is_plain, news_of
 from interlock.postgres.checkpointer.arrays import prepare
 from interlock.postgres.intake import MOST, Intake
-from interlock.postgres.locks import ThreadLocks, seed_of
+from interlock.postgres.locks import PATIENCE, ThreadLocks, seed_of
 from interlock.postgres.pool import Connection, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.runs import RunStore
@@ -40,7 +40,7 @@ class Beginner:
         self._intake = intake
         self._process = process
         self._together: Together[Asked, Outcome] = Together(self._begun)
-        self._handing_back: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def begin(self, new: NewRun) -> StoredRun:
         """Accept a run, hold its thread and begin an attempt, all or nothing; `begun` says whether it came to that.
@@ -53,7 +53,7 @@ class Beginner:
         try:
             outcome = await self._together.do(asked)
         except asyncio.CancelledError:
-            asked.outcome.add_done_callback(self._left)
+            await self._leave(asked)
             raise
         if isinstance(outcome, StoredRun):
             return outcome
@@ -70,12 +70,16 @@ class Beginner:
         finally:
             await self._locks.let_go(run.thread_id)
 
-    def _left(self, outcome: asyncio.Future[Outcome]) -> None:
-        """Hand back what whoever asked for it did not wait for."""
-        if isinstance(stored := outcome.result(), StoredRun):
-            task = asyncio.ensure_future(self.hand_back(stored.run))
-            self._handing_back.add(task)
-            task.add_done_callback(self._handing_back.discard)
+    async def _leave(self, asked: Asked) -> None:
+        """Hand back what whoever asked for it did not wait for; it goes on where that one is cancelled again."""
+        task = asyncio.ensure_future(self._left(asked))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        await asyncio.wait([task], timeout=PATIENCE)
+
+    async def _left(self, asked: Asked) -> None:
+        if isinstance(stored := await asked.outcome, StoredRun):
+            await self.hand_back(stored.run)
 
     async def _begun(self, batch: list[Asked]) -> Sequence[Outcome]:
         now, _ = apart(batch, MOST)
@@ -86,10 +90,12 @@ class Beginner:
             rows, otherwise = [], "unsure"  # it may have been committed
         except psycopg.Error:
             rows = []  # each by itself is told of its error
+        except BaseException:
+            _settle(batch, "unsure")
+            raise
         by_name = {each.new.run_id: each for each in batch}
         begun = {row["run_id"]: _stored(by_name[row["run_id"]], row) for row in rows}
-        for each in batch:
-            each.settle(otherwise)
+        _settle(batch, otherwise)
         return [begun.get(each.new.run_id, otherwise) for each in batch]
 
     async def _taken_up(self, some: Sequence[Asked]) -> list[DictRow]:
@@ -111,6 +117,11 @@ class Beginner:
         except BaseException:
             await self._locks.let_go_of_others(connection)
             raise
+
+
+def _settle(batch: Sequence[Asked], outcome: Outcome) -> None:
+    for each in batch:
+        each.settle(outcome)
 
 
 def _stored(asked: Asked, row: DictRow) -> StoredRun:

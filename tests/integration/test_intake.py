@@ -78,6 +78,44 @@ async def test_a_run_is_accepted_and_claimed_in_one_commit(
     assert await rows(database_url, "select * from interlock.queue") == []
 
 
+NOTES_COMMITS = """
+    create table commits (kind text, waits text);
+    create function note_commit() returns trigger language plpgsql as $$
+    begin
+        insert into commits values (new.kind, current_setting('synchronous_commit'));
+        return null;
+    end
+    $$;
+    create constraint trigger noted after insert on interlock.run_events deferrable initially deferred
+        for each row execute function note_commit();
+    do $$ begin execute format('alter database %I set synchronous_commit = local', current_database()); end $$;
+"""
+
+
+async def test_what_is_accepted_waits_for_the_disk_and_a_claim_alone_does_not(
+    database_url: str, tmp_path: Path
+) -> None:
+    """The claim is on the disk with the first checkpoint; one that accepts, and an end, wait as they are told to."""
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(NOTES_COMMITS)
+    async with interlock.aopen(database_url, config=CONFIG) as il:
+        async with worker_at(database_url):
+            await il.asubmit("working", named(tmp_path, "apart"), thread_id="apart")
+            await ended(il, "apart")
+        async with inside(il):
+            await il.asubmit("working", named(tmp_path, "inside"), thread_id="inside")
+            await ended(il, "inside")
+
+    assert await rows(database_url, "select kind, waits from commits") == [
+        ("submitted", "local"),
+        ("claimed", "off"),
+        ("succeeded", "local"),
+        ("submitted", "local"),
+        ("claimed", "local"),
+        ("succeeded", "local"),
+    ]
+
+
 @pytest.mark.parametrize("beside", [True, False])
 async def test_runs_that_come_at_once_are_accepted_in_one_commit(
     il: Interlock, database_url: str, tmp_path: Path, beside: bool

@@ -1,8 +1,10 @@
 -- claim: let go of some threads, accept some runs, and take on those that are due: in turns between tenants, by rank within one
-select * from interlock.take_on(
+select t.* from interlock.take_on(
     %(worker)s, %(process)s, %(seed)s, %(release)s::text[], %(news)s, %(inputs)s, %(of_the_run)s::text[], %(most)s, %(suspect)s,
     %(avoid)s::text[], %(lanes)s, %(after)s, %(graphs)s::text[], %(tenants)s::text[]
-);
+) t
+-- A claim alone does not wait for the disk: the first checkpoint does, and brings it along.
+cross join (select case when %(news)s = jsonb '[]' then set_config('synchronous_commit', 'off', true) end as relaxed) s;
 
 -- release_threads: let go of threads
 select pg_advisory_unlock(hashtextextended(t.thread_id, %(seed)s)) from unnest(%(thread_ids)s::text[]) as t (thread_id);
