@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from langgraph_sdk.errors import BadRequestError, UnprocessableEntityError
 
 import interlock
 from interlock.errors import UsageError
+from interlock.postgres.encryption import KeyRing, sealed_json
+from interlock.postgres.item_seals import SEALED
 from interlock.settings import Settings
 from interlock.worker.expiring import EXPIRE_SECONDS
 from tests.server.conftest import serving
@@ -252,6 +256,40 @@ def test_the_labels_of_tenants(server_database: str) -> None:
 
     assert labels == ["tenant=", "tenant=acme", "tenant=acme%2Eco", "tenant=50%25%2E2E"]
     assert [label_of(each) for each in names] == labels
+
+
+def test_a_server_with_a_key(database_url: str) -> None:
+    """What clients put stands in no row, is found by filters, and lives on; what another key encrypted is told of."""
+    foreign = sealed_json(KeyRing((b"o" * 32,)), {"n": 1}, SEALED)
+    environment = {"INTERLOCK_ENCRYPTION_KEY": base64.b64encode(b"k" * 32).decode()}
+    with (
+        serving(database_url, config=REMEMBERING, environment=environment) as address,
+        psycopg.connect(database_url, autocommit=True) as sql,
+    ):
+        for n in (1, 2):
+            item = {"namespace": ["a"], "key": f"k{n}", "value": {"n": n, "who": "ann"}, "ttl": 1}
+            httpx.put(f"{address}/store/items", json=item).raise_for_status()
+        sql.execute("update store set expires_at = now() + interval '30 seconds'")
+        search = {"namespace_prefix": ["a"], "filter": {"n": 2}}
+        found = httpx.post(f"{address}/store/items/search", json=search).json()["items"]
+        live = sql.execute(
+            "select key from store where expires_at > now() + interval '45 seconds'"
+        ).fetchall()
+        rows = sql.execute("select value::text from store").fetchall()
+        sql.execute(
+            "insert into store (prefix, key, value) values ('tenant=.b', 'k', %s)",
+            [json.dumps(foreign)],
+        )
+        search["namespace_prefix"] = []
+        refused = httpx.post(f"{address}/store/items/search", json=search)
+
+    assert [each["value"] for each in found] == [{"n": 2, "who": "ann"}]
+    assert live == [("k2",)]
+    assert not any("ann" in row[0] for row in rows)
+    assert (refused.status_code, "which is not among those that are set" in refused.text) == (
+        422,
+        True,
+    )
 
 
 async def _age(database: str, label: str, *, seconds: float) -> None:
