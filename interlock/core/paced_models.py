@@ -7,6 +7,7 @@ recorded. LangChain's methods are called on a stand-in for the model, whose call
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,11 +16,10 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 
 from interlock.core.fallbacks import as_asked, asked_of, mark, schema_of
-from interlock.core.faults import fault_of
-from interlock.core.paced import Made, Ticket
+from interlock.core.paced import Made
 from interlock.core.paced_texts import pace_texts
-from interlock.core.prices import FREE
 from interlock.core.recordings import finished
+from interlock.core.stand_ins import Look, StandIn, relayed, relayed_async, tokens_in
 from interlock.core.turns import (
     Awaiting,
     Blocking,
@@ -28,9 +28,7 @@ from interlock.core.turns import (
     call_of,
     replaced,
     taking,
-    where_here,
 )
-from interlock.core.usage import model_of, tokens_of
 
 Messages = Any  # LangChain's messages
 
@@ -38,36 +36,17 @@ Messages = Any  # LangChain's messages
 def pace() -> None:
     """Let all calls of models in this process wait for their turn; doing it again does nothing."""
     for name in ("_generate_with_cache", "stream", "_chat_model_stream_v3"):
-        replaced(BaseChatModel, name, _paced_here)
+        replaced(BaseChatModel, name, _Paced.here)
     for name in ("_agenerate_with_cache", "astream", "_achat_model_stream_v3"):
-        replaced(BaseChatModel, name, _paced_here)
+        replaced(BaseChatModel, name, _Paced.here)
     pace_texts()
 
 
-def _paced_here(model: Any) -> Any:  # a chat model, and what stands in for it
-    """Return what LangChain's methods are called on: the model itself where nothing limits it."""
-    if isinstance(model, _Paced):
-        return model
-    where = where_here()
-    if where is None:
-        return model
-    name = model_of(model._get_ls_params())
-    return model if name.startswith(FREE) else _Paced(model, name, where)
-
-
-class _Paced:
+class _Paced(StandIn[BaseChatModel]):
     """Stands in for a chat model: all is the model's, but the calls of its client wait for their turn."""
 
     _stream_chat_model_events = None  # LangChain then makes events of `_stream`
     _astream_chat_model_events = None
-
-    def __init__(self, model: BaseChatModel, name: str, where: Where) -> None:
-        self._model = model
-        self._name = name
-        self._where = where
-
-    def __getattr__(self, name: str) -> Any:  # whatever the model has
-        return getattr(self._model, name)
 
     def _iter_v2_events(self, *args: Any, **kwargs: Any) -> Any:  # LangChain's signature
         return BaseChatModel._iter_v2_events(self, *args, **kwargs)  # type: ignore[arg-type]  # it stands in
@@ -119,16 +98,7 @@ class _Paced:
             return chunks, next(chunks, None)
 
         made = finished(call_of(given, self._where, Blocking(self._where)).made(attempt))
-        chunks, first = made.answer
-        streamed = _Streamed(given, made.ticket)
-        try:
-            while first is not None:
-                yield streamed.seen(first)
-                first = next(chunks, None)
-        except BaseException as error:
-            finished(streamed.broke(error))
-            raise
-        finished(streamed.ended())
+        yield from relayed(made, _Look(given, made.ticket.model))
 
     async def _astream(
         self, messages: Messages, stop: Any = None, run_manager: Manager = None, **kwargs: Any
@@ -145,16 +115,9 @@ class _Paced:
             return chunks, await anext(chunks, None)
 
         made = await call_of(given, self._where, Awaiting()).made(attempt)
-        chunks, first = made.answer
-        streamed = _Streamed(given, made.ticket)
-        try:
-            while first is not None:
-                yield streamed.seen(first)
-                first = await anext(chunks, None)
-        except BaseException as error:
-            await streamed.broke(error)
-            raise
-        await streamed.ended()
+        async with aclosing(relayed_async(made, _Look(given, made.ticket.model))) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,35 +166,20 @@ class _Given:
         return dict(self.model._get_invocation_params(stop=self.stop, **self.kwargs))
 
 
-@dataclass(slots=True)
-class _Streamed:
-    """What came of a stream so far."""
+class _Look(Look[ChatGenerationChunk]):
+    """Looks at a stream of a chat model, the one that was asked or another."""
 
-    given: _Given
-    ticket: Ticket
-    tokens: int | None = None
-    _begun: bool = False
+    def __init__(self, given: _Given, model: str) -> None:
+        self._unmarked = model if model != given.name else ""
 
     def seen(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-        """Return a piece, after what it tells was noted."""
-        if self.ticket.model != self.given.name and not self._begun:
-            mark(chunk, self.ticket.model)  # once: pieces are put together
-        self._begun = True
-        usage = getattr(chunk.message, "usage_metadata", None)
-        if usage:
+        """Return a piece; the first of another model says whose it is, once: pieces are put together."""
+        if self._unmarked:
+            mark(chunk, self._unmarked)
+            self._unmarked = ""
+        if usage := getattr(chunk.message, "usage_metadata", None):
             self.tokens = (self.tokens or 0) + int(usage["total_tokens"])
         return chunk
-
-    async def ended(self) -> None:
-        """Note that it came to its end."""
-        await self.ticket.ended(self.tokens)
-
-    async def broke(self, error: BaseException) -> None:
-        """Note that it did not."""
-        if isinstance(error, Exception):
-            await self.ticket.failed(fault_of(error))
-        else:
-            await self.ticket.broken_off()
 
 
 def _whole_chunk(result: ChatResult) -> ChatGenerationChunk:
@@ -250,5 +198,4 @@ async def _none() -> AsyncIterator[ChatGenerationChunk]:
 
 def _tokens(result: ChatResult) -> int | None:
     llm_output = result.llm_output or {}
-    told = tokens_of(LLMResult(generations=[list(result.generations)], llm_output=llm_output))
-    return told.input + told.output if told else None
+    return tokens_in(LLMResult(generations=[list(result.generations)], llm_output=llm_output))

@@ -6,6 +6,7 @@ A call of several prompts at one time is one turn where their client sends them 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,57 +14,36 @@ from langchain_core.language_models import LLM, BaseLLM
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import GenerationChunk, LLMResult
 
-from interlock.core.faults import fault_of
-from interlock.core.paced import PacedCall, Ticket
-from interlock.core.prices import FREE
+from interlock.core.paced import PacedCall
 from interlock.core.recordings import finished
+from interlock.core.stand_ins import Look, StandIn, relayed, relayed_async, tokens_in
 from interlock.core.turns import (
     Awaiting,
     Blocking,
     Manager,
-    Where,
     call_of,
     replaced,
     taking,
-    where_here,
 )
-from interlock.core.usage import model_of, tokens_of
 
 
 def pace_texts() -> None:
     """Let all calls of models of text in this process wait for their turn; doing it again does nothing."""
     for name in ("_generate_helper", "_agenerate_helper"):
-        replaced(BaseLLM, name, _paced_here)
+        replaced(BaseLLM, name, _PacedText.here)
     for name in ("stream", "astream"):
         replaced(BaseLLM, name, _streamed_here)
 
 
-def _paced_here(model: Any) -> Any:  # a model of text, and what stands in for it
-    """Return what LangChain's methods are called on: the model itself where nothing limits it."""
-    where = None if isinstance(model, _PacedText) else where_here()
-    if where is None:
-        return model
-    name = model_of(model._get_ls_params())
-    return model if name.startswith(FREE) else _PacedText(model, name, where)
-
-
-def _streamed_here(model: Any) -> Any:  # as above
-    """Return the same for streams; what does not stream is called as a whole, and comes by then."""
+def _streamed_here(model: Any) -> Any:  # a model of text, and what stands in for it
+    """Return what streams are asked of; what does not stream is called as a whole, and comes by then."""
     own = type(model)
     streams = own._stream is not BaseLLM._stream or own._astream is not BaseLLM._astream
-    return _paced_here(model) if streams else model
+    return _PacedText.here(model) if streams else model
 
 
-class _PacedText:
+class _PacedText(StandIn[BaseLLM]):
     """Stands in for a model of text: all is the model's, but the calls of its client wait for their turn."""
-
-    def __init__(self, model: BaseLLM, name: str, where: Where) -> None:
-        self._model = model
-        self._name = name
-        self._where = where
-
-    def __getattr__(self, name: str) -> Any:  # whatever the model has
-        return getattr(self._model, name)
 
     def _generate(
         self, prompts: list[str], stop: Any = None, run_manager: Manager = None, **kwargs: Any
@@ -77,7 +57,7 @@ class _PacedText:
                 return model._generate(given.prompts, **taken)
 
             made = finished(self._call(given, Blocking(self._where)).made(attempt))
-            finished(made.ticket.ended(_tokens(made.answer)))
+            finished(made.ticket.ended(tokens_in(made.answer)))
             return made.answer
 
         return _joined([one(each) for each in self._turns(prompts, stop, run_manager, kwargs)])
@@ -94,7 +74,7 @@ class _PacedText:
                 return await model._agenerate(given.prompts, **taken)
 
             made = await self._call(given, Awaiting()).made(attempt)
-            await made.ticket.ended(_tokens(made.answer))
+            await made.ticket.ended(tokens_in(made.answer))
             return made.answer
 
         turns = self._turns(prompts, stop, run_manager, kwargs)
@@ -113,15 +93,7 @@ class _PacedText:
             return chunks, next(chunks, None)
 
         made = finished(self._call(given, Blocking(self._where)).made(attempt))
-        chunks, chunk = made.answer
-        try:
-            while chunk is not None:
-                yield chunk
-                chunk = next(chunks, None)
-        except BaseException as error:
-            finished(_broke(made.ticket, error))
-            raise
-        finished(made.ticket.ended(None))
+        yield from relayed(made, Look())
 
     async def _astream(
         self, prompt: str, stop: Any = None, run_manager: Manager = None, **kwargs: Any
@@ -136,15 +108,9 @@ class _PacedText:
             return chunks, await anext(chunks, None)
 
         made = await self._call(given, Awaiting()).made(attempt)
-        chunks, chunk = made.answer
-        try:
-            while chunk is not None:
+        async with aclosing(relayed_async(made, Look[GenerationChunk]())) as chunks:
+            async for chunk in chunks:
                 yield chunk
-                chunk = await anext(chunks, None)
-        except BaseException as error:
-            await _broke(made.ticket, error)
-            raise
-        await made.ticket.ended(None)
 
     def _call(self, given: _Given, doing: Awaiting | Blocking) -> PacedCall:
         return call_of(given, self._where, doing, falls_back=False, reserves=given.alone)
@@ -188,22 +154,9 @@ class _Given:
         return {**self.model._dict_for_compat(), "stop": self.stop, **self.kwargs}
 
 
-async def _broke(ticket: Ticket, error: BaseException) -> None:
-    """Note that a stream did not come to its end."""
-    if isinstance(error, Exception):
-        await ticket.failed(fault_of(error))
-    else:
-        await ticket.broken_off()
-
-
 def _joined(results: list[LLMResult]) -> LLMResult:
     """Return the answers of several turns as those of one call."""
     if len(results) == 1:
         return results[0]
     answers = [some for each in results for some in each.generations]
     return LLMResult(generations=answers)
-
-
-def _tokens(result: LLMResult) -> int | None:
-    told = tokens_of(result)
-    return told.input + told.output if told else None
