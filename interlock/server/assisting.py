@@ -20,7 +20,11 @@ async def resolve(scope: Scope, assistant: str | UUID) -> Assistant:
     known, now = scope.house.assistants, time.monotonic()
     found = known.get(wanted, now)
     if found is None:
-        found = await _stored(scope, wanted)
+        try:
+            found = await _stored(scope, wanted)
+        except BaseException:
+            known.forget(wanted)  # others have what is known only while somebody looks
+            raise
         known.put(found, now)
     check_graph(scope, found.graph)
     return found

@@ -18,9 +18,17 @@ class Known:
     _seen: dict[UUID, tuple[float, Assistant]] = field(default_factory=dict)
 
     def get(self, assistant_id: UUID, now: float) -> Assistant | None:
-        """Return an assistant that was seen less than a second ago."""
-        at, assistant = self._seen.get(assistant_id, (-FRESH_SECONDS, None))
-        return assistant if now - at < FRESH_SECONDS else None
+        """Return an assistant that was seen less than a second ago.
+
+        Of those who come after that, the first gets None, and looks; the others have what is known until then.
+        """
+        if (known := self._seen.get(assistant_id)) is None:
+            return None
+        at, assistant = known
+        if now - at < FRESH_SECONDS:
+            return assistant
+        self._seen[assistant_id] = (now, assistant)
+        return None
 
     def put(self, assistant: Assistant, now: float) -> None:
         """Remember an assistant, if it is everybody's."""
