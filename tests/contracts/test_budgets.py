@@ -233,6 +233,24 @@ async def test_supersteps_are_charged_once_with_the_time(budgets: Budgets) -> No
     assert (await stands(budgets, scope)).spent == Amounts(steps=4, seconds=3)
 
 
+async def test_one_key_is_taken_and_given_back_by_many_at_once(budgets: Budgets) -> None:
+    """Nobody waits in a circle, whatever the order of the budgets they name, and nothing is left."""
+    scopes = [run(), Scope(kind="graph", name="g"), Scope(kind="tenant", name="a")]
+
+    async def take(number: int) -> None:
+        named = scopes if number % 2 else scopes[::-1]
+        for key in ("act", f"own {number}"):
+            if await budgets.reserve(named, tokens(5), key=key, at_once=number % 3 == 0):
+                await budgets.release(key)
+            await budgets.settle(named, tokens(0), key=key)
+
+    await asyncio.gather(*map(take, range(60)))
+
+    for scope in scopes:
+        account = await stands(budgets, scope)
+        assert (account.spent, account.held) == (Amounts(), Amounts())
+
+
 async def test_of_a_sum_under_a_key_only_what_it_grew_by_is_charged(budgets: Budgets) -> None:
     """Who does not know whether a charge arrived says it again, with what came since; another key is another sum."""
     scope = run()
