@@ -20,8 +20,6 @@ PLAIN = {
     *("questions.payload", "questions.answer", "runs.answers"),
     # what went wrong
     *("runs.error", "letters.error", "letters.traceback"),
-    # items of the store, which are searched by their values
-    "store.value",
     # metadata, which is searched, and configurations
     *("thread_cards.metadata", "run_cards.metadata", "run_cards.kwargs", "runs.context"),
     *("checkpoints.metadata", "assistants.metadata", "assistant_versions.metadata"),
