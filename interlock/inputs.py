@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints
 
@@ -31,12 +32,13 @@ def check_input(
     """
     if not takes_our_context(graph):
         return dict(values)
-    known = get_type_hints(graph.builder.input_schema, include_extras=True)
-    _refuse_unknown(values, known, "input")
-    given = {key: _as_messages(value, known[key]) for key, value in values.items()}
-    checked = _validate(TypeAdapter(graph.builder.input_schema), given, "The input")
-    paths = {key for key, each in input_properties(graph).items() if each.get("format") == "path"}
-    return {key: absolute(value) if key in paths else value for key, value in checked.items()}
+    checks = _Checks.of(graph.builder.input_schema)
+    _refuse_unknown(values, checks.hints, "input")
+    given = {key: _as_messages(value, checks.hints[key]) for key, value in values.items()}
+    checked = _validate(checks.adapter, given, "The input")
+    return {
+        key: absolute(value) if key in checks.paths else value for key, value in checked.items()
+    }
 
 
 def check_thread_id(thread_id: str) -> str:
@@ -102,6 +104,33 @@ def absolute(value: Any) -> Any:  # a source, or a list of them
     if "://" in source or is_tool(source):
         return value
     return str(Path(source).expanduser().absolute())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checks:
+    """What checks the inputs of a schema; made once, because runs are submitted more often than graphs are made."""
+
+    hints: Mapping[str, Any]  # type hints
+    adapter: TypeAdapter[Any]  # of any schema
+    paths: frozenset[str]
+
+    @classmethod
+    def of(cls, schema: type[Any]) -> _Checks:  # any schema
+        """Return what checks the inputs of a schema."""
+        if (known := _known.get(schema)) is None:
+            adapter = TypeAdapter(schema)
+            properties = adapter.json_schema().get("properties", {})
+            known = _known[schema] = cls(
+                hints=get_type_hints(schema, include_extras=True),
+                adapter=adapter,
+                paths=frozenset(
+                    key for key, each in properties.items() if each.get("format") == "path"
+                ),
+            )
+        return known
+
+
+_known: dict[type[Any], _Checks] = {}  # by any schema
 
 
 def _as_messages(value: Any, hint: Any) -> Any:  # one state key

@@ -5,6 +5,7 @@ import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
+from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from graphs.research import graph
@@ -34,6 +35,29 @@ def test_paths_are_made_absolute_and_all_other_sources_stay(
     checked = check_input(graph, {"question": "Why?", "sources": given})
 
     assert checked["sources"] == [str(tmp_path / "docs"), *given[1:]]
+
+
+def test_what_checks_an_input_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three inputs of one graph are checked by the same adapter."""
+    made: list[type[object]] = []
+
+    def noting(schema: type[object]) -> TypeAdapter[object]:
+        made.append(schema)
+        return TypeAdapter(schema)
+
+    class Named(TypedDict):
+        name: str
+
+    async def greet(state: Named) -> Named:
+        return state
+
+    compiled = StateGraph(Named, Context).add_node(greet).add_edge(START, "greet").compile()
+    monkeypatch.setattr("interlock.inputs.TypeAdapter", noting)
+
+    checked = [check_input(compiled, {"name": name}) for name in ("a", "b", "c")]
+
+    assert checked == [{"name": "a"}, {"name": "b"}, {"name": "c"}]
+    assert made == [Named]
 
 
 def test_a_file_may_be_called_like_a_search_tool(
