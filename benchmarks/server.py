@@ -13,9 +13,10 @@ rounds counts. Goals are of three nodes.
 
 CPU is that of a server's processes and of its Postgres, without the client's, and with what is done about runs after
 they were answered: the threads of runs without one are removed before the next takes its turn. A client takes CPU of
-the same cores as the server, which is told beside; `nothing` answers it at once and does nothing. The first token is
-that of a model that streams words at once, on a thread that is kept. Streams are of one run that does nothing: bytes
-are what the processes hold alone, before and after they are opened.
+the same cores as the server, which is told beside; `nothing` answers it at once and does nothing. Two more run the
+graph in the request and do nothing else, with LangGraph's saver in memory or on Postgres: the first is the ceiling.
+The first token is that of a model that streams words at once, on a thread that is kept. Streams are of one run that
+does nothing: bytes are what the processes hold alone, before and after they are opened.
 """
 
 from __future__ import annotations
