@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -26,6 +27,14 @@ from interlock.server.gatekeeping import Gatekeeper, key_in
 from interlock.server.handlers import Handlers
 from interlock.server.slashes import restored
 from interlock.server.wire import Wire
+
+READS = ("GET", "WEBSOCKET")
+
+AGAIN = "interlock.again"
+"""Under which a request keeps how the handlers are asked about it again, for as long as it is answered."""
+
+Again = Callable[[HTTPConnection], Awaitable[None]]
+"""Raises where a request would be refused now."""
 
 Resource = Literal["threads", "assistants", "crons", "store"]
 
@@ -170,7 +179,8 @@ class Authorizing:
         rule, named = rule_of(method, self._path(scope))
         if method == "WEBSOCKET":
             scope[ONLY_LISTENS] = True
-        if method in ("GET", "WEBSOCKET"):
+        scope[AGAIN] = partial(self._ask_again, method, rule, named)
+        if method in READS:
             asked = Asked(rule, named, _query(connection) if rule.kind == "store" else {})
             await self._decide(user, asked)
             if asked.changed:
@@ -186,6 +196,16 @@ class Authorizing:
             text = json.dumps(asked.whole).encode()
             MutableHeaders(scope=scope)["content-length"] = str(len(text))
         return await self.app(scope, _again(text, receive), send)
+
+    async def _ask_again(
+        self, method: str, rule: Rule, named: str | None, connection: HTTPConnection
+    ) -> None:
+        """Ask whether what is being read may still be read; raises as its request would now."""
+        user = await self.handlers.user(connection)
+        reads = method in READS or rule.action == "read"
+        if reads and "admin" not in roles_in(user.document().get("roles")):
+            body = _query(connection) if rule.kind == "store" else {}
+            await self._decide(user, Asked(rule, named, body))
 
     async def _decide(self, user: User, asked: Asked) -> None:
         rule = asked.rule

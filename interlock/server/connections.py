@@ -17,6 +17,7 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from interlock.server.addresses import network_of
+from interlock.server.cutting import can_be_cut
 from interlock.server.wire import dumps
 
 HEAD_SECONDS = 10.0
@@ -115,6 +116,9 @@ class Patient(HttpToolsProtocol):
         """Let a request whose head is whole be served."""
         self._in_head = False
         super().on_headers_complete()
+        cycle: RequestResponseCycle | None = self.cycle  # none for a WebSocket
+        if cycle is not None and cycle.scope is self.scope:
+            can_be_cut(cycle)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; the time of who has said what it wants is the server's again."""

@@ -12,6 +12,7 @@ from starlette.types import Scope as Connection
 
 from interlock.core.stream_events import StreamEvent
 from interlock.errors import StreamCut
+from interlock.server.cutting import cut
 from interlock.streaming import Page
 
 HEARTBEAT_SECONDS = 5.0
@@ -63,7 +64,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Send it."""
-        sending = asyncio.create_task(self._send(send), name="interlock-sse")
+        sending = asyncio.create_task(self._send(scope, send), name="interlock-sse")
         leaving = asyncio.create_task(left(receive), name="interlock-sse-left")
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -77,15 +78,18 @@ class EventStream(Response):
         elif self._gone is not None:
             await self._gone()
 
-    async def _send(self, send: Send) -> None:
+    async def _send(self, scope: Connection, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         async with aclosing(self._pages) as pages:
             await send(start)
-            with suppress(StreamCut):
+            try:
                 async for page in pages:
                     await _taken(send, _body(page))
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-            # What is cut has no end, so that the client knows that there is more elsewhere.
+            except (
+                StreamCut
+            ):  # it has no end, so that the client knows that there is more elsewhere
+                cut(scope)
 
 
 def frame(event: StreamEvent) -> bytes:

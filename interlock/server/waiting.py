@@ -17,6 +17,7 @@ from interlock.core.queueing import StopKind
 from interlock.errors import DatabaseUnavailable, InterlockError
 from interlock.postgres.ended import POLL_SECONDS
 from interlock.postgres.run_cards import RunCards, Standing
+from interlock.server.cutting import cut
 from interlock.server.documents_runs import ERROR, FAILED, outcome
 from interlock.server.scope import Scope
 from interlock.server.sse import left
@@ -157,6 +158,8 @@ class Waited(Response):
             if self._cut is not None:
                 leaving.add(asyncio.create_task(_late(self._cut), name="interlock-wait-cut"))
             await self._in_parts(send, waiting, leaving)
+            if not waiting.done():
+                cut(scope)
         finally:
             for task in leaving:
                 task.cancel()

@@ -64,15 +64,19 @@ def serving(
     config: Path = SAMPLE,
     environment: Mapping[str, str] | None = None,
     workers: int = 8,
+    said: list[str] | None = None,
 ) -> Iterator[str]:
-    """Run `interlock serve` as a process, and give its address; it is stopped by a signal, and must end well."""
+    """Run `interlock serve` as a process, and give its address; it is stopped by a signal, and must end well.
+
+    `said`: takes the lines of its log.
+    """
     command = [sys.executable, "-m", "interlock", "serve", "--port", "0", "--url", database]
     command += ["--config", str(config), "--workers-inside", str(workers), *options]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | OPEN | dict(environment or {})
     )
     assert process.stderr is not None
-    said: list[str] = []
+    said = [] if said is None else said
     served: Queue[str] = Queue()
     listening = Thread(target=_listen, args=(process.stderr, said, served), daemon=True)
     listening.start()

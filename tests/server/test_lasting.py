@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from langgraph_sdk import Auth
 from starlette.requests import HTTPConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -17,7 +20,10 @@ from websockets.sync.client import ClientConnection, connect
 from interlock.errors import DatabaseUnavailable, InterlockError, Unauthorized
 from interlock.postgres.keys import KeyStore
 from interlock.postgres.pool import open_pool
+from interlock.server.authorizing import Authorizing
 from interlock.server.callers import LOOPBACK, Caller
+from interlock.server.cutting import CUT
+from interlock.server.handlers import Handlers
 from interlock.server.lasting import Lasting
 from tests.server.test_access import make
 
@@ -178,3 +184,117 @@ async def test_a_client_that_leaves_is_no_refusal() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+# --- the application's own handlers ---
+
+
+class Doorkeeper:
+    """An application's handlers, which may change their mind."""
+
+    def __init__(self) -> None:
+        self.knows: Exception | None = None
+        self.lets = True
+        self.asked = 0
+        self.often = asyncio.Event()
+        self.auth = Auth()
+        self.auth.authenticate(self._known)
+        self.auth.on(self._let)
+
+    async def _known(self, authorization: str | None) -> str:
+        self.asked += 1
+        if self.asked == 3:
+            self.often.set()
+        if self.asked > 1 and self.knows is not None:
+            raise self.knows
+        return "ann"
+
+    async def _let(self, ctx: Any, value: Any) -> bool:
+        return self.lets or self.asked == 1
+
+
+async def answered(
+    door: Doorkeeper, ended: asyncio.Event, *, method: str = "GET", path: str = "/threads/t/stream"
+) -> list[Any]:
+    """Serve a request whose answer has begun and lasts until an event; return what was sent."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"]["caller"] = await handlers.caller(HTTPConnection(scope))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await ended.wait()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start" and sent:
+            raise RuntimeError("The answer has begun.")  # as uvicorn does
+        sent.append(message["type"])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    handlers = Handlers(door.auth)
+    gatekeeper: Any = Gatekeeper()
+    gatekeeper.holder = handlers.caller
+    gatekeeper.sessions = SimpleNamespace(caller=_nobody)
+    pool: Any = None  # it is asked for metadata only where a handler returns a filter
+    inner = Authorizing(app=app, handlers=handlers, gatekeeper=gatekeeper, pool=pool)
+    layer = Lasting(app=inner, gatekeeper=gatekeeper, seconds=0.02, handler_seconds=0.02)
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": [],
+        "state": {},
+    }
+    scope |= {"query_string": b"", CUT: lambda: sent.append("cut")}
+    async with asyncio.timeout(10):
+        await layer(scope, receive, send)
+    return sent
+
+
+async def _nobody(connection: HTTPConnection) -> None:
+    return None
+
+
+def _refuses(door: Doorkeeper) -> None:
+    door.lets = False
+
+
+def _forgets(door: Doorkeeper) -> None:
+    door.knows = Auth.exceptions.HTTPException(status_code=401, detail="Who?")
+
+
+def _breaks(door: Doorkeeper) -> None:
+    door.knows = ValueError("The directory is away.")
+
+
+@pytest.mark.parametrize("change", [_refuses, _forgets])
+async def test_a_stream_ends_with_its_handlers_leave(change: Callable[[Doorkeeper], None]) -> None:
+    """What is being read is cut once the application's handlers would refuse it."""
+    door = Doorkeeper()
+    change(door)
+
+    assert await answered(door, asyncio.Event()) == ["http.response.start", "cut"]
+
+
+@pytest.mark.parametrize(
+    ("change", "method", "path"),
+    [
+        (lambda door: None, "GET", "/threads/t/stream"),
+        (_breaks, "GET", "/threads/t/stream"),
+        (_refuses, "POST", "/threads/t/runs/stream"),
+    ],
+    ids=["let", "cannot be asked", "what it started"],
+)
+async def test_a_stream_goes_on(
+    change: Callable[[Doorkeeper], None], method: str, path: str
+) -> None:
+    """It goes on where they let it, or fail; of what started something only who asked is asked again."""
+    door, ended = Doorkeeper(), asyncio.Event()
+    change(door)
+    asking = asyncio.create_task(answered(door, ended, method=method, path=path))
+    await asyncio.wait_for(door.often.wait(), 10)
+    ended.set()
+
+    assert await asking == ["http.response.start", "http.response.body"]
