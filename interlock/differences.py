@@ -23,6 +23,7 @@ class Difference:
         common_steps: how many steps both have in common, from the beginning.
         changed: state key -> (value in a, value in b), where they differ at the end.
         path_a: the nodes that ran after the common steps, in order; parallel nodes joined with `+`.
+        more_a: steps whose nodes are left out of the path, where not all were to be looked at.
         usage_a: the model calls after the common steps.
         effects_a: the actions done on the thread.
         effects_both: what both did, or one did and the other took from its records.
@@ -42,6 +43,23 @@ class Difference:
     effects_both: tuple[Effect, ...] = ()
     effects_only_a: tuple[Effect, ...] = ()
     effects_only_b: tuple[Effect, ...] = ()
+    more_a: int = 0
+    more_b: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """What is known of a thread whose steps are not all looked at; there is none that the other one has, too.
+
+    Attributes:
+        steps: how many are left out.
+        values: the state at its end.
+        usage: all model calls, also those of the steps that are looked at.
+    """
+
+    steps: int
+    values: Mapping[str, Any]
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +71,7 @@ class Side:
         before: how many there are before these.
         effects: what was done on it, oldest first.
         behind: keys of those effects that were done before the two threads parted.
+        rest: what is behind the steps; None where these are all.
     """
 
     thread_id: str
@@ -60,6 +79,7 @@ class Side:
     before: int = 0
     effects: Sequence[Effect] = ()
     behind: AbstractSet[str] = frozenset()
+    rest: Rest | None = None
 
 
 def difference(a: Side, b: Side) -> Difference:
@@ -71,11 +91,13 @@ def difference(a: Side, b: Side) -> Difference:
         a=a.thread_id,
         b=b.thread_id,
         common_steps=max(common_a + a.before, common_b + b.before),
-        changed=changed(_last(a.steps), _last(b.steps)),
+        changed=changed(_last(a), _last(b)),
         path_a=_path(after_a),
         path_b=_path(after_b),
-        usage_a=sum((step.usage for step in after_a), Usage()),
-        usage_b=sum((step.usage for step in after_b), Usage()),
+        more_a=a.rest.steps if a.rest else 0,
+        more_b=b.rest.steps if b.rest else 0,
+        usage_a=_usage(a, after_a),
+        usage_b=_usage(b, after_b),
         effects_a=tuple(each.action for each in a.effects),
         effects_b=tuple(each.action for each in b.effects),
         effects_both=tuple(each for each in a.effects if each.key in both)
@@ -113,8 +135,14 @@ def _common(a: Sequence[Step], b: Sequence[Step]) -> tuple[int, int]:
     return shared[-1] if shared else (0, 0)
 
 
-def _last(steps: Sequence[Step]) -> Mapping[str, Any]:
-    return steps[-1].values if steps else {}
+def _last(side: Side) -> Mapping[str, Any]:
+    if side.rest is not None:
+        return side.rest.values
+    return side.steps[-1].values if side.steps else {}
+
+
+def _usage(side: Side, after: Sequence[Step]) -> Usage:
+    return side.rest.usage if side.rest else sum((step.usage for step in after), Usage())
 
 
 def _path(steps: Sequence[Step]) -> tuple[str, ...]:

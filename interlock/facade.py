@@ -136,9 +136,9 @@ class Interlock(
         """Return all that was forked from the first ancestor of a thread; see `atree`."""
         return run_sync(self.atree(thread_id))
 
-    def diff(self, a: str, b: str) -> Difference:
+    def diff(self, a: str, b: str, *, most: int = HISTORY_LIMIT) -> Difference:
         """Compare two threads; see `adiff`."""
-        return run_sync(self.adiff(a, b))
+        return run_sync(self.adiff(a, b, most=most))
 
     def questions(self, thread_id: str | None = None) -> list[OpenQuestion]:
         """Return what waits for a person; see `aquestions`."""

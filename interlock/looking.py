@@ -104,10 +104,13 @@ class Looking(ABC):
         """Return since when and why the policy's file is not in force; empty while it is, or there is none."""
         return str(getattr(self._ports.policy, "problem", ""))
 
-    async def adiff(self, a: str, b: str) -> Difference:
-        """Compare two threads: state, path, effects, tokens and cost; raises `NotFound`."""
+    async def adiff(self, a: str, b: str, *, most: int = HISTORY_LIMIT) -> Difference:
+        """Compare two threads: state, path, effects, tokens and cost; raises `NotFound`.
+
+        `most`: of how many steps the path is told where the threads have none in common.
+        """
         a, b = await self.store.full_thread_id(a), await self.store.full_thread_id(b)
-        return difference(*await self._past.sides(a, b))
+        return difference(*await self._past.sides(a, b, most))
 
     async def agraph_at(self, thread_id: str, at: int | str) -> Graph:
         """Return the graph whose state a step holds: the thread's, or a subgraph; raises `NotFound`, `UsageError`."""

@@ -10,8 +10,8 @@ from langgraph.types import StateSnapshot
 
 from interlock.application import Graph
 from interlock.branching import names_in
-from interlock.core.runs import Step, Tree
-from interlock.differences import Side
+from interlock.core.runs import Step, Tree, Usage
+from interlock.differences import Rest, Side
 from interlock.errors import UsageError
 from interlock.history import find_step, in_time, line_of, step_number, steps_of
 from interlock.postgres.effects import EffectStore
@@ -104,13 +104,21 @@ class Past:
         inner = found[0].namespace
         return find_step(await self.steady(thread_id, lambda: _inner(graph, thread_id, inner)), at)
 
-    async def sides(self, a: str, b: str) -> tuple[Side, Side]:
-        """Return what a comparison of two threads looks at."""
+    async def sides(self, a: str, b: str, most: int = HISTORY_LIMIT) -> tuple[Side, Side]:
+        """Return what a comparison of two threads looks at: of threads that share nothing, so many steps of each."""
         line_a = ids_of(await self._forks.places(a))
         line_b = ids_of(await self._forks.places(b))
-        return await self._side(a, b, line_a, line_b), await self._side(b, a, line_b, line_a)
+        shares = not set(line_a).isdisjoint(line_b)
+        return (
+            await self._side(a, b, line_a, line_b, HISTORY_LIMIT if shares else most),
+            await self._side(b, a, line_b, line_a, HISTORY_LIMIT if shares else most),
+        )
 
-    async def _side(self, thread_id: str, other: str, line: list[str], others: list[str]) -> Side:
+    async def _side(
+        self, thread_id: str, other: str, line: list[str], others: list[str], most: int
+    ) -> Side:
+        if len(line) > most:
+            return await self._beginning(thread_id, other, line, most)
         done = [each for each in await self._effects.effects(thread_id) if each.status == "done"]
         known = set(others)
         shared = [n for n, each in enumerate(line) if each in known]
@@ -122,6 +130,20 @@ class Past:
             before=max(len(line) - len(steps), 0),
             effects=done,
             behind=await self._forks.effects_behind(thread_id, other),
+        )
+
+    async def _beginning(self, thread_id: str, other: str, line: list[str], most: int) -> Side:
+        """Return the first steps of a thread that shares none with another, with its end."""
+        steps = await self.history(thread_id, most=most, upto=line[most - 1])
+        end = (await self.history(thread_id, most=1))[-1]
+        usage = (await self._runs.usage(thread_id)).values()
+        done = [each for each in await self._effects.effects(thread_id) if each.status == "done"]
+        return Side(
+            thread_id=thread_id,
+            steps=steps,
+            effects=done,
+            behind=await self._forks.effects_behind(thread_id, other),
+            rest=Rest(steps=len(line) - len(steps), values=end.values, usage=sum(usage, Usage())),
         )
 
     async def tree(self, thread_id: str) -> Tree:

@@ -143,6 +143,25 @@ async def test_diff_shows_where_two_threads_part(il: Interlock, log: Path) -> No
 
     assert found.common_steps == 4
     assert (found.changed["count"], found.path_a) == ((1, 0), ("branch+branch", "end"))
+    assert await il.adiff(run.thread_id, fork.thread_id, most=1) == found
+
+
+async def test_diff_of_threads_that_share_nothing_tells_the_beginning(
+    il: Interlock, log: Path
+) -> None:
+    """Where only so many steps are wanted the rest is counted, and what differs in the end is told all the same."""
+    one = await il.ainvoke("counter", {"goal": 2, "log": str(log)})
+    other = await il.ainvoke("counter", {"goal": 1, "log": str(log)})
+    whole = await il.adiff(one.thread_id, other.thread_id)
+
+    found = await il.adiff(one.thread_id, other.thread_id, most=3)
+
+    steps = len(await il.ahistory(one.thread_id))
+    assert (found.common_steps, found.more_a, whole.more_a) == (0, steps - 3, 0)
+    assert found.path_a == whole.path_a[: len(found.path_a)]
+    assert 0 < len(found.path_a) < len(whole.path_a)
+    assert (found.changed, found.usage_a) == (whole.changed, whole.usage_a)
+    assert found.effects_only_a == whole.effects_only_a
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from fastapi import Query, Request, Response
 
 from interlock.errors import InterlockError
 from interlock.inputs import takes_our_context
+from interlock.past import HISTORY_LIMIT
 from interlock.server.dashboard.changes import changes_of
 from interlock.server.dashboard.fields import filled, input_fields, state_fields
 from interlock.server.dashboard.forms import read
@@ -22,6 +23,9 @@ from interlock.server.scope import Reading, Running, Scope
 router = pages()
 
 At = Annotated[str, Query(max_length=64)]
+
+COMPARED = 100
+"""Of how many steps the way is told at first, of threads that have none in common."""
 
 
 @router.get("/ui/threads/{thread_id}/fork")
@@ -60,11 +64,12 @@ async def compare(
     scope: Reading,
     a: Annotated[str, Query(max_length=255)] = "",
     b: Annotated[str, Query(max_length=255)] = "",
+    whole: bool = False,
 ) -> Response:
-    """Show two threads side by side."""
+    """Show two threads side by side; of long ones that share nothing the whole way on request."""
     if not (a and b):
         return await page(request, scope, "compare.html", found=None, a=a, b=b)
-    found = await scope.reader.adiff(a, b)
+    found = await scope.reader.adiff(a, b, most=HISTORY_LIMIT if whole else COMPARED)
     one, other = await look(scope.reader, found.a), await look(scope.reader, found.b)
     old = {key: pair[0] for key, pair in found.changed.items()}
     new = {key: pair[1] for key, pair in found.changed.items()}
