@@ -22,6 +22,7 @@ PLAIN = {
     *("runs.error", "letters.error", "letters.traceback"),
     # metadata, which is searched, and configurations
     *("thread_cards.metadata", "run_cards.metadata", "run_cards.kwargs", "runs.context"),
+    "crons.context",
     *("checkpoints.metadata", "assistants.metadata", "assistant_versions.metadata"),
     # what came of a run
     *("outcomes.note", "outcomes.detail"),
