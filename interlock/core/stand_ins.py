@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
 from langchain_core.outputs import LLMResult
@@ -53,7 +53,9 @@ class Look(Generic[Chunk]):
         return chunk
 
 
-def relayed(made: Made[tuple[Iterator[Chunk], Chunk | None]], look: Look[Chunk]) -> Iterator[Chunk]:
+def relayed(
+    made: Made[tuple[Iterator[Chunk], Chunk | None]], look: Look[Chunk]
+) -> Generator[Chunk]:
     """Yield a stream that has begun, and note how it ended."""
     chunks, chunk = made.answer
     try:

@@ -289,10 +289,23 @@ def test_sentences_are_cut_word_for_word_without_code_headings_and_fragments() -
     assert all(quote in BOX for quote in found)
 
 
-@given(st.text(max_size=600))
-def test_cuts_stand_in_the_text(text: str) -> None:
-    """Whatever the text, what is cut out of it stands in it."""
-    assert all(text[cut.start : cut.end] == cut.quote and cut.quote for cut in cuts(text))
+PIECES = st.one_of(
+    st.sampled_from(
+        [*BOX.splitlines(), "Two levers.  One lock.", "- It locks *both* of them.", ""]
+    ),
+    st.text(max_size=20),
+)
+
+
+@given(st.lists(PIECES, max_size=40))
+def test_cuts_stand_in_the_text(pieces: list[str]) -> None:
+    """Whatever the text, what is cut out of it stands in it, and a sentence by itself is cut out."""
+    sentence = "Levers lock each other by tappets."
+    text = "\n".join([*pieces, "", "", sentence])
+    found = cuts(text)
+
+    assert all(text[cut.start : cut.end] == cut.quote and cut.quote for cut in found)
+    assert any(sentence in cut.quote for cut in found)
 
 
 def test_a_claim_is_its_quotation_on_one_line() -> None:

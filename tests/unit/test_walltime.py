@@ -206,10 +206,13 @@ async def test_time_of_others_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_no_limit_interrupts_nothing() -> None:
     """A run without a limit is charged, and never stopped."""
-    clock = WorkClock(budgets=MemoryBudgets(), scopes=[scope()])
+    budgets = MemoryBudgets()
+    clock = WorkClock(budgets=budgets, scopes=[scope()])
     async with clock.running(), Interruptible() as block:
         with clock.node(block.interrupt):
             await asyncio.sleep(0.05)
+
+    assert await taken(budgets) >= 0.05
 
 
 async def test_a_landing_has_a_moment_where_nothing_is_kept(
