@@ -41,3 +41,8 @@ function begin(event) { // from the question that is open, and behind the ends o
 
 document.addEventListener("keydown", begin, true);
 document.addEventListener("keydown", pressed);
+
+document.addEventListener("click", (event) => { // a page of the list begins at its top, or where it was come to
+  if (!event.target.closest(".pending .pager a")) return;
+  document.addEventListener("refreshed", () => document.querySelector(".pending li.chosen")?.scrollIntoView({ block: "nearest" }), { once: true });
+});
