@@ -79,7 +79,8 @@ def _json(value: Json) -> str:
 
 
 def _number(value: float) -> Decimal:
-    return Decimal(repr(value)) + 0  # there is no negative zero
+    number = Decimal(repr(value))  # whole, where sums would be rounded
+    return number or abs(number)  # there is no negative zero
 
 
 def _place(key: str) -> tuple[int, bytes]:

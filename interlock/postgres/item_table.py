@@ -22,6 +22,9 @@ from interlock.postgres.queries import load
 
 SQL = load("items")
 
+_ORDER = "ORDER BY store.updated_at DESC"
+"""LangGraph's, which leaves open what comes first of items that were put at once."""
+
 
 class Table(AsyncPostgresStore):
     """LangGraph's store without its queue, so that no request waits for another's; it reads without writing."""
@@ -86,6 +89,14 @@ class Table(AsyncPostgresStore):
                 if row := await cur.fetchone():
                     raise missing(row["cipher"])
         await super()._batch_search_ops(search_ops, results, cur)
+
+    def _prepare_batch_search_queries(
+        self, search_ops: Sequence[tuple[int, SearchOp]]
+    ) -> tuple[list[Any], list[tuple[int, str]]]:  # statements with their values
+        """Let pages of what was put at once hold each item once."""
+        queries, asked = super()._prepare_batch_search_queries(search_ops)
+        order = f"{_ORDER}, store.prefix, store.key"
+        return [(query.replace(_ORDER, order), values) for query, values in queries], asked
 
     async def index(self, rows: Sequence[Mapping[str, Any]]) -> None:  # the statement `page`
         """Make the vectors of items that have none; raises `UsageError`."""

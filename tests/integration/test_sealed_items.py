@@ -137,6 +137,23 @@ async def test_pages_of_a_search_hold_each_item_once(opened: Open) -> None:
     assert sorted(found, key=int) == [str(n) for n in range(1, 350, 2)]
 
 
+@pytest.mark.parametrize("keys", [(), (ONE,)], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("having", [None, {"of": "us"}], ids=["all", "filter"])
+async def test_pages_of_what_was_put_at_once_hold_each_item_once(
+    opened: Open, keys: tuple[bytes, ...], having: dict[str, Any] | None
+) -> None:
+    """Their times are the same: each page has them in the order of their keys, as if it were read with the others."""
+    async with opened(*keys) as il:
+        store = il.items()
+        await store.abatch([PutOp(("many",), f"{n:03}", {"of": "us"}) for n in range(200)])
+        pages = [
+            keys_of(await store.asearch(("many",), filter=having, limit=30, offset=offset))
+            for offset in range(0, 210, 30)
+        ]
+
+    assert [key for page in pages for key in page] == [f"{n:03}" for n in range(200)]
+
+
 async def test_a_search_that_would_open_too_much_is_refused(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
