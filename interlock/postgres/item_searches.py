@@ -12,7 +12,7 @@ from psycopg.rows import DictRow
 
 from interlock.errors import UsageError
 from interlock.postgres.item_filters import Condition, conditions, fits
-from interlock.postgres.item_seals import Seal
+from interlock.postgres.item_seals import SEALED, Seal
 from interlock.postgres.pool import Connection, Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.schema import ours
@@ -70,7 +70,7 @@ class Looking:
         while len(found) < wanted and (rows := await cursor.fetchmany(AT_ONCE)):
             if opened >= MOST_OPENED:
                 raise _too_many(op)
-            opened += len(rows)
+            opened += sum(SEALED in row["value"] for row in rows)
             fitting = (item for item in self._items(rows) if fits(item.value, asked))
             found += islice(fitting, wanted - len(found))
         return found[op.offset :]

@@ -169,6 +169,18 @@ async def test_a_search_that_would_open_too_much_is_refused(
         assert len(await store.asearch(("many",), limit=300)) == 201
 
 
+async def test_items_that_are_not_encrypted_are_looked_into_without_an_end(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installation of before that is given a key goes on finding what it found."""
+    monkeypatch.setattr(item_searches, "MOST_OPENED", 100)
+    async with opened() as il:
+        await il.items().abatch([PutOp(("many",), str(n), {"n": n}) for n in range(301)])
+    async with opened(ONE) as il:
+        assert keys_of(await il.items().asearch(("many",), filter={"n": 300})) == ["300"]
+        assert keys_of(await il.items().asearch(("many",), filter={"n": -1})) == []
+
+
 async def test_only_what_is_found_lives_on(opened: Open, database_url: str) -> None:
     """A search refreshes what it returns, and not what it looked into."""
     async with opened(ONE) as il:
