@@ -8,16 +8,24 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import empty_checkpoint
 
 import interlock
 from interlock import Interlock
 from interlock.errors import LeaseLost
+from interlock.postgres.checkpoints import saver_for
 from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.locks import ThreadLocks
+from interlock.postgres.workers import register
 from interlock.worker.working import Plan
 from tests.working import CONFIG, Working, ended, lines, rows, steps, until, worker_at
 
 REMOVED = "delete from interlock.workers"
+SESSION_ENDED = """
+select pg_terminate_backend(l.pid, 5000)
+from interlock.workers w cross join interlock.sessions_of(w.worker_id) as l (pid)
+"""
 REGISTERED = """
 insert into interlock.workers (worker_id, process, backend, concurrency, lease_until) values ('w', 'p', 1, 1, now())
 """
@@ -88,6 +96,30 @@ async def test_a_checkpoint_is_refused_in_the_very_statement(
     assert any("taken for dead" in line for line in working.told)
     assert saved == again
     assert checked >= 3
+
+
+async def test_a_checkpoint_is_refused_once_the_session_has_ended(
+    il: Interlock, database_url: str
+) -> None:
+    """As a crash does that takes a claim back: the worker's row is still there, and another may have the run."""
+    name = await register(il.locks, Plan(), "p")
+
+    async def held(_: str) -> None:
+        return
+
+    saver = saver_for(il.graph("working"), il.pool, held, fence=lambda _: name)
+    await saver.aput(named(), empty_checkpoint(), {}, {})
+    await rows(database_url, SESSION_ENDED)
+    with pytest.raises(LeaseLost):
+        await saver.aput(named(), empty_checkpoint(), {}, {})
+
+    assert await rows(database_url, "select worker_id from interlock.workers") == [(name,)]
+    assert await rows(database_url, "select count(*) from checkpoints") == [(1,)]
+
+
+def named() -> RunnableConfig:
+    """How LangGraph names a thread."""
+    return {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 
 
 def _deaf(working: Working) -> None:

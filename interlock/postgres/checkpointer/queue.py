@@ -376,7 +376,7 @@ def _lease_lost(error: Exception) -> LeaseLost | None:
     if getattr(error, "sqlstate", None) != REMOVED:
         return None
     return LeaseLost(
-        "This worker was taken for dead and removed, so nothing was saved.",
+        "This worker was taken for dead, or its session has ended, so nothing was saved.",
         hint="Its runs go on from their last checkpoint in another worker.",
     )
 
