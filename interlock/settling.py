@@ -188,7 +188,9 @@ class Settling(ABC):
         plain = self.finish is not None and ending.status == "succeeded"
         if not (plain and await self._finished()):
             await self._charge()
-            ending = await self.runs.end(self.run, ending, process_name())
+            ending = await self.runs.end(
+                self.run, ending, process_name(), worker=self.locks.fence(self.run.thread_id)
+            )
         self.settled = True
         return ending
 

@@ -41,7 +41,7 @@ COMMON = 8
 LARGE = 150_000
 EVERY = 8
 """Each so-manieth writer carries a large text, and deletes the threads that it has ended."""
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds in which a lost database must be back."""
 
 HASTY = "hasty"

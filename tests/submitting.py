@@ -12,7 +12,7 @@ from interlock.worker import work
 from tests.questions import sql
 
 CONFIG = Path(__file__).parent / "sample" / "submitted" / "langgraph.json"
-PATIENCE = 20
+PATIENCE = 120
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from interlock.worker.log import Log
 from interlock.worker.working import Plan, Worker
 
 CONFIG = Path(__file__).parent / "sample" / "working" / "langgraph.json"
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 @dataclass

@@ -62,7 +62,7 @@ def _print_next(question: OpenQuestion, console: Console) -> None:
     from interlock.notify.message import commands
 
     told = [f"interlock approvals show {short(question.id)}", *commands(question)[:1]]
-    console.print("  ·  ".join(f"[cyan]{escape(each)}[/]" for each in told))
+    console.print("  ·  ".join(f"[cyan]{escape(each)}[/]" for each in told), soft_wrap=True)
 
 
 def print_events(events: Sequence[QuestionEvent], console: Console) -> None:

@@ -54,7 +54,8 @@ def tell_if_no_worker(il: Interlock, run: Run | Standing) -> None:
         return
     remarks().print(
         "[yellow]No worker is here.[/] Start one: [cyan]interlock worker[/]"
-        f"  ·  or do it now: [cyan]interlock resume {short(run.thread_id)}[/]"
+        f"  ·  or do it now: [cyan]interlock resume {short(run.thread_id)}[/]",
+        soft_wrap=True,
     )
 
 

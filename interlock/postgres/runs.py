@@ -106,8 +106,15 @@ class RunStore:
                 raise _taken_over(run)
         return Beginning(fresh=row["fresh"], limited=row["limited"])
 
-    async def end(self, run: Run, ending: Ending, process: str = "") -> Ending:
+    async def end(self, run: Run, ending: Ending, process: str = "", *, worker: str = "") -> Ending:
         """End an attempt: status, queue, questions, the thread's time and what was killed, in one transaction.
+
+        Args:
+            run: as it was before the attempt.
+            ending: how it ended.
+            process: what names this process to a person.
+            worker: which claimed it; empty for none. The next attempt has the same number where a crash of the server
+                took the claim back.
 
         Returns:
             How it ended: what was to be stopped meanwhile is `cancelled` and asks nobody.
@@ -117,7 +124,8 @@ class RunStore:
         """
         async with connected(self._pool) as connection, connection.transaction():
             # It holds the thread first, as whoever takes an answer does: otherwise each could wait for the other.
-            row = (await fetch(connection, SQL["end"], _ended(run, ending)))[0]
+            values = {**_ended(run, ending), "worker": worker}
+            row = (await fetch(connection, SQL["end"], values))[0]
             if row["status"] is None:
                 raise _taken_over(run)
             if row["status"] != ending.status:

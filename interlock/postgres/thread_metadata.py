@@ -2,62 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from interlock.errors import InterlockError
+from interlock.postgres.plain import clean
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
+from interlock.postgres.together import Together
 
 SQL = load("thread_cards")
 
 Metadata = Mapping[str, Any]  # JSON
-_Asked = tuple[str, asyncio.Future[Metadata]]
 
 
 class ThreadMetadata:
-    """Reads the metadata of threads, of everybody's; made and used on one event loop."""
+    """Reads the metadata of threads, of everybody's in one database; made and used on one event loop."""
 
     def __init__(self) -> None:
-        self._asked: list[_Asked] = []
-        self._reading: asyncio.Task[None] | None = None
+        self._together: Together[tuple[Pool, str], Metadata] = Together(_read)
 
     async def of(self, pool: Pool, thread_id: str) -> Metadata:
         """Return the metadata of a thread; empty where there is none.
 
         Whoever asks must see to it that the thread is one that may be seen.
         """
-        answer: asyncio.Future[Metadata] = asyncio.get_running_loop().create_future()
-        self._asked.append((thread_id, answer))
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read(pool))
-        return await answer
-
-    async def _read(self, pool: Pool) -> None:
-        while self._asked:
-            asked, self._asked = self._asked, []
-            try:
-                found = await _fetched(pool, [thread_id for thread_id, _ in asked])
-            except InterlockError as error:
-                _tell(asked, error)
-            else:
-                _answer(asked, found)
+        if thread_id != clean(thread_id):  # it would be an error for all who ask at once
+            return {}
+        return await self._together.do((pool, thread_id))
 
 
-async def _fetched(pool: Pool, thread_ids: Sequence[str]) -> dict[str, Metadata]:
+async def _read(asked: Sequence[tuple[Pool, str]]) -> list[Metadata]:
+    pool, _ = asked[0]
+    values = {"thread_ids": [thread_id for _, thread_id in asked]}
     async with connected(pool) as connection:
-        rows = await fetch(connection, SQL["metadata"], {"thread_ids": list(thread_ids)})
-    return {row["thread_id"]: row["metadata"] for row in rows}
-
-
-def _answer(asked: Sequence[_Asked], found: Mapping[str, Metadata]) -> None:
-    for thread_id, answer in asked:
-        if not answer.done():  # whoever asked has gone
-            answer.set_result(found.get(thread_id, {}))
-
-
-def _tell(asked: Sequence[_Asked], error: InterlockError) -> None:
-    for _, answer in asked:
-        if not answer.done():  # as above
-            answer.set_exception(error)
+        rows = await fetch(connection, SQL["metadata"], values)
+    found = {row["thread_id"]: row["metadata"] for row in rows}
+    return [found.get(thread_id, {}) for _, thread_id in asked]

@@ -166,15 +166,20 @@ class Job:
             ending = Ending(
                 status="killed", error=str(killed.args[0]), error_kind="Killed", kill=killed.kill
             )
-            await self.il.store.end(self.claimed.stored.run, ending, process_name())
-            self.settled, self.status = True, "killed"
+            await self._end(ending)
+            self.status = "killed"
 
     async def _end_failed(self, error: Exception) -> None:
         """End a run that cannot begin here."""
         run = self.claimed.stored.run
         ending = await unprepared(error, run, self.il.store.tries)
-        await self.il.store.end(run, ending, process_name())
-        self.settled, self.status, self.error = True, ending.status, error
+        await self._end(ending)
+        self.status, self.error = ending.status, error
+
+    async def _end(self, ending: Ending) -> None:
+        run = self.claimed.stored.run
+        await self.il.store.end(run, ending, process_name(), worker=self.worker)
+        self.settled = True
 
     async def _measured(self, execute: Callable[[Claimed], Awaitable[None]]) -> None:
         await execute(self.claimed)

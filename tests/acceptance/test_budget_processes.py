@@ -23,7 +23,7 @@ from tests.killing import ROOT
 
 CONFIG = ROOT / "tests" / "sample" / "bounds" / "langgraph.json"
 DRIVER = ROOT / "tests" / "budget_driver.py"
-PATIENCE = 100
+PATIENCE = 120
 PROCESSES, BRANCHES = 4, 16
 CALLS = (0, 1, 7, 33, 63, 64, 90)
 """Budgets of calls: fewer than branches, as many, and more."""

@@ -18,7 +18,7 @@ from interlock.demo import QUESTION, write_documents
 from interlock.errors import InterlockError
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90.0
+PATIENCE = 120.0
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.openai_server import OpenAIServer, Request, Says, Wire
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "tests" / "sample" / "killed" / "langgraph.json"
-PATIENCE = 90.0
+PATIENCE = 120.0
 
 
 @dataclass

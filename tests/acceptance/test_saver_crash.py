@@ -35,7 +35,7 @@ WRITERS = 48
 MISSING = """
 delete from checkpoint_content where hash in (select hash from checkpoint_references where holder = 'a.1.0')
 """
-PATIENCE = 90.0
+PATIENCE = 120.0
 """Seconds until something should have happened."""
 
 

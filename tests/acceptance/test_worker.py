@@ -18,7 +18,7 @@ import interlock
 from interlock import Interlock
 from tests.working import CONFIG, ended, lines, rows, steps, until
 
-PATIENCE = 60
+PATIENCE = 120
 
 
 @pytest.fixture

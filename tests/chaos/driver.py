@@ -26,7 +26,7 @@ from interlock.errors import AnswerRefused, NotFound, ThreadBusy, UsageError
 from tests.chaos import client
 from tests.chaos.fate import Fate, watch
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds that a process waits for another one that holds its thread."""
 
 OVERTAKEN = (ThreadBusy, AnswerRefused, UsageError)

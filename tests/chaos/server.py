@@ -13,7 +13,7 @@ import psycopg
 
 from interlock.postgres import embedded
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 BACKEND = """
     select pid from pg_stat_activity
     where backend_type = 'client backend' and pid <> pg_backend_pid() order by random() limit 1

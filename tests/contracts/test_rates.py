@@ -90,21 +90,21 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_what_is_limited_goes_at_its_rate_in_the_order_in_which_it_came(rates: Rates) -> None:
-    """Ten a second: the first goes at once, and each other a tenth of a second after the one before it."""
-    slots = [await rates.take(ask(slow(600.0))) for _ in range(4)]
+    """One in two seconds: the first goes at once, and each other two seconds after the one before it."""
+    slots = [await rates.take(ask(slow(30.0))) for _ in range(4)]
 
     assert [each.verdict for each in slots] == ["go", "wait", "wait", "wait"]
-    assert [each.seconds for each in slots] == pytest.approx([0.0, 0.1, 0.2, 0.3], abs=0.06)
+    assert [each.seconds for each in slots] == pytest.approx([0.0, 2.0, 4.0, 6.0], abs=1.0)
     assert {each.name for each in slots[1:]} == {OPENAI}
     assert {each.why for each in slots[1:]} == {"requests"}
 
 
 async def test_who_waited_goes_when_it_is_its_turn(rates: Rates) -> None:
     """Although somebody came meanwhile, who stands behind it."""
-    first, second = ask(slow(600.0)), ask(slow(600.0))
+    first, second = ask(slow()), ask(slow())
     await rates.take(first)
     slot = await rates.take(second)
-    later = await rates.take(ask(slow(600.0)))
+    later = await rates.take(ask(slow()))
     again = await comes_again(rates, second, slot)
 
     assert (slot.verdict, again.verdict) == ("wait", "go")
@@ -112,8 +112,8 @@ async def test_who_waited_goes_when_it_is_its_turn(rates: Rates) -> None:
 
 
 async def test_a_burst_goes_at_once(rates: Rates) -> None:
-    """Half a second of ten a second is five; the sixth waits."""
-    limit = (OPENAI, Rate(requests=600.0, burst=0.5))
+    """Ten seconds of one in two seconds are five; the sixth waits."""
+    limit = (OPENAI, Rate(requests=30.0, burst=10.0))
     slots = [await rates.take(ask(limit)) for _ in range(6)]
 
     assert [each.verdict for each in slots] == ["go"] * 5 + ["wait"]
@@ -127,7 +127,7 @@ async def test_tokens_are_taken_as_many_as_a_call_asks_for(rates: Rates) -> None
 
     assert big.verdict == "go"
     assert small.why == "tokens"
-    assert small.seconds == pytest.approx(1.01, abs=0.1)
+    assert small.seconds == pytest.approx(1.01, abs=0.5)
 
 
 async def test_tokens_that_a_call_did_not_take_come_back(rates: Rates) -> None:
@@ -201,7 +201,7 @@ async def test_no_more_calls_are_made_at_one_time_than_may_be(rates: Rates) -> N
 
 async def test_who_waits_is_told_of_with_what_for_and_until_when(rates: Rates) -> None:
     """And not any more when it went."""
-    limit = slow(600.0)
+    limit = slow()
     await rates.take(ask(limit))
     second = ask(limit)
     slot = await rates.take(second)
@@ -211,7 +211,7 @@ async def test_who_waits_is_told_of_with_what_for_and_until_when(rates: Rates) -
 
     assert (told.key, told.name, told.why) == (second.key, OPENAI, "requests")
     assert told.caller == second.caller
-    assert 0 < (told.until - told.since).total_seconds() < 1
+    assert 0 < (told.until - told.since).total_seconds() < 2
     assert stands.waiting == 1
     assert await rates.waiting() == []
 

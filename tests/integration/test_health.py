@@ -28,7 +28,7 @@ from interlock.postgres.locks import ThreadLocks
 from tests.working import until, worker_at
 
 CONFIG = Path(__file__).parents[1] / "sample" / "watched" / "langgraph.json"
-PATIENCE = 30.0
+PATIENCE = 120.0
 Say = Callable[..., tuple[int, str]]
 
 

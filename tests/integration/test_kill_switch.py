@@ -25,7 +25,7 @@ from tests.openai_server import Answer, OpenAIServer, Request, Says, Wire
 
 CONFIG = Path(__file__).parents[1] / "sample" / "killed" / "langgraph.json"
 MODEL = "openai:gpt-5-nano"
-PATIENCE = 10
+PATIENCE = 120
 
 
 @dataclass

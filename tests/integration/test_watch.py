@@ -19,7 +19,7 @@ from interlock.postgres.watch import WatchStore
 from tests.working import rows, until, worker_at
 
 CONFIG = Path(__file__).parents[1] / "sample" / "watched" / "langgraph.json"
-PATIENCE = 30.0
+PATIENCE = 120.0
 Heard = list[Event]
 
 

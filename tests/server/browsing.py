@@ -29,7 +29,7 @@ LOOKS: Mapping[str, tuple[Theme, ViewportSize]] = {
     "phone": ("light", PHONE),
     "phone-dark": ("dark", PHONE),
 }
-PATIENCE = 45_000
+PATIENCE = 120_000
 """Milliseconds that a run may take on a busy machine."""
 
 FOCUSED = """() => {

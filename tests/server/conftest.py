@@ -22,6 +22,8 @@ from interlock.postgres import embedded
 OPEN = {"INTERLOCK_SERVER_KEY": "false"}
 """Tests make keys on the side of a server that goes on to take whoever sits at this machine."""
 
+PATIENCE = 120.0
+
 SAMPLE = Path(__file__).parent / "sample" / "langgraph.json"
 
 
@@ -80,13 +82,13 @@ def serving(
     served: Queue[str] = Queue()
     listening = Thread(target=_listen, args=(process.stderr, said, served), daemon=True)
     listening.start()
-    if not (address := served.get(timeout=60)):
-        pytest.fail(f"the server ended: {''.join(said)}")
     try:
+        if not (address := served.get(timeout=PATIENCE)):
+            pytest.fail(f"the server ended: {''.join(said)}")
         yield address
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
         listening.join(timeout=10)
         process.stderr.close()
     assert process.returncode == 0, "".join(said)

@@ -21,7 +21,7 @@ from langgraph_sdk import get_client
 from interlock.server.processes import sockets
 from tests.server.conftest import SAMPLE
 
-PATIENCE = 90.0
+PATIENCE = 120.0
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -17,7 +17,7 @@ from langgraph_sdk.schema import StreamPart
 from typing_extensions import TypedDict
 
 HELLO = {"messages": [{"role": "user", "content": "Hello", "id": "h1"}]}
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 async def told(

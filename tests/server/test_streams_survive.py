@@ -19,7 +19,7 @@ from langgraph_sdk.schema import StreamPart
 
 from tests.server.conftest import SAMPLE
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 STEPS = 60
 GIVEN = {"count": STEPS, "seconds": 0.05}
 UPDATES = [{"step": {"done": [number]}} for number in range(STEPS)]

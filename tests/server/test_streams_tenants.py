@@ -15,7 +15,7 @@ from tests.server.conftest import serving
 from tests.server.test_tenants import make_keys
 from tests.working import rows, until
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 LISTENERS = "select pid from pg_stat_activity where application_name = 'interlock stream news'"
 
 

@@ -18,7 +18,7 @@ from tests.acting import Purse, Thread, one_node, own_actions
 
 MOMENT = 0.1
 """Seconds in which a cancelled run would end if nothing held it."""
-PATIENCE = 10
+PATIENCE = 120
 
 
 @pytest.fixture(autouse=True)

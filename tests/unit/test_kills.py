@@ -25,7 +25,7 @@ from interlock.errors import Killed, NotFound, UsageError
 from tests.acting import own_actions
 
 RUN = Subject(runs=("earlier", "r"), thread_id="t", graph="g", tenant="acme")
-PATIENCE = 10
+PATIENCE = 120
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from interlock.postgres.together import MOST, Together
 
-PATIENCE = 10
+PATIENCE = 120
 
 
 class Work:

@@ -15,7 +15,7 @@ from interlock.core.interrupting import Interruptible
 from interlock.core.walltime import WorkClock, at_work
 from interlock.errors import BudgetSpent
 
-PATIENCE = 10
+PATIENCE = 120
 
 
 def scope(seconds: float | None = None, keep: float = 0.0) -> Scope:

@@ -54,8 +54,9 @@ select interlock.start_run(%(run_id)s, %(attempts)s, %(process)s, %(context)s) a
     not exists (select from checkpoints where thread_id = %(thread_id)s) as fresh,
     %(kind)s = 'resume' or interlock.is_limited(%(run_id)s, %(thread_id)s, %(graph)s, %(tenant)s) as limited;
 
--- end: a run ends, waits, or is handed back; null means that another process has taken it on
-select interlock.end_run(%(run_id)s, %(attempts)s, %(status)s, %(error)s, %(error_kind)s, %(requeue)s, %(detail)s) as status;
+-- end: a run ends, waits, or is handed back; null means that another process, or another worker than the one named, has taken it on
+select case when %(worker)s = '' or exists (select from interlock.queue q where q.run_id = %(run_id)s and q.worker_id = %(worker)s)
+    then interlock.end_run(%(run_id)s, %(attempts)s, %(status)s, %(error)s, %(error_kind)s, %(requeue)s, %(detail)s) end as status;
 
 -- thread: one thread
 select * from interlock.threads where thread_id = %(thread_id)s;
