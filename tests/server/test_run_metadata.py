@@ -86,3 +86,15 @@ def test_what_goes_on_has_it_too(seeing: str) -> None:
     assert seen["metadata"]["team"] == "blue"
     assert [each["team"] for each in _runs(seeing, there)] == ["blue", "blue"]
     assert [each["team"] for each in _runs(seeing, other)] == ["green"]
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00b", "%7F"])
+@pytest.mark.parametrize("path", ["runs", "runs/wait", "runs/stream"])
+def test_what_can_name_no_thread(seeing: str, name: str, path: str) -> None:
+    """It is refused, and nobody waits for it: neither who asks nor who asks beside it."""
+    body = {"assistant_id": "looks", "input": {}}
+    with httpx.Client(base_url=seeing, timeout=20) as client:
+        refused = client.post(f"/threads/{name}/{path}", json=body)
+
+    assert refused.status_code in (404, 422), refused.text
+    assert ask(seeing, f"/threads/{_thread(seeing)}/runs/wait", {**body})["seen"]
