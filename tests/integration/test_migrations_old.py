@@ -29,7 +29,7 @@ from interlock.postgres.migrations import migrate, scripts
 DATA = Path(__file__).parents[1] / "data" / "schemas"
 CONFIG = DATA / "langgraph.json"
 LAST = "0008_lineage"
-TAKEN_AWAY = dict.fromkeys(("0014_queue", "0036_meaning", "0042_sealed"), ["drop index"])
+TAKEN_AWAY = {each: ["drop index"] for each in ("0014_queue", "0036_meaning", "0042_sealed")}
 """Several runs may be queued on a thread: an old worker accepts what it refused before; one still runs at a time.
 An old worker finds items by meaning without the index over all tenants, and more of them."""
 NEW = [name for name, _ in scripts() if name > LAST]

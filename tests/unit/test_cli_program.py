@@ -31,30 +31,6 @@ def test_help_is_light() -> None:
     assert "Commands:" in done.stdout
 
 
-HEAVY = ("langgraph", "langchain_core", "psycopg", "pydantic", "fastapi", "rich")
-LOADED = """
-import sys
-from interlock.cli import main
-sys.argv[1:] = ["--help"]
-try:
-    main()
-except SystemExit:
-    pass
-print(*sys.modules, file=sys.stderr)
-"""
-
-
-def test_help_is_quick() -> None:
-    """`interlock --help` loads nothing that takes long."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOADED], capture_output=True, check=True, text=True
-    )
-    loaded = {name.partition(".")[0] for name in done.stderr.split()}
-
-    assert "click" in loaded
-    assert loaded.isdisjoint(HEAVY)
-
-
 def every_command(group: click.Group, path: str = "") -> list[tuple[str, click.Command]]:
     found = []
     for name, command in group.commands.items():
