@@ -13,10 +13,11 @@ from langgraph.checkpoint.base import empty_checkpoint
 
 import interlock
 from interlock import Interlock
-from interlock.errors import LeaseLost
+from interlock.errors import LeaseLost, ThreadBusy
 from interlock.postgres.checkpoints import saver_for
 from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.locks import ThreadLocks
+from interlock.postgres.stored_runs import Ending
 from interlock.postgres.workers import register
 from interlock.worker.working import Plan
 from tests.working import CONFIG, Working, ended, lines, rows, steps, until, worker_at
@@ -162,6 +163,23 @@ async def test_an_end_is_refused(il: Interlock, database_url: str, tmp_path: Pat
         await until(lambda: working.said("run.failed"))
 
         assert (await il.arun("t")).status == "running"
+
+
+async def test_an_end_of_an_attempt_of_the_same_number_is_refused(
+    il: Interlock, database_url: str, tmp_path: Path
+) -> None:
+    """A crash took the claim back, and another has claimed the run: it is not ended by the first one's failure."""
+    await il.asubmit("working", steps(tmp_path, 1), thread_id="t")
+    run = (await il.store.latest("t")).run
+    await rows(database_url, "update interlock.runs set status = 'running', attempts = 1")
+    await rows(database_url, "update interlock.queue set worker_id = 'another'")
+
+    with pytest.raises(ThreadBusy):
+        await il.store.end(run, Ending(status="failed"), worker="the first")
+
+    assert (await il.arun("t")).status == "running"
+    await il.store.end(run, Ending(status="failed"), worker="another")
+    assert (await il.arun("t")).status == "failed"
 
 
 async def test_the_fence_holds_the_row_until_it_is_committed(database_url: str) -> None:
