@@ -19,6 +19,8 @@ import pytest
 from interlock.postgres import embedded
 from tests.saying import Say, saying
 
+os.environ.pop("COLUMNS", None)  # where tests run in several processes it is 80, and 80 alone
+
 TEMPLATE = "template_interlock"
 MIGRATIONS = "interlock.postgres.migrations"
 _numbers = itertools.count(1)

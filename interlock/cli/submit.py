@@ -128,7 +128,8 @@ def report_submitted(run: Run, call: Call) -> None:
     console.print(f"{run.status}  run [cyan]{name}[/]  thread [cyan]{short(run.thread_id)}[/]")
     console.print(
         f"  [cyan]interlock watch {name}[/]  ·  [cyan]interlock wait {name}[/]"
-        f"  ·  [cyan]interlock cancel {name}[/]"
+        f"  ·  [cyan]interlock cancel {name}[/]",
+        soft_wrap=True,
     )
 
 
