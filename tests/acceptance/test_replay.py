@@ -13,6 +13,7 @@ from interlock import Approve, Interlock, Resume
 from interlock.errors import UsageError
 
 CONFIG = Path(__file__).parents[1] / "sample" / "journey" / "langgraph.json"
+CODE = str(CONFIG.parent / "journey.py")
 LEGS = 10
 
 
@@ -143,11 +144,13 @@ async def test_a_replay_stops_where_the_code_asks_for_something_else(
     """The report names the node, what it asked for, and what was recorded; nothing was done."""
     thread = await journey(il, log)
     before = lines(log)
-    code = next(
-        sys.modules[each] for each in sys.modules if each.startswith("interlock_graph_journey")
-    )
-    as_it_was = code.manner
+    [code] = [
+        each
+        for name, each in sys.modules.items()
+        if name.startswith("interlock_graph_") and each.__file__ == CODE
+    ]
     changed = {7: "backwards"}
+    as_it_was = code.manner
     monkeypatch.setattr(code, "manner", lambda state: changed.get(state["leg"], as_it_was(state)))
     replay = await il.areplay(thread)
     stopped = replay.divergence

@@ -47,7 +47,8 @@ async def test_in_the_middle(client: LangGraphClient) -> None:
 
     assert await stands(client, thread_id) == "interrupted"
     state = await client.threads.get_state(thread_id)
-    assert state["next"] == ["step"]
+    # `next` leaves it out where it was stopped between what the node wrote and the checkpoint.
+    assert [each["name"] for each in state["tasks"]] == ["step"]
     await client.threads.update_state(thread_id, {"count": 1}, as_node="__start__")
     await client.runs.wait(thread_id, "steps", input=None)
     assert await stands(client, thread_id) == "idle"
