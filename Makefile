@@ -7,7 +7,10 @@ BIN := .venv/bin
 CODE := interlock graphs nodes state benchmarks tests scripts
 LANGSMITH_TRACING ?= false
 JOBS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+PYTEST = $(BIN)/python -m pytest
+BESIDE = -n $(JOBS) --dist loadfile
+# What failed beside others is run again, alone: it must pass then, and both are told.
+tested = $(PYTEST) $(BESIDE) $(1) || { [ $$? = 1 ] && echo "Again, alone, what failed:" && $(PYTEST) --last-failed $(1); }
 export PYTHON LANGSMITH_TRACING
 
 .PHONY: help setup setup-dev setup-wire demo test test-long check format wheel bench serve lock clean
@@ -28,10 +31,10 @@ demo: setup ## Research a real question over real documents, with approval and a
 	@$(BIN)/interlock demo
 
 test: check wheel ## Check everything, build the wheel, run the tests (JOBS=2 processes)
-	@$(PYTEST)
+	@$(call tested)
 
 test-long: setup-wire check wheel ## The same with the tests that take minutes or a local model
-	@$(PYTEST) -m ""
+	@$(call tested,-m "")
 
 check: setup-dev ## Format, lint, types, who imports whom, and prompts
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "Run 'make format'."; exit 1; }
