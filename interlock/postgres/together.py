@@ -52,3 +52,4 @@ def _fail(some: list[tuple[A, asyncio.Future[B]]], error: BaseException) -> None
     for _, future in some:
         if not future.done():
             future.set_exception(error)
+            future.exception()  # a caller that is gone has nobody to look at it
