@@ -26,6 +26,7 @@ from interlock.execution import Execution, Part
 from interlock.looking import Looking
 from interlock.notify.delivery import Deliverer
 from interlock.postgres import workers
+from interlock.postgres.assistants import default_id
 from interlock.postgres.beginning import Beginner
 from interlock.postgres.checkpointer import Core
 from interlock.postgres.checkpoints import reader_for, saver_for
@@ -107,10 +108,15 @@ class Running(Looking, Bounding, Remembering):
             meter=meter,
             modes=modes,
             finish=self._finisher.finish,
-            configurable=configured(
-                opened_json(self._ring, stored.driving.asker), stored.driving.configurable
-            ),
+            configurable=self._configured(stored),
         )
+
+    def _configured(self, stored: StoredRun) -> dict[str, Any]:
+        """Return what nodes find as configured; who asked without an assistant asked the graph's own."""
+        asked = opened_json(self._ring, stored.driving.asker)
+        graph = stored.run.graph
+        own = {"graph_id": graph, "assistant_id": str(default_id(graph))} if asked else {}
+        return configured(asked, {**own, **stored.driving.configurable})
 
     async def _told(self, part: Part) -> Part:
         """Tell people what a run waits for, and return its end with the questions as they stand in the database."""

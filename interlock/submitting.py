@@ -297,8 +297,10 @@ def request_of(
     """
     if options is None or not options.idempotency_key:
         return ""
-    driven = [] if driving is None else [replace(driving, asker={}, inherited={}).stored("")]
-    said = json.dumps(plain([graph, given, thread_id, *driven]), sort_keys=True)
+    driven = {} if driving is None else replace(driving, asker={}, inherited={}).stored("")
+    said = json.dumps(
+        plain([graph, given, thread_id, *([driven] if driven else [])]), sort_keys=True
+    )
     return hashlib.sha256(said.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What commands share that work on the database alone, and note in the audit log what they did."""
+"""Who is at this machine: whose the runs are that commands begin, and what they do to the database alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from interlock.cli.call import Call
 
 if TYPE_CHECKING:
+    from interlock.core.driving import Driving
     from interlock.postgres.pool import Pool
 
 T = TypeVar("T")
@@ -48,3 +49,15 @@ def actor(call: Call, by: str | None) -> str:
     from interlock.cli.asking import login_name
 
     return by or call.settings().user or login_name()
+
+
+def asked_here(call: Call) -> Driving | None:
+    """Return how runs are driven that are begun here: for who is at this machine; a server knows its callers."""
+    from interlock.core.driving import Driving
+    from interlock.core.identity import User, asker
+    from interlock.postgres.encryption import kept_json
+
+    if call.address() or not (who := actor(call, None)):
+        return None
+    asked = asker(User({"identity": who}).document())
+    return Driving(asker=kept_json(call.settings().encryption_key, asked))

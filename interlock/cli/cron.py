@@ -82,6 +82,7 @@ def show(name: str) -> int:
 @click.option("--paused", is_flag=True, help="It does not fire before `resume`.")
 def set_(name: str, graph: str, schedule: str, given: str, **chosen: Any) -> int:  # click's values
     """Make a cron, or change the one of this name; SCHEDULE is minute, hour, day, month, weekday."""
+    from interlock.cli.administering import asked_here
     from interlock.cli.graph_options import read_input
     from interlock.cli.watching import seconds_of
 
@@ -99,6 +100,7 @@ def set_(name: str, graph: str, schedule: str, given: str, **chosen: Any) -> int
             options=Options(multitask_strategy=strategy, priority=chosen["priority"]),
             within=seconds_of(chosen["within"]) if chosen["within"] else None,
             enabled=not chosen["paused"],
+            driving=asked_here(this_call()),
         )
         return _report(il, made, il.cron(name)[1])
 

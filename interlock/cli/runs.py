@@ -48,8 +48,12 @@ class Graphs(Group):
 
     def begin(self, call: Call, given: Given) -> int:
         """Do with a graph what the command is for, and return the exit code."""
+        from interlock.cli.administering import asked_here
+
         with call.runtime() as il:
-            accepted = il.submit(given.graph, given.input, **given.run, attended=True)
+            accepted = il.submit(
+                given.graph, given.input, **given.run, driving=asked_here(call), attended=True
+            )
             return work_on(il, call, accepted, detached=given.params["detach"])
 
     def list_commands(self, ctx: click.Context) -> list[str]:

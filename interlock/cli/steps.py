@@ -107,12 +107,15 @@ def show(thread: str, at: str | None, key: str | None, full: bool) -> int:
 @click.option("--detach", is_flag=True, help="Work in the background.")
 def fork(thread: str, at: str, changes: tuple[str, ...], model: str | None, detach: bool) -> int:
     """Start a new thread from a step of another, with some state changed."""
+    from interlock.cli.administering import asked_here
     from interlock.cli.runs import work_on
 
     call = this_call()
     with call.runtime() as il:
         values = _values(il, thread, at, changes) if changes else {}
-        accepted = il.submit_fork(thread, at=at, values=values, model=model, attended=True)
+        accepted = il.submit_fork(
+            thread, at=at, values=values, model=model, driving=asked_here(call), attended=True
+        )
         return work_on(il, call, accepted, detached=detach)
 
 

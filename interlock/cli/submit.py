@@ -35,11 +35,14 @@ class Submitted(Graphs):
 
     def begin(self, call: Call, given: Given) -> int:
         """Accept a run, and wait for it if that is asked for."""
+        from interlock.cli.administering import asked_here
         from interlock.cli.reports import tell_if_no_worker
 
         options = options_from(given.params, datetime.now(UTC))
         with call.runtime() as il:
-            run = il.submit(given.graph, given.input, **given.run, options=options)
+            run = il.submit(
+                given.graph, given.input, **given.run, options=options, driving=asked_here(call)
+            )
             if not given.params["wait"]:
                 report_submitted(run, call)
                 if not call.as_json:

@@ -112,6 +112,12 @@ def sealed_json(ring: KeyRing, value: Any, mark: str = _SEALED) -> dict[str, str
     return {mark: f"{name}:{b64encode(hidden).decode()}"}
 
 
+def kept_json(keys: Iterable[bytes] | None, value: Any) -> Any:  # JSON
+    """Return JSON as it is kept: encrypted where values are."""
+    ring = ring_of(keys)
+    return value if ring is None else sealed_json(ring, value)
+
+
 def opened_json(ring: KeyRing | None, stored: Any, mark: str = _SEALED) -> Any:  # JSON
     """Return the JSON that `sealed_json` encrypted, or what is not encrypted as it is; raises `KeyMissing`."""
     if not isinstance(stored, Mapping) or stored.keys() != {mark}:

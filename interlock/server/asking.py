@@ -15,7 +15,7 @@ from interlock.core.driving import Driving
 from interlock.core.identity import asker
 from interlock.langgraph_json import ConfigurableHeaders
 from interlock.postgres.assistants import default_id
-from interlock.postgres.encryption import ring_of, sealed_json
+from interlock.postgres.encryption import kept_json
 from interlock.server.callers import Caller
 from interlock.server.headers import THIS_REQUEST
 from interlock.server.scope import Scope
@@ -49,8 +49,8 @@ def asked_by(scope: Scope) -> dict[str, Any]:  # JSON
         headers=chosen(headers, rules) if rules else None,
     )
     hides = said.keys() - {"request_id"}
-    ring = ring_of(settings.encryption_key) if hides else None
-    return sealed_json(ring, said) if ring else said
+    kept: dict[str, Any] = kept_json(settings.encryption_key, said) if hides else said
+    return kept
 
 
 def driven_for(scope: Scope, graph: str, driving: Driving) -> Driving:

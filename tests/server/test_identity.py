@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,16 +165,74 @@ def test_who_set_a_cron(seeing: str, server_database: str) -> None:
     cron = {"assistant_id": "looks", "input": {}, "schedule": "* * * * * *"}
     made = ask(seeing, f"/threads/{there}/runs/crons", cron, **secret)
 
-    until = time.monotonic() + 30
-    seen: Any = None
-    while seen is None and time.monotonic() < until:  # it tells nobody
-        time.sleep(0.2)
-        values = httpx.get(f"{seeing}/threads/{there}/state", headers=secret).json()["values"]
-        seen = values.get("seen")
+    seen = looked_at(seeing, there, **secret)
     httpx.delete(f"{seeing}/runs/crons/{made['cron_id']}", headers=secret)
 
     assert seen["by_name"] == ["night", ["operator"]]
     assert seen["said"]["cron_id"] == made["cron_id"]
+
+
+def command(*words: str, **environment: str) -> Any:
+    """Run a command line, and return its document."""
+    done = subprocess.run(
+        [sys.executable, "-m", "interlock", *words, "--json"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return json.loads(done.stdout)
+
+
+def test_who_asks_by_the_command_line(seeing: str, server_database: str) -> None:
+    """What a command line begins at a server is of who holds its key, whatever this machine calls them."""
+    who = {"INTERLOCK_API_KEY": key(server_database, "cli"), "INTERLOCK_USER": "spoofed"}
+    submitted = command("submit", "looks", "--wait", "--server", seeing, **who)
+    there = submitted["thread_id"]
+    forked = command("fork", there, "--at", "-1", "--server", seeing, **who)
+
+    for run in (submitted, forked):
+        seen = run["output"]["seen"]
+        assert seen["by_name"] == ["cli", ["operator"]]
+        assert seen["permissions"] == ["operator"]
+        assert seen["server"] == ["looks", seen["said"]["assistant_id"], "cli"]
+        assert seen["said"]["langgraph_auth_user_id"] == seen["said"]["user_id"] == "cli"
+
+
+def test_who_sits_at_the_database(seeing: str, server_database: str) -> None:
+    """What a command line begins at a database is of who sits there, in its own process and at workers."""
+    place = ("--url", server_database, "--config", str(SEEING / "langgraph.json"))
+    ran = command("run", "looks", *place, INTERLOCK_USER="ann")
+    submitted = command("submit", "looks", "--wait", *place, INTERLOCK_USER="ann")
+    forked = command("fork", ran["thread_id"], "--at", "-1", *place, INTERLOCK_USER="bob")
+
+    told = [run["output"]["seen"]["by_name"] for run in (ran, submitted, forked)]
+    assert told == [["ann", []], ["ann", []], ["bob", []]]
+
+
+def test_who_set_a_cron_by_the_command_line(seeing: str, server_database: str) -> None:
+    """The runs of a cron that a command line sets at a server are of who holds its key."""
+    secret = key(server_database, "clock")
+    there = thread(seeing, **{"x-api-key": secret})
+    at = ("--thread", there, "--server", seeing)
+    command("cron", "set", "ticks", "looks", "* * * * * *", *at, INTERLOCK_API_KEY=secret)
+
+    seen = looked_at(seeing, there, **{"x-api-key": secret})
+    command("cron", "remove", "ticks", "--server", seeing, INTERLOCK_API_KEY=secret)
+
+    assert seen["by_name"] == ["clock", ["operator"]]
+
+
+def looked_at(address: str, there: str, **headers: str) -> Any:
+    """Return what a node found in a run on a thread that somebody else begins."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:  # it tells nobody
+        state = httpx.get(f"{address}/threads/{there}/state", headers=headers).json()
+        if seen := state["values"].get("seen"):
+            return seen
+        time.sleep(0.2)
+    raise TimeoutError(f"no run of {there} has looked")
 
 
 def test_metadata_of_an_assistant(seeing: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from interlock.core.answers import AnswerForm
 from interlock.core.budget import Limits
-from interlock.core.driving import Driving
 from interlock.core.kills import KillScope
 from interlock.core.policy_cases import FactsForm
 from interlock.core.policy_text import checked
@@ -32,6 +31,7 @@ from interlock.remote.facts import (
 )
 from interlock.replays import Replay
 from interlock.server.answering import take
+from interlock.server.asking import going_on
 from interlock.server.bridging import guards
 from interlock.server.routes.kills import check_owned, told_of
 from interlock.server.ruled import policy_of
@@ -96,7 +96,7 @@ async def go_on(
         thread_id=full,
         model=(model or run.model or None) if taken else model,
         limits=limits,
-        driving=Driving(goes_on=True),
+        driving=replace(await going_on(scope, full), goes_on=True, checkpoint={}),
     )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from interlock.core.driving import Driving
 from interlock.errors import UsageError
 from interlock.facade import Interlock
 from interlock.remote.codec import encode
 from interlock.remote.signatures import shape_of
 from interlock.server import limited
+from interlock.server.asking import asked_by
 from interlock.server.bridging import guards, own
 from interlock.server.bridging.guards import Arguments, Guard
 from interlock.server.callers import Right
@@ -37,12 +39,14 @@ class Writing:
         act: what it is called in the audit log.
         subject: the argument that says what it was done to.
         signed: whether it takes `by`, which is the caller then.
+        asked: whether it begins runs, which are the caller's.
     """
 
     guard: Guard
     act: str
     subject: str = ""
     signed: bool = False
+    asked: bool = False
 
 
 async def called(scope: Scope, method: str, given: Mapping[str, Any]) -> Any:  # JSON
@@ -70,11 +74,16 @@ async def _written(method: str, writing: Writing, scope: Scope, given: Arguments
     """Look the arguments up, do it in the caller's name, and note it."""
     await writing.guard(scope, given)
     signed = {"by": scope.caller.identity} if writing.signed else {}
-    done = await _done(scope.il, method, given | signed)
+    asked = {"driving": _driven_for(scope, given.get("driving"))} if writing.asked else {}
+    done = await _done(scope.il, method, given | signed | asked)
     subject = given.get(writing.subject, "") if writing.subject else ""
     reason = {"reason": given["reason"]} if given.get("reason") else {}
     await scope.house.audit.note(scope.caller, writing.act, str(subject or ""), reason)
     return done
+
+
+def _driven_for(scope: Scope, driving: Driving | None) -> Driving:
+    return replace(driving or Driving(), asker=asked_by(scope))
 
 
 async def _done(il: Interlock, method: str, given: Arguments) -> Any:  # as the method returns
@@ -110,8 +119,8 @@ READ = (
 )
 
 WRITTEN: Mapping[str, tuple[Right, Writing]] = {
-    "submit": ("run", Writing(guard=guards.new_run, act="submit", subject="graph")),
-    "submit_fork": ("run", Writing(guard=guards.fork, act="fork", subject="thread_id")),
+    "submit": ("run", Writing(guard=guards.new_run, act="submit", subject="graph", asked=True)),
+    "submit_fork": ("run", Writing(guard=guards.fork, act="fork", subject="thread_id", asked=True)),
     "cancel": ("run", Writing(guard=guards.run, act="cancel", subject="name", signed=True)),
     "resolve_effect": (
         "answer",
@@ -131,7 +140,7 @@ WRITTEN: Mapping[str, tuple[Right, Writing]] = {
     ),
     "letters_replay": ("run", Writing(guard=guards.letters, act="letters.replay", signed=True)),
     "letters_discard": ("run", Writing(guard=guards.letters, act="letters.discard", signed=True)),
-    "cron_set": ("run", Writing(guard=guards.new_cron, act="cron.set", subject="name")),
+    "cron_set": ("run", Writing(guard=guards.new_cron, act="cron.set", subject="name", asked=True)),
     "cron_pause": ("run", Writing(guard=guards.cron, act="cron.pause", subject="name")),
     "cron_resume": ("run", Writing(guard=guards.cron, act="cron.resume", subject="name")),
     "cron_remove": ("run", Writing(guard=guards.cron, act="cron.remove", subject="name")),
