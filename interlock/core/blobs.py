@@ -5,8 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import aclosing
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -21,6 +30,9 @@ PIECE = 1 << 18
 """Bytes in which blobs are stored and handed out."""
 
 _NAME = re.compile(r"blob:sha256:([0-9a-f]{64})(?![0-9a-f])")
+
+_NAMELESS = frozenset({type(None), bool, int, float})
+"""Types that hold nothing, exactly these: a subclass may have fields."""
 
 Source = bytes | AsyncIterable[bytes]
 """What a blob is made of; parts may be of any size, and are taken one after the other."""
@@ -155,7 +167,7 @@ def named_in(value: Any) -> set[str]:  # anything that can be stored
             found.update(_NAME.findall(each) if "blob:sha256:" in each else ())
         elif isinstance(each, bytes | bytearray | memoryview):
             found |= named_in_bytes(bytes(each))
-        elif id(each) not in seen:  # a value may hold itself
+        elif type(each) not in _NAMELESS and id(each) not in seen:  # a value may hold itself
             seen.add(id(each))
             waiting.extend(_inside(each))
     return found
@@ -168,24 +180,28 @@ def named_in_bytes(stored: bytes) -> set[str]:
     return set(_NAME.findall(stored.decode("latin-1")))
 
 
-def _inside(value: Any) -> Iterator[Any]:  # anything that can be stored
+def _inside(value: Any) -> Iterable[Any]:  # anything that can be stored
+    if isinstance(value, dict):  # the abstract classes are asked last: they take ten times as long
+        return chain(value.keys(), value.values())
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return value
     if isinstance(value, Mapping):
-        yield from value.keys()
-        yield from value.values()
-    elif isinstance(value, list | tuple | set | frozenset | deque):
-        yield from value
-    elif not isinstance(value, type):
-        yield from _fields(value)
+        return chain(value.keys(), value.values())
+    return () if isinstance(value, type) else _fields(value)
 
 
 def _fields(value: Any) -> Iterator[Any]:  # an object, and what it holds
     yield getattr(value, "__dict__", None)
     if isinstance(value, BaseModel):
         yield value.model_extra
-    for each in type(value).__mro__:
-        slots = getattr(each, "__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            yield getattr(value, name, None)
+    for name in _slots(type(value)):
+        yield getattr(value, name, None)
+
+
+@lru_cache(maxsize=1024)
+def _slots(kind: type) -> tuple[str, ...]:
+    named = [getattr(each, "__slots__", ()) for each in kind.__mro__]
+    return tuple(chain.from_iterable([each] if isinstance(each, str) else each for each in named))
 
 
 async def _parts(source: Source) -> AsyncIterator[bytes]:
