@@ -199,16 +199,14 @@ class Execution(Settling):
             return
         stream = self._streamed(start, await self._told_of_its_branch(config))
         with inescapable(handlers):  # for the task that drives the stream
-            self._stream = Stoppable(cast("AsyncGenerator[Any]", stream))  # LangGraph's parts
+            self._stream = Stoppable(stream, self._shown)
         if self._reason is not None:  # it came before there was anything to stop
             self._stream.stop(self._reason)
         try:
             with translated():
                 async with aclosing(self._stream) as parts, self._at_work():
                     async for part in parts:
-                        self._note(part)
-                        if part["type"] in self.modes:
-                            yield _part(part)
+                        yield _part(part)
         finally:
             await self._close_meter()
         self.around.check_replay()  # the application may have caught what stopped it, and gone on
@@ -220,11 +218,13 @@ class Execution(Settling):
         known = not self.stored.limited
         return at_work(self.allowance, self.stop, take_over=take_over, unlimited=known)
 
-    def _note(self, part: Mapping[str, Any]) -> None:  # a part of LangGraph's stream
+    def _shown(self, part: Mapping[str, Any]) -> bool:  # a part of LangGraph's stream
+        """Note what a part tells, and say whether the caller wants to see it: most parts nobody does."""
         if part["type"] == "updates" and INTERRUPT in part["data"]:
             self._interrupts.append("")  # one without a question: a breakpoint
         if part["type"] == "values" and not part["ns"]:
             self._values = part["data"]
+        return part["type"] in self.modes
 
     async def _told_of_its_branch(self, config: RunnableConfig) -> RunnableConfig:
         """Tell the acts of a run from an older checkpoint what its thread did behind that, in what it leaves behind."""
@@ -233,12 +233,14 @@ class Execution(Settling):
         own = await self.runs.first_checkpoint(self.run.thread_id, self.stored.chain)
         return telling(config, [(since, own or str(uuid6()))])
 
-    def _streamed(self, start: Start, config: RunnableConfig) -> AsyncIterator[Any]:  # its parts
+    def _streamed(self, start: Start, config: RunnableConfig) -> AsyncGenerator[Any]:  # its parts
         driving = self._driving
         plain = partial(self.graph.astream, version="v2")
         eventful = partial(stream_with_events, self.graph, name=self.run.graph)
-        stream = eventful if EVENTS in self.modes else plain
-        return stream(
+        stream: Any = (
+            eventful if EVENTS in self.modes else plain
+        )  # generators, which LangGraph does not say
+        generator: AsyncGenerator[Any] = stream(
             start.given,
             start.config(config),
             context=self.context,
@@ -247,8 +249,9 @@ class Execution(Settling):
             interrupt_after=_nodes(driving.interrupt_after),
             durability=driving.durability,
             control=self.control,
-            subgraphs=self.subgraphs,
+            subgraphs=self.subgraphs and bool(self.modes),
         )
+        return generator
 
     @property
     def _watched(self) -> set[str]:
@@ -258,7 +261,7 @@ class Execution(Settling):
     async def _close_meter(self) -> None:
         """Charge the calls that were cut off; what cannot be charged now is given back with this process."""
         self.around.halted.append(RunCancelled("This attempt of the run has ended."))
-        if self.meter is not None:
+        if self.meter is not None and self.meter.is_open:
             with suppress(InterlockError):
                 await asyncio.shield(self.meter.close())
 

@@ -146,7 +146,7 @@ class Job:
     async def _prepared(self) -> Execution:
         stored = self.claimed.stored
         telling = self._telling = Telling.of(stored, self.il.stream_log, self.worker)
-        execution = await self.il.prepare(stored, telling.modes if telling else (ALWAYS,))
+        execution = await self.il.prepare(stored, self._watched)
         execution.attended = False
         if telling is not None:
             telling.join(execution)
@@ -157,6 +157,13 @@ class Job:
         if self._draining:
             self.drain()
         return execution
+
+    @property
+    def _watched(self) -> tuple[str, ...]:
+        """What it has to see of the run: nothing, where nobody asked to be told and nothing is suspected."""
+        if self._telling is not None:
+            return self._telling.modes
+        return (ALWAYS,) if self._suspect else ()
 
     async def _end_killed(self) -> None:
         """End a run that a switch stood over when it was claimed."""

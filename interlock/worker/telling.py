@@ -13,7 +13,7 @@ from interlock.postgres.stored_runs import StoredRun
 from interlock.postgres.streams import Recorder, StreamLog
 
 ALWAYS = "updates"
-"""What a worker looks at in any case: a run that has made a step does not end its worker."""
+"""What a worker looks at of a run that may have ended one: after a step it is no suspect any more."""
 
 
 @dataclass(slots=True)
