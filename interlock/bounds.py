@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import cached_property
 
 from interlock.application import Application, Graph
 from interlock.core.allowance import Allowance, Course
@@ -30,6 +31,8 @@ from interlock.postgres.stored_runs import StoredRun
 from interlock.settings import Settings
 
 KINDS: tuple[ScopeKind, ...] = ("run", "thread", "graph", "tenant")
+
+NO_LIMITS = Limits()
 
 
 class Bounding(ABC):
@@ -84,7 +87,7 @@ class Bounding(ABC):
         full = await self._budget_name(kind, name)
         stored = (await self._ports.budgets.account(kind, full)).limits
         declared = await self._declared(full) if kind == "run" else Limits()
-        return stored.else_(declared).within(ceilings_of(self.settings)[kind])
+        return stored.else_(declared).within(self._ceilings[kind])
 
     async def _declared(self, run_id: str) -> Limits:
         """Return what the graph of a run declares; nothing for one that this application does not have."""
@@ -121,34 +124,38 @@ class Bounding(ABC):
         land = declaration.land if declaration else ""
         name = stored.chain[0]  # what stands in its account matters where it can land
         account = await budgets.account("run", name) if land else Account(kind="run", name=name)
-        declared = declaration.limits if declaration else Limits()
+        declared = declaration.limits if declaration else NO_LIMITS
         keep = (account.limits.landing or declared.landing or ONE_STEP) if land else 0.0
         return Allowance(
             budgets=budgets,
-            scopes=tuple(replace(each, keep=keep) for each in self._scopes(stored, declared)),
+            scopes=self._scopes(stored, declared, keep),
             land=land,
             course=Course(landed=account.landed),
         )
 
-    def _scopes(self, stored: StoredRun, declared: Limits) -> list[Scope]:
+    def _scopes(self, stored: StoredRun, declared: Limits, keep: float) -> tuple[Scope, ...]:
         names = {
             "run": stored.chain[0],
             "thread": stored.run.thread_id,
             "graph": stored.run.graph,
             "tenant": str(stored.context.get("tenant", "")),
         }
-        ceilings = ceilings_of(self.settings)
-        default = {"run": declared}
-        return [
+        return tuple(
             Scope(
                 kind=kind,
                 name=names[kind],
-                default=default.get(kind, Limits()),
-                ceiling=ceilings[kind],
+                default=declared if kind == "run" else NO_LIMITS,
+                ceiling=self._ceilings[kind],
+                keep=keep,
             )
             for kind in KINDS
             if names[kind]
-        ]
+        )
+
+    @cached_property
+    def _ceilings(self) -> Mapping[ScopeKind, Limits]:
+        """What the settings name, read once; whoever this runtime works for, it is the same."""
+        return ceilings_of(self.settings)
 
 
 class BoundingNow(Bounding):

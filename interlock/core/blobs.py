@@ -194,7 +194,8 @@ def _fields(value: Any) -> Iterator[Any]:  # an object, and what it holds
     yield getattr(value, "__dict__", None)
     if isinstance(value, BaseModel):
         yield value.model_extra
-    for name in _slots(type(value)):
+    kind: type = type(value)
+    for name in _slots(kind):
         yield getattr(value, name, None)
 
 

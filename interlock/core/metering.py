@@ -173,6 +173,11 @@ class Meter:
         else:
             await budgets.release(call.key)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there are calls of which nobody told the end."""
+        return bool(self._calls)
+
     async def close(self) -> None:
         """Charge in full the calls that nobody told the end of: a provider may bill them."""
         if left := self._left():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from typing import Generic, TypeVar
 
@@ -15,26 +15,35 @@ class Stoppable(Generic[T]):
 
     `stop` cancels that task wherever it is. The stream's own cleanup runs to its end; then the consumer gets the
     reason, unless the stream had ended before.
+
+    Args:
+        stream: whose parts these are.
+        shows: sees each part, in that task, and says whether the consumer gets it; default: all.
     """
 
-    def __init__(self, stream: AsyncGenerator[T]) -> None:
+    def __init__(
+        self, stream: AsyncGenerator[T], shows: Callable[[T], bool] = lambda _: True
+    ) -> None:
         self._stream = stream
+        self._shows = shows
         self._wanted = asyncio.Event()
-        self._part: asyncio.Future[T] | None = None
+        self._parts: list[T] = []  # that the consumer asked for, and did not get yet
+        self._news: asyncio.Future[None] | None = None  # that there is one, or that it has ended
         self._reason: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._pump())
+        self._task.add_done_callback(lambda _: self._tell())
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
 
     async def __anext__(self) -> T:
-        part: asyncio.Future[T] = self._loop.create_future()
-        self._part = part
-        self._wanted.set()
-        await asyncio.wait((self._task, part), return_when=asyncio.FIRST_COMPLETED)
-        if part.done():
-            return part.result()
+        if not self._parts and not self._task.done():
+            self._news = self._loop.create_future()
+            self._wanted.set()
+            await self._news
+        if self._parts:
+            return self._parts.pop(0)
         self._raise_end()
         raise StopAsyncIteration
 
@@ -65,15 +74,20 @@ class Stoppable(Generic[T]):
 
     async def _pump(self) -> None:
         async with aclosing(self._stream) as stream:
-            while True:
-                await self._wanted.wait()
-                self._wanted.clear()
-                try:
-                    part = await anext(stream)
-                except StopAsyncIteration:
-                    return
-                if self._part is not None and not self._part.done():
-                    self._part.set_result(part)
+            await self._asked()
+            async for part in stream:
+                if self._shows(part):
+                    self._parts.append(part)
+                    self._tell()
+                    await self._asked()
+
+    async def _asked(self) -> None:
+        await self._wanted.wait()
+        self._wanted.clear()
+
+    def _tell(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
 
     def _raise_end(self) -> None:
         error = None if self._task.cancelled() else self._task.exception()

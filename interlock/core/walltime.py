@@ -162,6 +162,7 @@ class WorkClock:
     _calls: int = 0  # model calls that are being made
     _stood: float | None = None  # since when it stands still
     _changing: threading.Lock = field(default_factory=threading.Lock)
+    _first: asyncio.TimerHandle | None = None  # most runs end before it ticks once
     _ticking: asyncio.Task[None] | None = None
     _charging: asyncio.Task[None] | None = None
     _known: BudgetSpent | None = None
@@ -231,9 +232,14 @@ class WorkClock:
             self._count_steps(limited=False)
         else:
             await self._look()
+        self._first = asyncio.get_running_loop().call_later(self._pause(), self._start)
+
+    def _start(self) -> None:
         self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
     async def _halt(self, take_over: TakeOver | None) -> None:
+        if self._first is not None:
+            self._first.cancel()
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.wait([self._ticking])
@@ -247,7 +253,6 @@ class WorkClock:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(self._pause())
             with suppress(InterlockError):  # it is charged the next time
                 await self._charge()
                 await self._look()
@@ -256,6 +261,7 @@ class WorkClock:
                 if self._at() >= self._end(landing=False):
                     await self._find_out()
             self._tell()
+            await asyncio.sleep(self._pause())
 
     def _pause(self) -> float:
         now = self._at()

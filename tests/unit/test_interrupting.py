@@ -134,3 +134,34 @@ async def test_a_stream_that_is_closed_cleans_up_first() -> None:
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert ended.is_set()
+
+
+async def test_parts_that_are_not_shown_wake_nobody() -> None:
+    """They are looked at in the stream's own task, and the next one is begun with at once."""
+    seen: list[str] = []
+
+    def shows(part: int) -> bool:
+        seen.append(f"looked at {part}")
+        return part == 2
+
+    stream = Stoppable(counting(seen), shows)
+    assert await anext(stream) == 2
+    assert seen == ["looked at 1", "looked at 2"]
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+    assert seen[2:] == ["closed"]
+
+
+async def test_a_part_that_came_while_nobody_waited_is_the_next_one() -> None:
+    """A consumer that was cancelled, and asks again, misses none, and gets them in order."""
+    seen: list[str] = []
+    gate = asyncio.Event()
+    stream = Stoppable(counting(seen, gate))
+    assert await anext(stream) == 1
+    asking = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    gate.set()
+
+    assert [part async for part in stream] == [2]

@@ -230,3 +230,13 @@ async def test_a_landing_has_a_moment_where_nothing_is_kept(
             await hang(clock, landing=True)
 
     assert time.monotonic() - began >= 0.3
+
+
+async def test_a_short_run_has_no_task_for_its_clock() -> None:
+    """It is begun only when there is something to charge, and what was taken is charged at the end."""
+    budgets = MemoryBudgets()
+    before = asyncio.all_tasks()
+    async with WorkClock(budgets=budgets, scopes=[scope()]).running():
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
+    assert await taken(budgets) > 0
