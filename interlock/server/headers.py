@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from interlock.server.answers import has_begun, seen_by
 from interlock.server.sessions import SAFE
 from interlock.server.wire import Wire
 
@@ -65,24 +66,23 @@ class SecureAnswers:
 
         number = _number_of(scope)
         THIS_REQUEST.set(number)
-        numbered = ((REQUEST_ID, number.encode()), *_ALWAYS)
-        wanted = (*numbered, TRANSPORT) if scope["scheme"] == "https" else numbered
-        begun = False
 
-        async def secured(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                said = list(message.get("headers", ()))
-                names = {name for name, _ in said}
-                message["headers"] = said + [each for each in wanted if each[0] not in names]
-            await send(message)
+        async def secure(message: Message) -> None:
+            said = list(message.get("headers", ()))
+            names = {name for name, _ in said}
+            said += [each for each in _ALWAYS if each[0] not in names]
+            if REQUEST_ID not in names:
+                said.append((REQUEST_ID, number.encode()))
+            if scope["scheme"] == "https" and TRANSPORT[0] not in names:
+                said.append(TRANSPORT)
+            message["headers"] = said
 
+        send = seen_by(secure, scope, send)
         try:
-            await self.app(scope, receive, secured)
+            await self.app(scope, receive, send)
         except Exception:  # the server notes it
-            if not begun:
-                await Wire({"detail": fault()}, status_code=500)(scope, receive, secured)
+            if not has_begun(scope):
+                await Wire({"detail": fault()}, status_code=500)(scope, receive, send)
             raise
 
 

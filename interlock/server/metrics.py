@@ -23,6 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.core.health import Health
+from interlock.server.answers import seen_by
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
@@ -131,9 +132,9 @@ class Measured:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        one = _One(self.tally, scope, send)
+        one = _One(self.tally, scope)
         try:
-            await self.app(scope, receive, one.sent)
+            await self.app(scope, receive, seen_by(one.begins, scope, send))
         except BaseException:
             one.failed()
             raise
@@ -147,23 +148,18 @@ class _One:
 
     tally: Tally
     scope: Scope
-    send: Send
     began: float = field(default_factory=time.monotonic)
     streams: bool = False
     answered: bool = False
 
-    async def sent(self, message: Message) -> None:
-        """Note how an answer begins, and pass it on."""
-        if message["type"] == "http.response.start":
-            self._count(message["status"])
-            self._stream(
-                dict(message.get("headers", ()))
-                .get(b"content-type", b"")
-                .startswith(b"text/event-stream")
-            )
-        elif message["type"] == "websocket.accept":
+    async def begins(self, message: Message) -> None:
+        """Note how an answer begins."""
+        if message["type"] == "websocket.accept":
             self._stream(True)
-        await self.send(message)
+        elif not self.answered:  # behind a fault another one may come
+            self._count(message["status"])
+            kind = dict(message.get("headers", ())).get(b"content-type", b"")
+            self._stream(kind.startswith(b"text/event-stream"))
 
     def ended(self) -> None:
         """Note that an answer is over."""

@@ -6,18 +6,21 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.application import Application
 from interlock.errors import UsageError
 from interlock.langgraph_json import Http
+from interlock.server.answers import seen_by
 from interlock.server.wire import Wire
 
 PARTS = {
@@ -103,7 +106,7 @@ def shared(app: ASGIApp, http: Http, origins: Sequence[str], *, on_loopback: boo
         on_loopback: only this machine reaches the server, and pages that it serves may.
     """
     cors = _cors(http, origins, on_loopback=on_loopback)
-    return CORSMiddleware(app, **cors) if cors else app
+    return Shared(app, **cors) if cors else app
 
 
 async def _entrance(request: Request) -> Response:
@@ -137,6 +140,21 @@ class Withheld:
 
 def _path(scope: Scope) -> str:
     return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+class Shared(CORSMiddleware):
+    """Starlette's, as one who looks at an answer's head."""
+
+    async def simple_response(
+        self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
+    ) -> None:
+        """Serve what is no question of a browser's about a request to come."""
+        look = partial(self.send, send=_nowhere, request_headers=request_headers)
+        await self.app(scope, receive, seen_by(look, scope, send))
+
+
+async def _nowhere(message: Message) -> None:
+    """Send nothing: the head that was looked at is sent by others."""
 
 
 def _cors(

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.errors import DatabaseUnavailable
 from interlock.server.addresses import network_of
+from interlock.server.answers import seen_by
 from interlock.server.auditing import THIS_REQUEST, Audit
 from interlock.server.callers import Caller
 from interlock.server.sessions import SAFE
@@ -43,12 +44,10 @@ class Witness:
         noted: list[str] = []
         THIS_REQUEST.set(noted)
 
-        async def witnessed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await self._note(scope, message["status"], noted)
-            await send(message)
+        async def look(message: Message) -> None:
+            await self._note(scope, message["status"], noted)
 
-        return await self.app(scope, receive, witnessed)
+        return await self.app(scope, receive, seen_by(look, scope, send))
 
     async def _note(self, scope: Scope, status: int, noted: list[str]) -> None:
         caller: Caller | None = scope.get("state", {}).get("caller")
