@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ from interlock.core.bounded import declaration_of
 from interlock.core.cards import Card
 from interlock.core.context import Ports
 from interlock.core.cron import UNTIL, Cron, Firing, check
-from interlock.core.driving import Driving
+from interlock.core.driving import Driving, without_reserved
 from interlock.core.queueing import Options
 from interlock.core.sleeping import LONGEST
 from interlock.core.sync import run_sync
@@ -27,11 +27,15 @@ from interlock.postgres.crons import CronStore
 from interlock.postgres.pool import Connection
 from interlock.postgres.runs import RunStore
 from interlock.postgres.stored_runs import NewRun
+from interlock.postgres.thread_metadata import metadata_of
 from interlock.settings import Settings
 from interlock.steering import check_driving, kept_of
 
 CARD, CLIENT = "card", "client"
 """Under which a cron's context keeps what its runs are noted with, and what a client of the server said of it."""
+
+OWN = "own"
+"""Under which the latter names the metadata that its runs have whatever their thread's are."""
 
 
 class Crons(ABC):
@@ -153,8 +157,10 @@ class Crons(ABC):
         given = dict(cron.context)
         context = self._new_context(compiled, given.get("model"), given.get("given"))
         values = check_input(compiled, cron.input)
-        run_id, options = str(uuid4()), _options(cron, due)
-        driving = Driving.of(given, "")
+        run_id = str(uuid4())
+        driving, options = await _as_its_thread_says(
+            connection, cron, Driving.of(given, ""), _options(cron, due)
+        )
         context |= kept_of(driving, options, run_id)
         new = NewRun(
             run_id=run_id,
@@ -236,6 +242,20 @@ class CronsNow(Crons):
     def cron_remove(self, name: str) -> None:
         """Forget a cron; see `acron_remove`."""
         run_sync(self.acron_remove(name))
+
+
+async def _as_its_thread_says(
+    connection: Connection, cron: Cron, driving: Driving, options: Options
+) -> tuple[Driving, Options]:
+    """Return how a client's cron begins a run: with its thread's metadata as they are at this time."""
+    if not cron.thread_id or (card := options.card) is None:
+        return driving, options
+    (thread,) = await metadata_of(connection, cron.thread_id)
+    said = cron.context[CLIENT].get(OWN, card.metadata)
+    theirs = {key: thread[key] for key in thread if key not in said}
+    inherited = {**driving.inherited, **without_reserved(theirs)}
+    noted = replace(card, metadata={**card.metadata, **theirs})
+    return replace(driving, inherited=inherited), replace(options, card=noted)
 
 
 def _options(cron: Cron, due: datetime) -> Options:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from interlock.postgres.plain import clean
-from interlock.postgres.pool import Pool, connected, fetch
+from interlock.postgres.pool import Connection, Pool, connected, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.together import Together
 
@@ -31,10 +31,14 @@ class ThreadMetadata:
         return await self._together.do((pool, thread_id))
 
 
+async def metadata_of(connection: Connection, *thread_ids: str) -> list[Metadata]:
+    """Return the metadata of threads, empty for one that is not there; as above."""
+    rows = await fetch(connection, SQL["metadata"], {"thread_ids": list(thread_ids)})
+    found = {row["thread_id"]: row["metadata"] for row in rows}
+    return [found.get(thread_id, {}) for thread_id in thread_ids]
+
+
 async def _read(asked: Sequence[tuple[Pool, str]]) -> list[Metadata]:
     pool, _ = asked[0]
-    values = {"thread_ids": [thread_id for _, thread_id in asked]}
     async with connected(pool) as connection:
-        rows = await fetch(connection, SQL["metadata"], values)
-    found = {row["thread_id"]: row["metadata"] for row in rows}
-    return [found.get(thread_id, {}) for _, thread_id in asked]
+        return await metadata_of(connection, *(thread_id for _, thread_id in asked))

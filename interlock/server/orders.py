@@ -107,8 +107,13 @@ def inherited(
     request: RunCreate, assistant: Assistant, thread: Mapping[str, Any]
 ) -> dict[str, Any]:  # JSON
     """Return what a run has of its thread's metadata: it goes before its assistant's, and behind what is asked for."""
-    said = request.config.metadata.keys() | request.metadata.keys() | names(assistant).keys()
+    said = own_keys(request, assistant)
     return {key: thread[key] for key in thread if key not in said}
+
+
+def own_keys(request: RunCreate, assistant: Assistant) -> set[str]:
+    """Return which metadata a run has whatever its thread's are."""
+    return request.config.metadata.keys() | request.metadata.keys() | names(assistant).keys()
 
 
 def names(assistant: Assistant) -> dict[str, str]:

@@ -229,7 +229,7 @@ def looked_at(address: str, there: str, **headers: str) -> Any:
     until = time.monotonic() + 30
     while time.monotonic() < until:  # it tells nobody
         state = httpx.get(f"{address}/threads/{there}/state", headers=headers).json()
-        if seen := state["values"].get("seen"):
+        if seen := (state.get("values") or {}).get("seen"):  # a thread may not have run yet
             return seen
         time.sleep(0.2)
     raise TimeoutError(f"no run of {there} has looked")

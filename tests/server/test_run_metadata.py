@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.server.conftest import serving
-from tests.server.test_identity import SEEING, ask
+from tests.server.test_identity import SEEING, ask, looked_at
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,23 @@ def test_what_goes_on_has_it_too(seeing: str) -> None:
     assert seen["metadata"]["team"] == "blue"
     assert [each["team"] for each in _runs(seeing, there)] == ["blue", "blue"]
     assert [each["team"] for each in _runs(seeing, other)] == ["green"]
+
+
+def test_a_crons_runs_have_what_their_thread_says_by_then(seeing: str) -> None:
+    """Each run of a cron has its thread's metadata as they are when it is due, between the assistant's and its own."""
+    made = ask(seeing, "/assistants", {"graph_id": "looks", "metadata": {"team": "a", "kind": "a"}})
+    there = _thread(seeing, team="early", mine="t", graph_id="t")
+    cron = {"assistant_id": made["assistant_id"], "input": {}, "metadata": {"mine": "c"}}
+    said = {**cron, "schedule": "* * * * * *", "enabled": False}
+    number = ask(seeing, f"/threads/{there}/runs/crons", said)["cron_id"]
+    httpx.patch(f"{seeing}/threads/{there}", json={"metadata": {"team": "late"}})
+    httpx.patch(f"{seeing}/runs/crons/{number}", json={"enabled": True})
+    seen = looked_at(seeing, there)
+    httpx.delete(f"{seeing}/runs/crons/{number}")
+
+    expected = {"team": "late", "kind": "a", "mine": "c", "graph_id": "looks"}
+    for noted in (seen["metadata"], _runs(seeing, there)[-1]):
+        assert {key: noted[key] for key in expected} == expected
 
 
 @pytest.mark.parametrize("name", ["%00", "a%00b", "%7F"])

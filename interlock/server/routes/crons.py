@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -10,7 +11,7 @@ from uuid import uuid4
 from fastapi import APIRouter, HTTPException, Response
 
 from interlock.core.cron import Cron
-from interlock.crons import CLIENT
+from interlock.crons import CLIENT, OWN
 from interlock.errors import NotFound
 from interlock.postgres.crons import CronStore, Wanted
 from interlock.server.assisting import id_of, resolve
@@ -23,6 +24,7 @@ from interlock.server.documents_crons import (
     cron_document,
 )
 from interlock.server.openapi import problems
+from interlock.server.orders import card, own_keys
 from interlock.server.requests import RunCreate, prepare
 from interlock.server.routes.runs import DEFAULT_MODES
 from interlock.server.scope import Reading, Running, Scope
@@ -133,15 +135,16 @@ async def _set(
         thread_id=thread_id,
         model=order.model,
         context=order.context,
-        options=order.options,
+        options=replace(order.options, card=card(request, assistant)),
         enabled=payload.get("enabled") is not False,
-        driving=order.driving,
+        driving=replace(order.driving, inherited={}),  # its runs have what their thread says then
         until=None if until is None else datetime.fromisoformat(until),
         client={
             "assistant_id": str(assistant.assistant_id),
             "payload": {key: payload[key] for key in payload if key != "input"},
             "metadata": dict(metadata),
             "user_id": scope.caller.identity,
+            OWN: sorted(own_keys(request, assistant)),
         },
     )
 
