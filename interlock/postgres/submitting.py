@@ -29,9 +29,7 @@ async def make_way(
         ThreadBusy: the new run is refused.
     """
     await fetch(connection, SQL["hold_thread"], {"thread_id": thread_id})
-    if options is not None and options.replaces_questions and not resumes:
-        await fetch(connection, SQL["give_way"], {"thread_id": thread_id})
-    found = await fetch(connection, SQL["in_the_way"], {"thread_id": thread_id})
+    found = await _in_the_way(connection, thread_id, None if resumes else options)
     if resumes:  # it goes before those that have not begun, and behind what asked
         found = [row for row in found if row["begun"] and row["status"] != "waiting"]
     if not found:
@@ -46,6 +44,20 @@ async def make_way(
                 await stop(connection, row["run_id"], strategy)
         case never:
             assert_never(never)
+
+
+async def _in_the_way(
+    connection: Connection, thread_id: str, options: Options | None
+) -> list[DictRow]:
+    """Return what has not ended on a thread; what waits for people makes way for a run that may take its place."""
+    replaces = options is not None and options.replaces_questions
+    later = options is not None and options.start_at is not None
+    if replaces and not later:
+        await fetch(connection, SQL["give_way"], {"thread_id": thread_id})
+    found = await fetch(connection, SQL["in_the_way"], {"thread_id": thread_id})
+    if replaces and later:  # it takes that place when its time comes: `interlock.enqueue`
+        return [row for row in found if not row["yields"]]
+    return found
 
 
 async def known(

@@ -14,7 +14,7 @@ import pytest
 import interlock
 from interlock import Interlock, Run
 from interlock.core.driving import Driving, Durability, without_reserved
-from interlock.core.queueing import Options
+from interlock.core.queueing import MultitaskStrategy, Options
 from interlock.errors import LimitReached, NotFound, ThreadBusy, UsageError
 from interlock.settings import Settings
 from tests.questions import sql
@@ -481,6 +481,41 @@ async def test_a_run_whose_time_comes_takes_the_place_too(worked: Interlock) -> 
 
     assert (last.run_id, last.status) == (run.run_id, "waiting")
     assert [each.run_id for each in await worked.aquestions("t")] == [run.run_id]
+
+
+@pytest.mark.parametrize("strategy", ["enqueue", "reject"])
+async def test_a_run_that_begins_later_leaves_the_question_until_then(
+    worked: Interlock, strategy: MultitaskStrategy
+) -> None:
+    """What its thread waits for stays open until its time, also for an answer; then it is withdrawn."""
+    later = replace(
+        IN_PLACE, start_at=datetime(2100, 1, 1, tzinfo=UTC), multitask_strategy=strategy
+    )
+    asked = await done(worked, "asks", {})
+    run = await worked.asubmit("asks", {}, thread_id="t", options=later)
+
+    assert [each.run_id for each in await worked.aquestions("t")] == [asked.run_id]
+    assert (await worked.arun("t")).run_id == asked.run_id
+
+    await sql(worked.url, "update interlock.timers set due_at = now() where state = 'set'")
+    await worked.afire_timers()
+    last = await worked.await_run(run.run_id, PATIENCE)
+
+    assert (last.run_id, last.status) == (run.run_id, "waiting")
+    assert [each.run_id for each in await worked.aquestions("t")] == [run.run_id]
+    assert (await events(worked.url, asked.run_id))[-1] == "cancelled"
+
+
+async def test_a_question_is_answered_before_a_run_that_begins_later(worked: Interlock) -> None:
+    """The answer goes on with the run that asked, and the later one begins on what that made of the thread."""
+    later = replace(IN_PLACE, start_at=datetime(2100, 1, 1, tzinfo=UTC))
+    await done(worked, "asks_then", {})
+    run = await worked.asubmit("asks_then", {}, thread_id="t", options=later)
+    answered = await worked.asubmit_resume("t", "yes")
+    went_on = await worked.await_run(answered.run_id, PATIENCE)
+
+    assert went_on.status == "succeeded"
+    assert (await worked.store.stored(run.run_id)).run.status == "queued"
 
 
 async def test_many_that_go_on_at_once_go_on_once(worked: Interlock) -> None:

@@ -2,7 +2,10 @@
 select thread_id from interlock.threads where thread_id = %(thread_id)s for no key update;
 
 -- in_the_way: what of a thread has not ended, in its order; a run that starts later is not in the line yet
-select r.run_id, r.status, r.status <> 'queued' or r.attempts > 0 or r.kind = 'resume' as begun
+select r.run_id, r.status, r.status <> 'queued' or r.attempts > 0 or r.kind = 'resume' as begun,
+    r.status = 'waiting' and not exists (
+        select from interlock.timers t where t.run_id = r.run_id and t.kind = 'wake' and t.state = 'set'
+    ) as yields
 from interlock.runs r left join interlock.run_options o using (run_id)
 where r.thread_id = %(thread_id)s and (
     r.status = 'running'
