@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from fastapi import HTTPException
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.errors import InterlockError, Unauthorized
 from interlock.server.failures import status_of
+from interlock.server.heads import said
 from interlock.server.wire import Wire
 
 STRANGERS_BYTES = 65_536
@@ -43,6 +43,10 @@ async def anybody(scope: Scope) -> None:
     """Take whoever it is."""
 
 
+def _unprocessable(path: str) -> int:
+    return 422
+
+
 class _Refused(Exception):
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -55,12 +59,14 @@ class Bodies:
 
     Attributes:
         vouch: is asked before much of a body is read, or many at a time.
+        unread: tells by the path with which status a body is refused for its shape.
     """
 
     app: ASGIApp
     size: int
     depth: int
     vouch: Vouch = anybody
+    unread: Callable[[str], int] = _unprocessable
     seconds: float = SECONDS
     _coming: list[None] = field(default_factory=list)
 
@@ -68,29 +74,28 @@ class Bodies:
         """Serve."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        headers = Headers(scope=scope)
-        if not ("content-length" in headers or "transfer-encoding" in headers):
+        size = said(scope, b"content-length")
+        if not (size or said(scope, b"transfer-encoding")):
             return await self.app(scope, receive, send)
         try:
-            body = await self._taken(scope, headers, receive)
+            body = await self._taken(scope, size, receive)
         except _Refused as refused:
             return await refused.answer(scope, receive, send)
         return await self.app(scope, again(body, receive), send)
 
-    async def _taken(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
-        said = headers.get("content-length", "0")
-        size = int(said) if said.isdecimal() else 0
+    async def _taken(self, scope: Scope, length: str, receive: Receive) -> bytes:
+        size = int(length) if length.isdecimal() else 0
         self._check_size(size)
         self._coming.append(None)
         try:
             body = await self._whole(scope, receive, size)
         finally:
             self._coming.pop()
-        kind = headers.get("content-type", "").lower()
+        kind = said(scope, b"content-type").lower()
         if "json" in kind and b"\0" in body:  # UTF-16, in which brackets look like other letters
-            raise _Refused(422, "The body is not UTF-8.")
+            raise _Refused(self.unread(scope["path"]), "The body is not UTF-8.")
         if why := await self._refusal(kind, body):
-            raise _Refused(422, why)
+            raise _Refused(self.unread(scope["path"]), why)
         return body
 
     def _check_size(self, size: int) -> None:
@@ -99,12 +104,12 @@ class Bodies:
                 413, f"The body is larger than {self.size} bytes (INTERLOCK_SERVER_BODY)."
             )
 
-    async def _whole(self, scope: Scope, receive: Receive, said: int) -> bytes:
+    async def _whole(self, scope: Scope, receive: Receive, length: int) -> bytes:
         """Return the body once all of it is there."""
         parts, size, more = [b""], 0, True
         known, begun = False, asyncio.get_running_loop().time()
         while more:
-            if not known and (max(said, size) > STRANGERS_BYTES or len(self._coming) > STRANGERS):
+            if not known and (max(length, size) > STRANGERS_BYTES or len(self._coming) > STRANGERS):
                 await self._check_sender(scope)
                 known = True
             message = await self._next(receive, begun + self.seconds + size / BYTES_A_SECOND)

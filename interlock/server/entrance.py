@@ -27,6 +27,7 @@ from interlock.server.mounting import NEIGHBOURS, shared
 from interlock.server.scope import stranger
 from interlock.server.slashes import Slashes
 from interlock.server.tokens import Tokens
+from interlock.server.v3.malformed import unread
 from interlock.server.witness import Witness
 from interlock.settings import Settings
 
@@ -77,6 +78,7 @@ def guarded(served: FastAPI, house: House, *, loopback: bool) -> ASGIApp:
         size=settings.server_body,
         depth=settings.server_depth,
         vouch=_vouching(served, house),
+        unread=unread,
     )
     app = Lasting(app=app, gatekeeper=house.gatekeeper)
     app = Streams(app=app, each=settings.server_streams, all=settings.server_all_streams)

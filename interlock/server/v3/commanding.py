@@ -6,7 +6,15 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StrictInt, StrictStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+)
 
 from interlock.core.runs import Run
 from interlock.errors import (
@@ -51,10 +59,14 @@ UNSERVED: Mapping[str, str] = {
 """Commands that are not served, and what to do instead; docs/server-protocols.md lists the same."""
 
 
+Number = StrictBool | Annotated[StrictInt, Field(ge=-LARGEST, le=LARGEST)]
+"""What names a command: LangGraph's server takes true and false for numbers, and hands them back as they are."""
+
+
 class Command(BaseModel):
     """A command; `params` that are no object are none."""
 
-    id: Annotated[StrictInt, Field(ge=-LARGEST, le=LARGEST)]
+    id: Number
     method: StrictStr
     params: Json = {}
 
@@ -93,7 +105,7 @@ class Response(BaseModel):
     """What came of a command."""
 
     type: Literal["success"] = "success"
-    id: int
+    id: Number
     result: Json
     meta: Json = {"applied_through_seq": 0}
 
@@ -102,7 +114,7 @@ class Refusal(BaseModel):
     """Why nothing came of a command."""
 
     type: Literal["error"] = "error"
-    id: int | float | str | None
+    id: bool | int | float | str | None
     error: str
     message: str
 

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from interlock.errors import Forbidden, InterlockError, StreamCut, UsageError
 from interlock.server.authorizing import ONLY_LISTENS
+from interlock.server.bodies import shape_of
 from interlock.server.failures import status_of
 from interlock.server.scope import Scope, may
 from interlock.server.slashes import restored
@@ -70,10 +71,11 @@ class _Connection:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _receive(self, text: str) -> None:
+        said = _read(text, self.scope.house.il.settings.server_depth)
         try:
-            command = Command.model_validate_json(text)
+            command = Command.model_validate(said)
         except ValidationError:
-            return await self._send(no_command(_read(text)))
+            return await self._send(no_command(said))
         try:
             await self._do(command)
         except (NotDone, ValidationError, InterlockError, HTTPException) as error:
@@ -139,7 +141,10 @@ class _Connection:
             await self.websocket.send_text(dumps(message).decode())
 
 
-def _read(text: str) -> Any:  # JSON, or nothing
+def _read(text: str, depth: int) -> Any:  # JSON, or nothing
+    body = text.encode()
+    if shape_of(body)[0] > depth:
+        return None
     with suppress(ValueError):
-        return orjson.loads(text)
+        return orjson.loads(body)
     return None
