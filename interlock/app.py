@@ -212,7 +212,8 @@ def _ports(
             return own
         return replace(own, approvals=RecordedAnswers(pool, lineage))
 
-    return made
+    ordinary = made(Lineage())  # of all runs that are on no fork
+    return lambda lineage: ordinary if lineage == Lineage() else made(lineage)
 
 
 async def _embedded(stack: AsyncExitStack, settings: Settings) -> str:

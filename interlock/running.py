@@ -40,6 +40,9 @@ from interlock.remembering import Remembering
 PortsFor = Callable[[Lineage], Ports]
 """Makes the ports of a run, which may use the work that its lineage names."""
 
+KNOBS = frozenset(each.name for each in fields(Context))
+"""What of a stored context is ours: older versions stored others, too."""
+
 NOTIFY_SECONDS = 10.0
 """How long the end of a run may take to tell people of it; what is not told by then `adeliver` tells."""
 
@@ -171,8 +174,8 @@ class Running(Looking, Bounding, Remembering):
         return name
 
     def _context(self, stored: Mapping[str, Any], ports: Ports) -> Context:
-        known = {each.name for each in fields(Context)}  # older versions stored others, too
-        return Context(ports=ports, **{key: stored[key] for key in stored if key in known})
+        known = {key: stored[key] for key in stored if key in KNOBS}
+        return Context(ports=ports, **known)
 
     def _around(self, stored: StoredRun) -> Around:
         return Around(

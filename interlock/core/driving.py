@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, Literal
 
 Durability = Literal["sync", "async", "exit"]
@@ -75,7 +76,7 @@ class Driving:
         said = context.get(KEY)
         if not isinstance(said, Mapping):
             return cls()
-        known = {each.name for each in fields(cls)}  # later versions may store more
+        known = _names()  # later versions may store more
         given = {name: _frozen(value) for name, value in said.items() if name in known}
         driving = cls(**given)
         return driving if said.get("run_id") == run_id else driving.lasting()
@@ -93,12 +94,15 @@ class Driving:
 
     def stored(self, run_id: str) -> dict[str, Any]:  # JSON
         """Return what a run's context keeps of it: what differs from nothing said, and whose it is."""
-        if self == Driving():
-            return {}
         plain = Driving()
-        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        said = {name: getattr(self, name) for name in _names()}
         changed = {name: said[name] for name in said if said[name] != getattr(plain, name)}
-        return {KEY: {**changed, "run_id": run_id}}
+        return {KEY: {**changed, "run_id": run_id}} if changed else {}
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(each.name for each in fields(Driving))
 
 
 def is_reserved(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -60,7 +61,7 @@ class NewRun:
         return str(self.context.get("tenant", ""))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what is read of it once is kept
 class StoredRun:
     """A run as it is executed: its row, with what it was given.
 
@@ -95,7 +96,7 @@ class StoredRun:
             tenant=str(self.context.get("tenant", "")),
         )
 
-    @property
+    @cached_property
     def driving(self) -> Driving:
         """How it is driven."""
         return Driving.of(self.context, self.run.run_id)
