@@ -27,8 +27,7 @@ from interlock.postgres import blobs
 from interlock.postgres.checkpointer import Checkpointer, Core
 from interlock.postgres.checkpointer.encoding import Encoder
 from interlock.postgres.checkpointer.ending import End
-from interlock.postgres.checkpointer.rows import Rows
-from interlock.postgres.checkpointer.saver import Fill
+from interlock.postgres.checkpointer.request import Fill
 from interlock.postgres.encryption import KeyRing, serializer
 from interlock.postgres.pool import Pool, connected
 from interlock.postgres.versioned import Schemas, Versioned
@@ -110,7 +109,8 @@ class Saver(Versioned, Checkpointer):
         await self._check(config["configurable"]["thread_id"])
         if metadata.get("source") != "loop":  # else what is new stands among the tasks' writes
             given = checkpoint["channel_values"]
-            await self._note(config, [given[key] for key in new_versions if key in given])
+            if names := named_in([given[key] for key in new_versions if key in given]):
+                await self._note(config, names)
         elif config["configurable"].get(ENDING) and self._is_last(config, checkpoint):
             config = {**config, "configurable": {**config["configurable"], _LAST: True}}
         return await super().aput(config, checkpoint, metadata, new_versions)
@@ -124,10 +124,14 @@ class Saver(Versioned, Checkpointer):
     ) -> None:
         """Save what a task wrote; of one that failed or was cancelled nothing but that."""
         await self._check(config["configurable"]["thread_id"])
-        await self._note(config, writes)
-        if any(channel == INTERRUPT for channel, _ in writes):
+        if names := named_in(writes):
+            await self._note(config, names)
+        channels = {channel for channel, _ in writes}
+        if INTERRUPT in channels:
             config["configurable"].get(INTERRUPTS, []).append(task_id)
-        await super().aput_writes(config, _whole(writes), task_id, task_path)
+        if ERROR in channels:
+            writes = _whole(writes, channels)
+        await super().aput_writes(config, writes, task_id, task_path)
 
     def holds(self, thread_id: str) -> bool:
         """Say whether the last checkpoint of a thread is kept back."""
@@ -135,7 +139,7 @@ class Saver(Versioned, Checkpointer):
 
     async def let_go(self, thread_id: str, end: End | None = None) -> bool:
         """Save what is kept back of a thread, with the end of its run, if one is given; return whether that ended."""
-        request = self._request(thread_id, partial(Rows, thread_id), end=end)
+        request = await self._request(thread_id, _fill_nothing, end=end)
         return await self._core.queue.save(request)
 
     def _is_last(self, config: RunnableConfig, checkpoint: Checkpoint) -> bool:
@@ -144,11 +148,10 @@ class Saver(Versioned, Checkpointer):
         in_subgraph = config["configurable"].get("checkpoint_ns")
         return bool(written) and not in_subgraph and self._triggers.isdisjoint(written)
 
-    async def _note(self, config: RunnableConfig, values: Any) -> None:  # that are stored next
+    async def _note(self, config: RunnableConfig, names: Collection[str]) -> None:
         """Note the blobs that are named in what is stored next, so that they are not collected."""
-        if names := named_in(values):
-            async with connected(self._names) as connection:
-                await blobs.note(connection, config["configurable"]["thread_id"], names)
+        async with connected(self._names) as connection:
+            await blobs.note(connection, config["configurable"]["thread_id"], names)
 
     async def _save(
         self,
@@ -232,6 +235,10 @@ def _fill_all(fills: Sequence[Fill], encoder: Encoder) -> None:
         fill(encoder)
 
 
+def _fill_nothing(encoder: Encoder) -> None:
+    """Add no rows: what is held back is saved alone."""
+
+
 async def _refuse(thread_id: str) -> None:
     raise RuntimeError(f"thread {thread_id} is only read here")
 
@@ -254,16 +261,16 @@ def _of_another_step(config: RunnableConfig, found: CheckpointTuple) -> bool:
     }
 
 
-def _whole(writes: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:  # channel, value
+def _whole(
+    writes: Sequence[tuple[str, Any]],  # channel, value
+    channels: Collection[str],
+) -> Sequence[tuple[str, Any]]:
     """Leave out what a task had written before it failed.
 
     A task fails between its state and its router, too. LangGraph 1.2 saves the half, takes the task for finished when
     the run is resumed, and ends the graph there as if all was well. Here such a task runs again.
     """
-    channels = {channel for channel, _ in writes}
-    if (
-        ERROR not in channels or ERROR_SOURCE_NODE in channels
-    ):  # the latter: an error handler goes on with it
+    if ERROR_SOURCE_NODE in channels:  # an error handler goes on with it
         return writes
     return [write for write in writes if write[0] in WRITES_IDX_MAP]
 

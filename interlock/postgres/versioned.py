@@ -113,9 +113,14 @@ class Versioned(BaseCheckpointSaver[str]):
         """Save a checkpoint with its version, and with what was brought up since the one before."""
         place = _place(config)
         versions = checkpoint["channel_versions"]
-        unsaved = {key: versions[key] for key in self._older.get(place, ()) if key in versions}
+        older = self._older.get(place, ())
+        if older:
+            new_versions = {
+                **{key: versions[key] for key in older if key in versions},
+                **new_versions,
+            }
         noted = self._noted(metadata, place[1])
-        saved = await super().aput(config, checkpoint, noted, {**unsaved, **new_versions})
+        saved = await super().aput(config, checkpoint, noted, new_versions)
         self._older.pop(place, None)
         return saved
 

@@ -203,11 +203,11 @@ class _BreaksOnce(lines.Own):
         self._line = line
         self._broke = False
 
-    def connection(self) -> Any:  # an asynchronous context manager
+    async def lend(self) -> lines.Connection:
         if not self._broke:
             self._broke = True
-            return super().connection()
-        return self._line.connection()
+            return await super().lend()
+        return await self._line.lend()
 
     async def rest(self) -> None:
         await self._line.rest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from weakref import WeakSet
 
 from psycopg import AsyncConnection
@@ -19,55 +19,57 @@ _ONE = struct.Struct(">iiIiii")  # the head, and the length of the only element
 _DOUBLE = struct.Struct(">d")
 
 
-class TextArray(list[str | None]):
+class TextArray(bytes):
     """A `text[]`."""
 
-    def binary(self) -> bytes:
+    def __new__(cls, items: Iterable[str | None] = ()) -> TextArray:
         """Return it in binary form."""
-        return packed(25, [None if each is None else each.encode() for each in self])
+        encoded = [None if each is None else each.encode() for each in items]
+        return bytes.__new__(cls, packed(25, encoded))
 
 
-class ByteaArray(list[bytes | None]):
+class ByteaArray(bytes):
     """A `bytea[]`."""
 
-    def binary(self) -> bytes:
+    def __new__(cls, items: Iterable[bytes | None] = ()) -> ByteaArray:
         """Return it in binary form."""
-        return packed(17, self)
+        return bytes.__new__(cls, packed(17, list(items)))
 
 
-class IntArray(list[int]):
+class IntArray(bytes):
     """An `integer[]`."""
 
-    def binary(self) -> bytes:
+    def __new__(cls, items: Iterable[int] = ()) -> IntArray:
         """Return it in binary form."""
-        return packed(23, [each.to_bytes(4, "big", signed=True) for each in self])
+        return bytes.__new__(
+            cls, packed(23, [each.to_bytes(4, "big", signed=True) for each in items])
+        )
 
 
-class SmallArray(list[int]):
+class SmallArray(bytes):
     """A `smallint[]`."""
 
-    def binary(self) -> bytes:
+    def __new__(cls, items: Iterable[int] = ()) -> SmallArray:
         """Return it in binary form."""
-        return packed(21, [each.to_bytes(2, "big", signed=True) for each in self])
+        return bytes.__new__(
+            cls, packed(21, [each.to_bytes(2, "big", signed=True) for each in items])
+        )
 
 
-class FloatArray(list[float]):
+class FloatArray(bytes):
     """A `double precision[]`."""
 
-    def binary(self) -> bytes:
+    def __new__(cls, items: Iterable[float] = ()) -> FloatArray:
         """Return it in binary form."""
-        return packed(701, [_DOUBLE.pack(each) for each in self])
+        return bytes.__new__(cls, packed(701, [_DOUBLE.pack(each) for each in items]))
 
 
-class BoolArray(list[bool]):
+class BoolArray(bytes):
     """A `boolean[]`."""
 
-    def binary(self) -> bytes:
+    def __new__(cls, items: Iterable[bool] = ()) -> BoolArray:
         """Return it in binary form."""
-        return packed(16, [b"\x01" if each else b"\x00" for each in self])
-
-
-Array = TextArray | ByteaArray | IntArray | SmallArray | FloatArray | BoolArray
+        return bytes.__new__(cls, packed(16, [b"\x01" if each else b"\x00" for each in items]))
 
 
 def prepare(connection: AsyncConnection[DictRow]) -> None:
@@ -93,6 +95,15 @@ def packed(element: int, items: Sequence[bytes | None]) -> bytes:
     return b"".join((_HEAD.pack(1, None in items, element, len(items), 1), *elements))
 
 
+def texts(array: bytes) -> Iterator[str]:
+    """Yield the elements of a `text[]` in binary form; none of them is NULL."""
+    at = _HEAD.size
+    while at < len(array):
+        end = at + 4 + int.from_bytes(array[at : at + 4], "big")
+        yield array[at + 4 : end].decode()
+        at = end
+
+
 class _Binary(Dumper):
     format = Format.BINARY
 
@@ -102,8 +113,8 @@ class _Binary(Dumper):
     def upgrade(self, obj: object, format: PyFormat) -> _Binary:  # noqa: A002  # the driver's name
         return self
 
-    def dump(self, obj: Array) -> Buffer:
-        return obj.binary()
+    def dump(self, obj: bytes) -> Buffer:
+        return bytes(obj)
 
 
 class _TextDumper(_Binary):

@@ -43,7 +43,7 @@ PACKED_ITEM = 2_048
 """Bytes up to which a list's item stands in its segment itself, once the segment is complete."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)  # not frozen: one is made for each request, and that takes twice as long
 class Encoder:
     """Makes the rows of one request.
 
@@ -72,13 +72,15 @@ class Encoder:
     ) -> tuple[str, bytes]:
         if type(value) is list and len(value) >= FEW_ITEMS:
             return self._list(channel, value, snapshot, follow)
-        kind, data = self.seal.dumps(value)
+        kind, data = self.seal.inner.dumps_typed(value)
         if len(data) > SMALL_VALUE:
             if type(value) is list:
                 return self._list(channel, value, snapshot, follow)
             links, bones = self._whole(channel, kind, data)
             return self._reference(links, [*bones, snapshot])
-        return self._plain(_DeltaSnapshot(value)) if snapshot else self.seal.row(kind, data)
+        if snapshot:
+            return self._plain(_DeltaSnapshot(value))
+        return (kind, data) if self.seal.cipher is None else self.seal.row(kind, data)
 
     def _plain(self, value: Any) -> tuple[str, bytes]:  # of a state key
         return self.seal.row(*self.seal.dumps(value))
@@ -165,13 +167,17 @@ class Encoder:
         self.rows.leans = True
         if self._fresh(name):
             kind, hidden = self.seal.close(form.NODE if links else form.SEGMENT, packed)
-            self.rows.content[name] = kind, form.pack(links, hidden)
+            self._add(name, kind, form.pack(links, hidden))
         return name
 
     def _keep(self, name: Link, kind: int, body: bytes | memoryview) -> None:
         self.rows.leans = True
         if self._fresh(name):
-            self.rows.content[name] = self.seal.close(kind, bytes(body))
+            self._add(name, *self.seal.close(kind, bytes(body)))
+
+    def _add(self, name: Link, kind: int, body: bytes) -> None:
+        self.rows.content[name] = kind, body
+        self.rows.size += len(body)
 
     def _fresh(self, name: Link) -> bool:
         return name not in self.known.hashes and name not in self.rows.content
@@ -192,9 +198,10 @@ def put_rows(
     """Add the rows of a checkpoint."""
     configurable = config["configurable"]
     thread, ns = configurable["thread_id"], configurable["checkpoint_ns"]
+    rows, hidden = encoder.rows, encoder.seal.cipher is not None
     row: dict[str, Any] = {}  # channel values as JSON
     for channel, value in checkpoint["channel_values"].items():
-        if _fits_row(value, hidden=encoder.seal.cipher is not None):
+        if _fits_row(value, hidden=hidden):
             row[channel] = value
             continue
         if isinstance(value, _DeltaSnapshot):
@@ -204,12 +211,14 @@ def put_rows(
             version = _unstored(encoder.known, ns, channel, value, checkpoint["channel_versions"])
         if version is not None:
             kind, body = encoder.channel((ns, channel), value)
-            encoder.rows.blobs.append(Blob(thread, ns, channel, str(version), kind, body))
+            rows.blobs.append(Blob(thread, ns, channel, str(version), kind, body))
+            rows.size += len(body)
     saved = _checkpoint_json({**checkpoint, "channel_values": row})
     known = dict(get_serializable_checkpoint_metadata(config, metadata))
     described = _json({key: known[key] for key in known if is_told(configurable, key)})
     parent = configurable.get("checkpoint_id")
-    encoder.rows.puts.append(Put(thread, ns, checkpoint["id"], parent, saved, described))
+    rows.puts.append(Put(thread, ns, checkpoint["id"], parent, saved, described))
+    rows.size += len(saved)
 
 
 def write_rows(
@@ -222,12 +231,19 @@ def write_rows(
     """Add the rows of what a task wrote."""
     configurable = config["configurable"]
     ns = configurable["checkpoint_ns"]
-    place = (configurable["thread_id"], ns, configurable["checkpoint_id"], task_id, task_path)
-    over = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+    place = (configurable["thread_id"], ns, configurable["checkpoint_id"], task_id)
+    rows, over = encoder.rows, only_special(writes)
+    rows.replaces = rows.replaces or over
     for idx, (channel, value) in enumerate(writes):
         kind, body = encoder.written((ns, channel), value)
         number = WRITES_IDX_MAP.get(channel, idx)
-        encoder.rows.writes.append(Write(*place, number, channel, kind, body, over))
+        rows.writes.append(Write(*place, number, task_path, channel, kind, body, over))
+        rows.size += len(body)
+
+
+def only_special(writes: Sequence[tuple[str, Any]]) -> bool:  # channel, value
+    """Tell whether a task wrote to LangGraph's own channels alone: errors, interrupts, resumptions."""
+    return WRITES_IDX_MAP.keys() >= {channel for channel, _ in writes}
 
 
 def _unstored(
@@ -236,7 +252,7 @@ def _unstored(
     """Return the version of an unchanged plain value whose row may be missing: LangGraph's saver keeps it inline."""
     version = versions.get(channel)
     plain = value is None or isinstance(value, str | int | float | bool)
-    if not plain or version is None or (ns, channel, str(version)) in known.blobs:
+    if not plain or version is None or known.blobs.get((ns, channel)) == str(version):
         return None
     return version
 

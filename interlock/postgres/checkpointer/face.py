@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -26,13 +26,28 @@ def at_home(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutin
     """Let a method of a saver be awaited on any event loop; it runs on the saver's own."""
 
     @wraps(method)
-    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         saver: SynchronousFace = args[0]  # type: ignore[assignment]  # of a method of one
-        if asyncio.get_running_loop() is saver.loop:
-            return await method(*args, **kwargs)
-        return await asyncio.wrap_future(_sent(saver, method(*args, **kwargs)))
+        if _running() is saver.loop:
+            return method(*args, **kwargs)
+        return _away(saver, partial(method, *args, **kwargs))
 
     return call
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def _away(saver: SynchronousFace, method: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Wait on any event loop for what runs on the saver's own."""
+    if _running() is saver.loop:
+        return await method()
+    answer: T = await asyncio.wrap_future(_sent(saver, method()))
+    return answer
 
 
 class Done:
@@ -127,11 +142,7 @@ class SynchronousFace(AsyncPostgresSaver):
         return self._wait(self.aget_delta_channel_history(config=config, channels=channels))
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        try:
-            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is self.loop:
+        if _running() is self.loop:
             coroutine.close()
             raise asyncio.InvalidStateError(
                 "A synchronous method of the saver was called on the event loop that it runs on, which would wait for "

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from interlock.postgres.checkpointer.rows import Blob, Rows
+from interlock.postgres.checkpointer.rows import Rows
 
 UNKNOWN = -1
 """The generation before the database was asked for it."""
@@ -24,13 +24,13 @@ class ThreadKnowledge:
 
     Attributes:
         hashes: content that the thread refers to.
-        blobs: namespace, channel and version of values that have a row.
+        blobs: the latest version of each channel whose value has a row.
         lists: how the latest list of a channel was cut.
         cuts: how the latest large values of a channel were cut.
     """
 
     hashes: set[bytes] = field(default_factory=set)
-    blobs: set[tuple[str, str, str]] = field(default_factory=set)
+    blobs: dict[Channel, str] = field(default_factory=dict)
     lists: dict[Channel, Any] = field(default_factory=dict)  # segments.Layout
     cuts: dict[Channel, Any] = field(default_factory=dict)  # pieces.Cuts, the latest first
 
@@ -65,8 +65,9 @@ class Knowledge:
         if rows.content:
             self.learn(rows.thread, rows.content)
         if rows.blobs:
-            known = self.of(rows.thread)
-            known.blobs = _latest(known.blobs, rows.blobs)
+            known = self.of(rows.thread).blobs
+            for blob in rows.blobs:
+                known[blob.ns, blob.channel] = blob.version
 
     def catch_up(self, sweeps: Sequence[tuple[int, str]], present: int) -> None:
         """Forget the threads that others swept, and know of the present generation.
@@ -102,9 +103,3 @@ class Knowledge:
     def _shed(self) -> None:
         while self._count > self._most and len(self._threads) > 1:
             self.forget(next(iter(self._threads)))
-
-
-def _latest(known: set[tuple[str, str, str]], saved: Sequence[Blob]) -> set[tuple[str, str, str]]:
-    newer = {(each.ns, each.channel) for each in saved}
-    kept = {each for each in known if each[:2] not in newer}
-    return kept | {(each.ns, each.channel, each.version) for each in saved}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from psycopg import AsyncConnection
@@ -19,8 +18,12 @@ Connection = AsyncConnection[DictRow]
 class Line(Protocol):
     """Lends the connection to write on, to one at a time."""
 
-    def connection(self) -> AbstractAsyncContextManager[Connection]:
+    async def lend(self) -> Connection:
         """Lend the connection; a broken one is replaced first."""
+        ...
+
+    def take_back(self) -> None:
+        """Take the connection back that was lent."""
         ...
 
     async def rest(self) -> None:
@@ -39,15 +42,17 @@ class Borrowed:
         self._pool = pool
         self._held: Connection | None = None
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def lend(self) -> Connection:
         """Lend the connection; a broken one goes back to the pool, which replaces it."""
-        if self._held is not None and (self._held.broken or self._held.closed):
+        if self._held is not None and self._held.closed:  # as a broken one is
             await self.rest()
             await self._pool.check()  # its others broke at the same time, most likely
         if self._held is None:
             self._held = await self._pool.getconn()
-        yield self._held
+        return self._held
+
+    def take_back(self) -> None:
+        """Keep the connection for the next flush."""
 
     async def rest(self) -> None:
         """Give the connection back."""
@@ -67,13 +72,15 @@ class Own:
         self._connect = connect
         self._held: Connection | None = None
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def lend(self) -> Connection:
         """Lend the connection, made anew where it broke."""
-        if self._held is None or self._held.broken or self._held.closed:
+        if self._held is None or self._held.closed:  # as a broken one is
             await self.close()
             self._held = await self._connect()
-        yield self._held
+        return self._held
+
+    def take_back(self) -> None:
+        """Keep the connection for the next flush."""
 
     def sever(self) -> None:
         """End the connection where it stands."""
@@ -97,11 +104,14 @@ class Shared:
         self._connection = connection
         self._lock = lock
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def lend(self) -> Connection:
         """Lend the connection when no one reads."""
-        async with self._lock:
-            yield self._connection
+        await self._lock.acquire()
+        return self._connection
+
+    def take_back(self) -> None:
+        """Let others read."""
+        self._lock.release()
 
     async def rest(self) -> None:
         """Keep the connection; it is the caller's."""

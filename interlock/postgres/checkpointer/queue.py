@@ -12,11 +12,12 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from interlock.errors import LeaseLost
+from interlock.postgres.checkpointer.encoding import Encoder
 from interlock.postgres.checkpointer.knowledge import Knowledge
 from interlock.postgres.checkpointer.lines import Connection, Line
 from interlock.postgres.checkpointer.patience import PATIENCE, Patience
 from interlock.postgres.checkpointer.request import Request
-from interlock.postgres.checkpointer.rows import merged
+from interlock.postgres.checkpointer.rows import Rows, merged
 from interlock.postgres.checkpointer.sending import committing, sent
 from interlock.postgres.checkpointer.stats import Stats
 from interlock.postgres.queries import load
@@ -38,6 +39,9 @@ COMPANY = 0.005
 
 ALONE = 16
 """After so many flushes in a row with one thread's rows alone, none waits: what else the loop does is no saving."""
+
+TICK = 0.000_5
+"""Half of what clocks of event loops count in, or less; a timer may be early by as much."""
 
 IDLE = 0.000_05
 """A pass of the event loop that took fewer seconds had nothing else to do."""
@@ -75,7 +79,8 @@ class Queue:
             Whether the run ended that is to end with it.
         """
         self._accept(request)
-        request.brings = self._held.pop(request.thread, [])
+        if request.thread in self._held:
+            request.brings = self._held.pop(request.thread)
         self._enqueue(request)
         try:
             return await request.answer
@@ -96,10 +101,6 @@ class Queue:
             self._waiting.remove(each)
             each.give()
         self._hold(request.thread, [*chain.from_iterable(each.parts for each in patient), request])
-        if self._timer is not None:  # it may have been set for what is held now
-            self._timer.cancel()
-            self._timer = None
-            self._resume()
 
     def holds(self, thread: str) -> bool:
         """Say whether something of a thread is kept back."""
@@ -132,37 +133,42 @@ class Queue:
 
     def _encode(self, request: Request) -> None:
         request.generation = self._knowledge.generation
-        request.rows = request.encode()
+        request.rows = Rows(request.thread)
+        known = self._knowledge.of(request.thread)
+        request.fill(Encoder(request.seal, known, request.rows))
 
     def _enqueue(self, request: Request) -> None:
         self._waiting.append(request)
         if self._flusher is not None:
             return
         if request.patient and self._patience.waits_for(request.thread):
-            self._delay(PATIENCE)
+            self._delay()
         else:
             self._start()
 
-    def _delay(self, seconds: float) -> None:
+    def _delay(self) -> None:
+        """Look later whether what waits patiently has waited long enough, and no more often than that."""
         if self._timer is None:
-            self._timer = self._loop.call_later(seconds, self._lose_patience)
+            left = PATIENCE - (self._loop.time() - self._waiting[0].since)
+            self._timer = self._loop.call_later(max(left, TICK), self._look_again)
 
-    def _lose_patience(self) -> None:
-        self._overdue = True
-        self._start()
+    def _look_again(self) -> None:
+        self._timer = None
+        if self._waiting and not self._all_patient():
+            self._overdue = True
+            self._start()
+        elif self._waiting:
+            self._delay()
 
     def _note_missed(self) -> None:
         """Note for which threads it was in vain to wait; not where the event loop was late, and they go together."""
         self._overdue = False
         begun = {each.thread for each in self._waiting if not each.patient}
         for each in self._waiting:
-            if each.thread not in begun and self._loop.time() - each.since >= PATIENCE:
+            if each.thread not in begun and self._has_waited(each):
                 self._patience.missed(each.thread)
 
     def _start(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._waiting and self._flusher is None:
             self._flusher = self._loop.create_task(self._run(), name="interlock-checkpoints")
 
@@ -183,7 +189,10 @@ class Queue:
             raise
         finally:
             self._flusher = None
-        self._resume()
+        if not self._all_patient():
+            self._start()
+        elif self._waiting:
+            self._delay()
 
     async def _gather(self) -> None:
         """Wait while others on the event loop have work: what they hand in goes in the same commit.
@@ -196,21 +205,16 @@ class Queue:
             if self._loop.time() - now < IDLE:
                 break
 
-    def _resume(self) -> None:
-        if not self._all_patient():
-            self._start()
-        elif self._waiting:
-            waited = self._loop.time() - self._waiting[0].since
-            self._delay(max(PATIENCE - waited, 0))
-
     def _all_patient(self) -> bool:
-        now = self._loop.time()
-        return all(
-            each.patient
-            and now - each.since < PATIENCE
-            and self._patience.waits_for(each.thread, count=False)
-            for each in self._waiting
-        )
+        for each in reversed(self._waiting):  # a checkpoint comes after what its tasks wrote
+            if not each.patient or self._has_waited(each):
+                return False
+            if not self._patience.waits_for(each.thread, count=False):
+                return False
+        return True
+
+    def _has_waited(self, request: Request) -> bool:
+        return self._loop.time() - request.since > PATIENCE - TICK
 
     def _abandon(self, requests: Sequence[Request], error: BaseException) -> None:
         self._waiting.clear()
@@ -300,10 +304,14 @@ class Queue:
     async def _write(self, batch: Sequence[Request]) -> None:
         if not batch:
             return
-        async with self._line.connection() as connection:
-            await self._meet(connection, batch)
+        connection = await self._line.lend()
+        try:
+            if connection not in self._met:
+                await self._meet(connection, batch)
             while (present := await self._send(connection, batch)) is not None:
                 await self._catch_up(connection, present)
+        finally:
+            self._line.take_back()
 
     async def _meet(self, connection: Connection, batch: Sequence[Request]) -> None:
         """Forget what is stored where a connection is new and the server has none of those that were used before.
@@ -311,8 +319,6 @@ class Queue:
         It may have lost what was committed last then: one that crashed with `synchronous_commit` off, or a standby in
         its place. No session outlives that.
         """
-        if connection in self._met:
-            return
         self._stats.round_trips += 1
         async with committing(connection):
             cursor = connection.cursor(row_factory=psycopg.rows.tuple_row)
@@ -326,27 +332,40 @@ class Queue:
         self._met.add(connection)
 
     async def _send(self, connection: Connection, batch: Sequence[Request]) -> int | None:
-        parts = list(chain.from_iterable(request.parts for request in batch))
-        for part in parts:
-            if part.generation != self._knowledge.generation:
-                self._encode(part)  # it may rely on what is deleted
-        values = merged([part.rows for part in parts], self._knowledge.generation)
-        fence = sorted({request.fence for request in batch} - {""})
+        all_rows = self._rows(batch)
+        values = merged(all_rows, self._knowledge.generation)
         ends = [request.end for request in batch if request.end is not None]
         self._stats.round_trips += 1
-        present, ended = await sent(connection, values, fence, ends)
+        present, ended = await sent(
+            connection,
+            values,
+            plain=values["seen"] is None and not any(rows.replaces for rows in all_rows),
+            fence=sorted({request.fence for request in batch} - {""}),
+            ends=ends,
+        )
         self._stats.commits += 1
         if present is None:
-            self._note(parts)
-            for request in batch:
+            self._note(all_rows)
+            for request in batch if ends else ():
                 request.ended = request.end is not None and request.end.run in ended
         return present
 
-    def _note(self, parts: Sequence[Request]) -> None:
+    def _rows(self, batch: Sequence[Request]) -> list[Rows]:
+        """Return the rows of a batch; what may rely on what is deleted is encoded anew."""
+        all_rows = []
+        for request in batch:
+            for part in request.parts:
+                if part.generation != self._knowledge.generation:
+                    self._encode(part)
+                all_rows.append(part.rows)
+        return all_rows
+
+    def _note(self, all_rows: Sequence[Rows]) -> None:
         self._stats.flushes += 1
-        self._stats.rows += sum(part.rows.count for part in parts)
-        bodies = (body for each in parts for _, body in each.rows.content.values())
-        self._stats.content_bytes += sum(map(len, bodies))
+        for rows in all_rows:
+            self._stats.rows += rows.count
+            if rows.content:
+                self._stats.content_bytes += sum(len(body) for _, body in rows.content.values())
 
     async def _catch_up(
         self,

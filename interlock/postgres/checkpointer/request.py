@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from interlock.postgres.checkpointer.encoding import Encoder
 from interlock.postgres.checkpointer.ending import End
 from interlock.postgres.checkpointer.rows import Rows
+from interlock.postgres.checkpointer.sealing import Seal
 
 OUTDATED = -2
 """No generation: the rows were made by what was known before, and are made anew before they are sent."""
 
 Check = Callable[[], Awaitable[None]]
+Fill = Callable[[Encoder], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +23,8 @@ class Request:
     """What one caller wants saved.
 
     Attributes:
-        encode: makes its rows, by what is known to be stored.
+        seal: what its values are serialized with.
+        fill: makes its rows, by what is known to be stored.
         check: raises when the caller must not write any more; asked before rows are sent a second time.
         patient: nobody waits for it, and another request of its thread is likely to follow at once.
         fence: the worker for whom it is saved; nothing is saved when that was removed. Empty for none.
@@ -31,7 +35,8 @@ class Request:
     """
 
     thread: str
-    encode: Callable[[], Rows]
+    seal: Seal
+    fill: Fill
     check: Check | None = None
     patient: bool = False
     fence: str = ""
@@ -52,12 +57,12 @@ class Request:
     @property
     def count(self) -> int:
         """How many rows it is."""
-        return sum(each.rows.count for each in self.parts)
+        return self.rows.count + sum(each.rows.count for each in self.brings)
 
     @property
     def size(self) -> int:
         """About how many bytes it is."""
-        return sum(each.rows.size for each in self.parts)
+        return self.rows.size + sum(each.rows.size for each in self.brings)
 
     def outdate(self) -> None:
         """Have its rows made anew before they are sent."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from interlock.postgres.checkpointer.arrays import (
@@ -36,8 +35,8 @@ class Write(NamedTuple):
     ns: str
     checkpoint: str
     task: str
-    path: str
     idx: int
+    path: str
     channel: str
     type: str
     body: bytes
@@ -62,11 +61,15 @@ class Rows:
     Attributes:
         thread: the thread of all of it.
         leans: some value refers to content, new or stored before.
+        replaces: some write takes an earlier one's place.
+        size: about how many bytes it is.
         content: content that is not known to be stored for the thread: kind and body by hash.
     """
 
     thread: str
     leans: bool = False
+    replaces: bool = False
+    size: int = 0
     content: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
     blobs: list[Blob] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
@@ -77,51 +80,45 @@ class Rows:
         """How many rows it is."""
         return 2 * len(self.content) + len(self.blobs) + len(self.writes) + len(self.puts)
 
-    @property
-    def size(self) -> int:
-        """About how many bytes it is."""
-        bodies = chain(self.content.values(), ((0, each.body or b"") for each in self.blobs))
-        written = sum(len(each.body) for each in self.writes)
-        return written + sum(len(each.body) for each in self.puts) + sum(len(b) for _, b in bodies)
-
 
 def merged(all_rows: Sequence[Rows], seen: int) -> dict[str, Any]:  # SQL values
     """Return the values of one flush: each key once, as if the callers had come one after the other.
 
     Everything is sorted, so that two processes that save the same rows never wait for each other in a circle.
     """
-    content = {each: body for rows in all_rows for each, body in rows.content.items()}
-    references = sorted({(rows.thread, each) for rows in all_rows for each in rows.content})
     blobs: dict[tuple[Any, ...], Blob] = {}
-    for blob in chain.from_iterable(rows.blobs for rows in all_rows):
-        blobs.setdefault(blob[:4], blob)
-    puts = {put[:3]: put for put in chain.from_iterable(rows.puts for rows in all_rows)}
-    writes = _last_writes(chain.from_iterable(rows.writes for rows in all_rows))
-    hashes = sorted(content)
-    leans = any(rows.leans for rows in all_rows)
+    writes: dict[tuple[Any, ...], Write] = {}
+    puts: dict[tuple[Any, ...], Put] = {}
+    leans = False
+    for rows in all_rows:
+        leans = leans or rows.leans
+        for blob in rows.blobs:
+            blobs.setdefault(blob[:4], blob)
+        for write in rows.writes:
+            if write.over or write[:5] not in writes:
+                writes[write[:5]] = write
+        for put in rows.puts:
+            puts[put[:3]] = put
     return {
         "seen": seen if leans else None,
+        **(_content(all_rows) if leans else _NO_CONTENT),
+        **_columns("blob", blobs),
+        **_columns("write", writes),
+        **_columns("put", puts),
+    }
+
+
+def _content(all_rows: Sequence[Rows]) -> dict[str, bytes]:  # SQL values
+    content = {each: body for rows in all_rows for each, body in rows.content.items()}
+    references = sorted({(rows.thread, each) for rows in all_rows for each in rows.content})
+    hashes = sorted(content)
+    return {
         "content_hash": ByteaArray(hashes),
         "content_kind": SmallArray(content[each][0] for each in hashes),
         "content_body": ByteaArray(content[each][1] for each in hashes),
         "reference_holder": TextArray(holder for holder, _ in references),
         "reference_hash": ByteaArray(each for _, each in references),
-        **_columns("blob", [blobs[key] for key in sorted(blobs)]),
-        **_columns("write", writes),
-        **_columns("put", [puts[key] for key in sorted(puts)]),
     }
-
-
-def _last_writes(writes: Iterable[Write]) -> list[Write]:
-    kept: dict[tuple[str, str, str, str, int], Write] = {}
-    for write in writes:
-        key = (write.thread, write.ns, write.checkpoint, write.task, write.idx)
-        if write.over or key not in kept:
-            kept[key] = write
-    return [kept[key] for key in sorted(kept)]
-
-
-_ARRAYS: dict[str, type] = {"body": ByteaArray, "idx": IntArray, "over": BoolArray}
 
 
 def _array(name: str, column: str) -> type:
@@ -130,15 +127,21 @@ def _array(name: str, column: str) -> type:
     return _ARRAYS.get(column, TextArray)
 
 
+_ARRAYS: dict[str, type] = {"body": ByteaArray, "idx": IntArray, "over": BoolArray}
 _KINDS: dict[str, type[tuple[Any, ...]]] = {"blob": Blob, "write": Write, "put": Put}
 _COLUMNS = {
     name: [(f"{name}_{each}", _array(name, each)) for each in kind._fields]  # type: ignore[attr-defined]  # each is a NamedTuple
     for name, kind in _KINDS.items()
 }
+_NO_ROWS = {
+    name: {column: array() for column, array in columns} for name, columns in _COLUMNS.items()
+}
+_NO_CONTENT = _content(())
 
 
-def _columns(name: str, rows: Sequence[Row]) -> dict[str, Any]:  # SQL values
+def _columns(name: str, rows: Mapping[tuple[Any, ...], Row]) -> dict[str, bytes]:  # SQL values
     if not rows:
-        return {column: array() for column, array in _COLUMNS[name]}
-    columns = zip(_COLUMNS[name], zip(*rows, strict=True), strict=True)
+        return _NO_ROWS[name]
+    in_order = [rows[key] for key in sorted(rows)] if len(rows) > 1 else rows.values()
+    columns = zip(_COLUMNS[name], zip(*in_order, strict=True), strict=True)
     return {column: array(values) for (column, array), values in columns}

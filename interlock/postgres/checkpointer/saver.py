@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import partial
@@ -11,7 +11,6 @@ from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    WRITES_IDX_MAP,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -30,14 +29,13 @@ from interlock.postgres.checkpointer import collecting
 from interlock.postgres.checkpointer.arrays import ByteaArray, prepare
 from interlock.postgres.checkpointer.core import Core, made_in_company, make_tables
 from interlock.postgres.checkpointer.deltas import Deferring, resolved
-from interlock.postgres.checkpointer.encoding import Encoder, put_rows, write_rows
+from interlock.postgres.checkpointer.encoding import only_special, put_rows, write_rows
 from interlock.postgres.checkpointer.ending import End
 from interlock.postgres.checkpointer.export import export
 from interlock.postgres.checkpointer.face import at_home, now_or_awaited
 from interlock.postgres.checkpointer.opening import Opening
 from interlock.postgres.checkpointer.reading import MissingContent, Reader
-from interlock.postgres.checkpointer.request import Request
-from interlock.postgres.checkpointer.rows import Rows
+from interlock.postgres.checkpointer.request import Fill, Request
 from interlock.postgres.checkpointer.sealing import Seal, secret
 from interlock.postgres.checkpointer.stats import Stats
 from interlock.postgres.checkpointer.tuples import checkpoint_tuple, needs_sends, stored_values
@@ -50,7 +48,6 @@ READS = 5
 """How often a checkpoint is read anew that is deleted while it is read."""
 
 Pool = AsyncConnectionPool[Any]  # of any connection class
-Fill = Callable[[Encoder], None]
 
 
 class Checkpointer(Upkeep):
@@ -73,6 +70,7 @@ class Checkpointer(Upkeep):
         super().__init__(conn, None, serde)
         self.process = os.getpid()
         self._core = core or Core.over(conn, self.lock)
+        self._named: Seal | None = None  # it is made once for each serializer
 
     @property
     def stats(self) -> Stats:
@@ -166,7 +164,7 @@ class Checkpointer(Upkeep):
         await self._save(
             config,
             lambda encoder: write_rows(encoder, config, writes, task_id, task_path),
-            patient=not all(channel in WRITES_IDX_MAP for channel, _ in writes),
+            patient=not only_special(writes),
         )
 
     @at_home
@@ -235,34 +233,20 @@ class Checkpointer(Upkeep):
             begins: it is an input, which nothing was made of yet.
             ends: it is kept back until what comes next of its thread is saved.
         """
-        seal, thread = await self._naming_seal(), config["configurable"]["thread_id"]
-
-        def encode() -> Rows:
-            rows = Rows(thread)
-            fill(Encoder(seal=seal, known=self._core.knowledge.of(thread), rows=rows))
-            return rows
-
-        request = self._request(thread, encode, patient=patient)
+        request = await self._request(config["configurable"]["thread_id"], fill, patient=patient)
         if ends:
             self._core.queue.hold(request)
         else:
             await self._core.queue.save(request)
 
-    def _request(
-        self,
-        thread: str,
-        encode: Callable[[], Rows],
-        *,
-        patient: bool = False,
-        end: End | None = None,
+    async def _request(
+        self, thread: str, fill: Fill, *, patient: bool = False, end: End | None = None
     ) -> Request:
+        seal = self._named
+        if seal is None or seal.serde is not self.serde:
+            seal = self._named = await self._naming_seal()
         return Request(
-            thread=thread,
-            encode=encode,
-            check=partial(self._allowed, thread),
-            patient=patient,
-            fence=self._fence(thread),
-            end=end,
+            thread, seal, fill, partial(self._allowed, thread), patient, self._fence(thread), end
         )
 
     async def _allowed(self, thread_id: str) -> None:

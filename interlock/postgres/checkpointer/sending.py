@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, LiteralString
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -18,7 +18,7 @@ from psycopg.generators import execute
 from psycopg.pq import ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGresult
 
-from interlock.postgres.checkpointer.arrays import TextArray, prepare
+from interlock.postgres.checkpointer.arrays import TextArray, prepare, texts
 from interlock.postgres.checkpointer.ending import End, end_values
 from interlock.postgres.checkpointer.lines import Connection
 from interlock.postgres.queries import load
@@ -26,18 +26,38 @@ from interlock.postgres.schema import ours
 
 SQL = load("checkpoints")
 
+CANCELLING_SECONDS = 5.0
+"""How long the server may take to give up a statement whose caller was cancelled."""
+
 Values = Mapping[str, Any]  # SQL values
-Sent = tuple[int | None, list[str]]
+Sent = tuple[int | None, Sequence[str]]
 """The generation that was not known, if any, and the runs that have ended."""
 
 
 async def sent(
-    connection: Connection, values: Values, fence: Sequence[str], ends: Sequence[End]
+    connection: Connection,
+    values: Values,
+    *,
+    plain: bool,
+    fence: Sequence[str] = (),
+    ends: Sequence[End] = (),
 ) -> Sent:
-    """Send a flush and commit it."""
-    if ends or not _takes_packed(connection):
-        return await _sent_by_driver(connection, values, fence, ends)
-    return await _sent_packed(connection, values, fence), []
+    """Send a flush and commit it.
+
+    Args:
+        connection: where.
+        values: as `merged` makes them.
+        plain: nothing refers to content, and nothing is replaced.
+        fence: the workers that it is saved for.
+        ends: the runs that end with it.
+    """
+    if fence or ends:
+        values = {**values, "fence": TextArray(fence), **(end_values(ends) if ends else {})}
+    name = _statement(plain, fence, ends)
+    if not _takes_packed(connection):
+        return await _sent_by_driver(connection, name, values)
+    result = await _statements(connection).named(connection, name).run(connection, values)
+    return _outcome(result) if result.ntuples else (None, ())
 
 
 @asynccontextmanager
@@ -54,24 +74,21 @@ async def committing(connection: Connection) -> AsyncIterator[None]:
     await connection.commit()
 
 
-async def _sent_by_driver(
-    connection: Connection, values: Values, fence: Sequence[str], ends: Sequence[End]
-) -> Sent:
+def _statement(plain: bool, fence: Sequence[str], ends: Sequence[End]) -> str:
+    if ends:
+        return "ending_flush"
+    if fence:
+        return "fenced_flush"
+    return "plain_flush" if plain else "flush"
+
+
+async def _sent_by_driver(connection: Connection, name: str, values: Values) -> Sent:
     prepare(connection)
-    ended = end_values(ends) if ends else {}
     async with committing(connection):
         cursor = connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row)
-        await cursor.execute(
-            _statement(connection, fence, ends), {**values, "fence": TextArray(fence), **ended}
-        )
-        row: Sent | None = await cursor.fetchone()
-    return row or (None, [])
-
-
-def _statement(connection: Connection, fence: Sequence[str], ends: Sequence[End]) -> LiteralString:
-    if ends:
-        return ours(connection, SQL["ending_flush"])
-    return ours(connection, SQL["fenced_flush"]) if fence else SQL["flush"]
+        await cursor.execute(ours(connection, SQL[name]), values)
+        row: Sent | None = await cursor.fetchone() if cursor.description else None
+    return row or (None, ())
 
 
 def _takes_packed(connection: Connection) -> bool:
@@ -83,19 +100,38 @@ def _takes_packed(connection: Connection) -> bool:
     )
 
 
-async def _sent_packed(connection: Connection, values: Values, fence: Sequence[str]) -> int | None:
-    if fence:
-        statement = _packed(ours(connection, SQL["fenced_flush"]))
-        values = {**values, "fence": TextArray(fence)}
-    else:
-        statement = _packed(SQL["plain_flush" if _plain(values) else "flush"])
-    result = await statement.run(connection, values)
-    present = result.get_value(0, 0) if result.ntuples else None
-    return None if present is None else int.from_bytes(present, "big", signed=True)
+def _outcome(result: PGresult) -> Sent:
+    present, ended = result.get_value(0, 0), result.get_value(0, 1)
+    return (
+        None if present is None else int.from_bytes(present, "big", signed=True),
+        tuple(texts(ended)) if ended else (),
+    )
 
 
-def _plain(values: Values) -> bool:
-    return values["seen"] is None and True not in values["write_over"]
+class _Statements:
+    """The statements of one connection.
+
+    Attributes:
+        prepared: the names of those that are prepared on it.
+    """
+
+    def __init__(self) -> None:
+        self.prepared: set[bytes] = set()
+        self._named: dict[str, Packed] = {}
+
+    def named(self, connection: Connection, name: str) -> Packed:
+        """Return a statement for the schema that the connection works in."""
+        found = self._named.get(name)
+        if found is None:
+            found = self._named[name] = _packed(ours(connection, SQL[name]))
+        return found
+
+
+def _statements(connection: Connection) -> _Statements:
+    found = _known.get(connection)
+    if found is None:
+        found = _known[connection] = _Statements()
+    return found
 
 
 class Packed:
@@ -113,36 +149,33 @@ class Packed:
 
     async def run(self, connection: Connection, values: Values) -> PGresult:
         """Run it, prepared on the connection before."""
-        packed = [_binary(values[each]) for each in self._parameters]
+        given = [values[each] for each in self._parameters]
+        packed = [
+            each.to_bytes(8, "big", signed=True) if type(each) is int else each for each in given
+        ]
         async with connection.lock:
             try:
                 return await self._run(connection, packed)
             except InvalidSqlStatementName:  # someone discarded what was prepared
-                _prepared.pop(connection, None)
+                _statements(connection).prepared.clear()
                 return await self._run(connection, packed)
 
     async def _run(self, connection: Connection, packed: Sequence[bytes | None]) -> PGresult:
-        prepared = _prepared.setdefault(connection, set())
+        prepared = _statements(connection).prepared
         if self._name not in prepared:
             connection.pgconn.send_prepare(self._name, self._numbered)
-            await _result(connection)
+            await _answer(connection)
             prepared.add(self._name)
         connection.pgconn.send_query_prepared(self._name, packed, self._formats, Format.BINARY)
-        return await _result(connection)
+        return await _answer(connection)
 
 
-async def _result(connection: Connection) -> PGresult:
+async def _answer(connection: Connection) -> PGresult:
+    """Return the answer to what was sent; raises its error."""
     result: PGresult = (await connection.wait(execute(connection.pgconn)))[-1]
     if result.status not in _DONE:
         raise error_from_result(result, connection.info.encoding)
     return result
-
-
-def _binary(value: Any) -> bytes | None:  # an SQL value
-    if value is None:
-        return None
-    packed: bytes = value.to_bytes(8, "big", signed=True) if type(value) is int else value.binary()
-    return packed
 
 
 @lru_cache(maxsize=64)
@@ -153,5 +186,4 @@ def _packed(text: str) -> Packed:
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _DONE = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
 _numbers = iter(range(1 << 62))
-_prepared: WeakKeyDictionary[Connection, set[bytes]] = WeakKeyDictionary()
-"""What is prepared on each connection."""
+_known: WeakKeyDictionary[Connection, _Statements] = WeakKeyDictionary()
