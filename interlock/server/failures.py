@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -19,6 +20,7 @@ from interlock.errors import (
     Forbidden,
     InterlockError,
     IssuerUnavailable,
+    KeyMissing,
     Killed,
     NotFound,
     ResumeRefused,
@@ -27,8 +29,10 @@ from interlock.errors import (
     Unauthorized,
     UsageError,
 )
-from interlock.server.headers import fault
+from interlock.server.headers import THIS_REQUEST, fault
 from interlock.server.wire import Wire
+
+log = logging.getLogger("interlock.server")
 
 STATUS: Mapping[type[InterlockError], int] = {
     Unauthorized: 401,
@@ -41,6 +45,7 @@ STATUS: Mapping[type[InterlockError], int] = {
     Killed: 409,
     StateRefused: 400,
     UsageError: 422,
+    KeyMissing: 500,
     DatabaseUnavailable: 503,
     IssuerUnavailable: 503,
 }
@@ -75,8 +80,15 @@ def status_of(error: InterlockError) -> int:
     return 422
 
 
+def note(error: InterlockError) -> None:
+    """Write down an error that whoever runs the server must mend; the driver's are told where they are noticed."""
+    if isinstance(error, KeyMissing):
+        log.error("key.missing request=%s reason=%s", THIS_REQUEST.get(), error)
+
+
 async def _ours(request: Request, error: Exception) -> Wire:
     assert isinstance(error, InterlockError)  # noqa: S101  # it is registered for these
+    note(error)
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
     return _answer(status_of(error), str(error), headers)
 

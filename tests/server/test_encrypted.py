@@ -62,7 +62,8 @@ def fill(server: str) -> None:
             f"/threads/{failing}/runs/wait",
             json={"assistant_id": "fails", "input": {"said": SECRET}},
         )
-        post(f"/threads/{thread}/runs/crons", schedule="0 0 1 1 *", **run)
+        noted = {**run, "metadata": {"note": SECRET}}
+        post(f"/threads/{thread}/runs/crons", schedule="0 0 1 1 *", **noted)
         http.put("/store/items", json={"namespace": ["a"], "key": "b", "value": {"text": SECRET}})
 
 
@@ -90,3 +91,30 @@ def plain_columns(database: str) -> set[str]:
             if connection.execute(query).fetchone() != (0,):
                 found.add(f"{table}.{column}")
     return found
+
+
+def test_a_server_without_the_key(server_database: str) -> None:
+    """What it cannot open is its own fault: it says what to do, and its log does, and neither tells a secret."""
+    keys = [b64encode(secrets.token_bytes(32)).decode() for _ in range(2)]
+    item = {"namespace": ["locked"], "key": "b", "value": {"text": SECRET}}
+    with serving(server_database, environment={"INTERLOCK_ENCRYPTION_KEY": keys[0]}) as address:
+        assert httpx.put(f"{address}/store/items", json=item).status_code == 204
+    said: list[str] = []
+    with serving(
+        server_database, environment={"INTERLOCK_ENCRYPTION_KEY": keys[1]}, said=said
+    ) as address:
+        asked = {"namespace": "locked", "key": "b"}
+        one = httpx.get(f"{address}/store/items", params=asked)
+        many = httpx.post(f"{address}/store/items/search", json={"namespace_prefix": ["locked"]})
+
+    noted = [line for line in said if "key.missing" in line]
+    assert len(noted) == 2
+    for answer, line in zip((one, many), noted, strict=True):
+        assert answer.status_code == 500
+        assert (
+            "Add it to INTERLOCK_ENCRYPTION_KEY behind the present one" in answer.json()["detail"]
+        )
+        assert answer.headers["x-request-id"] in line
+        assert "Add it to INTERLOCK_ENCRYPTION_KEY" in line
+    told = one.text + many.text + "".join(said)
+    assert not any(each in told for each in (SECRET, *keys))

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from interlock.errors import InterlockError, Unauthorized
 from interlock.server.dashboard.templates import page
-from interlock.server.failures import status_of
+from interlock.server.failures import note, status_of
 
 TITLES = {
     403: "You may not do this",
@@ -40,6 +40,7 @@ class PageRoute(APIRoute):
             except Unauthorized as error:
                 return await _unknown(request, error)
             except InterlockError as error:
+                note(error)
                 return await failure(request, status_of(error), str(error))
             except RequestValidationError:
                 return await failure(request, 422, "The request does not have what it needs.")

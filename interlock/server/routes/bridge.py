@@ -16,7 +16,7 @@ from interlock.errors import InterlockError, UsageError
 from interlock.remote.codec import encode_error
 from interlock.remote.line import VERSION_HEADER
 from interlock.server.bridging.table import called
-from interlock.server.failures import status_of
+from interlock.server.failures import note, status_of
 from interlock.server.scope import may
 
 router = APIRouter(prefix="/bridge", include_in_schema=False)
@@ -33,6 +33,7 @@ async def call(request: Request, method: str) -> Response:
         given = await _given(request)
         return _json({"result": await called(scope, method, given)})
     except InterlockError as error:
+        note(error)
         said = {"detail": str(error), **encode_error(error)}
         return _json(said, status_of(error))
 
