@@ -8,11 +8,30 @@ from json import dumps
 from operator import ge, gt, le, lt
 from typing import Any
 
+from interlock.errors import UsageError
+
 Json = Any  # what `json.loads` returns
 Condition = tuple[str, str, Json]
 """Key, operator and operand."""
 
 _TEXTUAL: Mapping[str, Callable[[str, str], bool]] = {"$gt": gt, "$gte": ge, "$lt": lt, "$lte": le}
+
+
+def spelled(having: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
+    """Return a filter with an operator for each of its values, which LangGraph's store compares exactly then.
+
+    Raises:
+        UsageError: a value is no JSON.
+    """
+    for key, said in having.items():
+        try:
+            dumps(said)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"What a search's filter compares {key!r} with is no JSON: {error}.",
+                hint="Use a text, a number, true, false, null, or lists and objects of these.",
+            ) from error
+    return {key: said if isinstance(said, dict) else {"$eq": said} for key, said in having.items()}
 
 
 def conditions(having: Mapping[str, Json]) -> list[Condition]:

@@ -30,6 +30,7 @@ from interlock.core.sync import run_sync
 from interlock.errors import UsageError
 from interlock.langgraph_json import StoreSection
 from interlock.postgres.encryption import KeyRing
+from interlock.postgres.item_filters import spelled
 from interlock.postgres.item_seals import Seal, allowed
 from interlock.postgres.item_table import Table
 from interlock.postgres.meaning import Meaning, forget_index, open_index
@@ -191,7 +192,7 @@ class TenantItems(BaseStore):
             case SearchOp():
                 prefix = (self._label, *op.namespace_prefix)
                 refresh = op.refresh_ttl and not self._replay
-                having = None if op.filter is None else stored(op.filter).obj
+                having = None if op.filter is None else spelled(stored(op.filter).obj)
                 return op._replace(namespace_prefix=prefix, filter=having, refresh_ttl=refresh)
             case ListNamespacesOp():
                 return self._listed(op)

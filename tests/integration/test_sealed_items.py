@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,11 @@ VALUES: dict[str, dict[str, Any]] = {
     "large": {"n": 1e22},
     "list": {"n": [1, "a"]},
     "none": {},
+    "vast": {"vast": 10**32 + 1},
+    "near": {"vast": 10**32},
 }
+
+DAY = date(2026, 3, 1)
 
 FILTERS: list[dict[str, Any]] = [
     {"n": 1},
@@ -60,6 +65,8 @@ FILTERS: list[dict[str, Any]] = [
     {"deep": {"$eq": {"aa": [1.5, None], "b": 1}}},
     {"deep": {"$gte": '{"b": 1, "aa": [1.5, null]}', "$lte": '{"b": 1, "aa": [1.5, null]}'}},
     {"gone": {"$ne": 1}},
+    {"vast": 10**32 + 1},
+    {"vast": {"$gte": 10**32}},
 ]
 
 
@@ -226,6 +233,20 @@ async def test_an_unknown_operator(opened: Open) -> None:
     async with opened(ONE) as il:
         with pytest.raises(ValueError, match=r"Unsupported operator: \$like"):
             await il.items().asearch(("none",), filter={"n": {"$like": 1}})
+
+
+@pytest.mark.parametrize("keys", [(), (ONE,)], ids=["plain", "sealed"])
+@pytest.mark.parametrize(
+    "said", [DAY, {"$eq": DAY}, {"$gt": DAY}, [1, {DAY: 2}], {1, 2}, b"fox"], ids=str
+)
+async def test_what_a_filter_cannot_compare_with(
+    opened: Open, keys: tuple[bytes, ...], said: Any
+) -> None:
+    """What is no JSON is refused in the same words, whether values are encrypted or not."""
+    async with opened(*keys) as il:
+        await fill(il.items())
+        with pytest.raises(UsageError, match="compares 'word' with is no JSON: "):
+            await il.items().asearch(("kinds",), filter={"n": 1, "word": said})
 
 
 @pytest.mark.parametrize("keys", [(), (OTHER,)], ids=["none", "another"])
