@@ -41,6 +41,7 @@ class Schemas:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._known: dict[tuple[str, ...], Graph | None] = {(): graph}
+        self._versions: dict[tuple[str, ...], int] = {}
 
     def graph(self, namespace: str) -> Graph | None:
         """Return the graph that runs in a namespace; None when it cannot be seen, as that of a tool."""
@@ -53,6 +54,13 @@ class Schemas:
         """Return what the graph that runs in a namespace declares."""
         graph = self.graph(namespace)
         return declaration_of(graph) if graph is not None else None
+
+    def version(self, namespace: str) -> int:
+        """Return the version of the schema that the graph declares which runs in a namespace."""
+        path = names_in(namespace)
+        if path not in self._versions:
+            self._versions[path] = version_of(self.declaration(namespace))
+        return self._versions[path]
 
     def up_to_date(self, found: CheckpointTuple) -> tuple[CheckpointTuple, frozenset[str]]:
         """Return a checkpoint as the code has it, with its channels that are not as they are stored; raises `NoWay`."""
@@ -155,7 +163,7 @@ class Versioned(BaseCheckpointSaver[str]):
         return metadata if version == 1 else cast("CheckpointMetadata", {**metadata, KEY: version})
 
     def _version(self, namespace: str) -> int:
-        return version_of(self.schemas.declaration(namespace) if self.schemas else None)
+        return self.schemas.version(namespace) if self.schemas else version_of(None)
 
 
 def _place(config: RunnableConfig) -> Place:
@@ -188,6 +196,8 @@ def refused(thread_id: str, error: NoWay) -> ResumeRefused:
 
 def names_in(namespace: str) -> tuple[str, ...]:
     """Return the names of the nodes that a namespace leads through."""
+    if not namespace:
+        return ()
     return tuple(
         part.partition(":")[0] for part in namespace.split("|") if part and not part.isdigit()
     )

@@ -374,7 +374,7 @@ async def test_references_are_not_deleted_under_a_writer_that_has_not_committed(
     await story.put(items=[])
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("delete from checkpoint_blobs where type = 'segments'")
-    again = Rows("t", leans=True, blobs=[Blob("t", "", "items", "9", kind, body)])
+    again = Rows("t", leans=True, blobs=[Blob(b"t", b"", b"items", b"9", kind.encode(), body)])
     async with _connected(database_url) as writer, _connected(database_url) as collector:
         async with writer.transaction():
             await writer.execute(SQL["flush"], merged([again], 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar, Self
 from weakref import WeakSet
 
 from psycopg import AsyncConnection
@@ -19,57 +20,75 @@ _ONE = struct.Struct(">iiIiii")  # the head, and the length of the only element
 _DOUBLE = struct.Struct(">d")
 
 
-class TextArray(bytes):
+class Array(bytes):
+    """An array in binary form.
+
+    Attributes:
+        element: the number of its elements' type in pg_type.
+    """
+
+    element: ClassVar[int]
+
+    @classmethod
+    def of(cls, items: Sequence[bytes | None]) -> Self:
+        """Return the array of elements that are in their own binary form; None is NULL."""
+        return bytes.__new__(cls, packed(cls.element, items))
+
+
+class TextArray(Array):
     """A `text[]`."""
 
-    def __new__(cls, items: Iterable[str | None] = ()) -> TextArray:
+    element = 25
+
+    def __new__(cls, items: Iterable[str] = ()) -> Self:
         """Return it in binary form."""
-        encoded = [None if each is None else each.encode() for each in items]
-        return bytes.__new__(cls, packed(25, encoded))
+        return cls.of([each.encode() for each in items])
 
 
-class ByteaArray(bytes):
+class ByteaArray(Array):
     """A `bytea[]`."""
 
-    def __new__(cls, items: Iterable[bytes | None] = ()) -> ByteaArray:
+    element = 17
+
+    def __new__(cls, items: Iterable[bytes] = ()) -> Self:
         """Return it in binary form."""
-        return bytes.__new__(cls, packed(17, list(items)))
+        return cls.of(list(items))
 
 
-class IntArray(bytes):
+class IntArray(Array):
     """An `integer[]`."""
 
-    def __new__(cls, items: Iterable[int] = ()) -> IntArray:
+    element = 23
+
+    def __new__(cls, items: Iterable[int] = ()) -> Self:
         """Return it in binary form."""
-        return bytes.__new__(
-            cls, packed(23, [each.to_bytes(4, "big", signed=True) for each in items])
-        )
+        return cls.of([each.to_bytes(4, "big", signed=True) for each in items])
 
 
-class SmallArray(bytes):
+class SmallArray(Array):
     """A `smallint[]`."""
 
-    def __new__(cls, items: Iterable[int] = ()) -> SmallArray:
+    element = 21
+
+    def __new__(cls, items: Iterable[int] = ()) -> Self:
         """Return it in binary form."""
-        return bytes.__new__(
-            cls, packed(21, [each.to_bytes(2, "big", signed=True) for each in items])
-        )
+        return cls.of([each.to_bytes(2, "big", signed=True) for each in items])
 
 
-class FloatArray(bytes):
+class FloatArray(Array):
     """A `double precision[]`."""
 
-    def __new__(cls, items: Iterable[float] = ()) -> FloatArray:
+    element = 701
+
+    def __new__(cls, items: Iterable[float] = ()) -> Self:
         """Return it in binary form."""
-        return bytes.__new__(cls, packed(701, [_DOUBLE.pack(each) for each in items]))
+        return cls.of([_DOUBLE.pack(each) for each in items])
 
 
-class BoolArray(bytes):
+class BoolArray(Array):
     """A `boolean[]`."""
 
-    def __new__(cls, items: Iterable[bool] = ()) -> BoolArray:
-        """Return it in binary form."""
-        return bytes.__new__(cls, packed(16, [b"\x01" if each else b"\x00" for each in items]))
+    element = 16
 
 
 def prepare(connection: AsyncConnection[DictRow]) -> None:

@@ -23,7 +23,7 @@ from interlock.core.identity import is_told
 from interlock.postgres.checkpointer import format as form
 from interlock.postgres.checkpointer import pieces
 from interlock.postgres.checkpointer.knowledge import Channel, ThreadKnowledge
-from interlock.postgres.checkpointer.rows import Blob, Put, Rows, Write
+from interlock.postgres.checkpointer.rows import FALSE, TRUE, Blob, Put, Rows, Write
 from interlock.postgres.checkpointer.sealing import Seal
 from interlock.postgres.checkpointer.segments import Cutter, Item, Layout, Link, Token, skeleton
 from interlock.postgres.plain import clean
@@ -197,7 +197,8 @@ def put_rows(
 ) -> None:
     """Add the rows of a checkpoint."""
     configurable = config["configurable"]
-    thread, ns = configurable["thread_id"], configurable["checkpoint_ns"]
+    ns, parent = configurable["checkpoint_ns"], configurable.get("checkpoint_id")
+    place = (configurable["thread_id"].encode(), ns.encode())
     rows, hidden = encoder.rows, encoder.seal.cipher is not None
     row: dict[str, Any] = {}  # channel values as JSON
     for channel, value in checkpoint["channel_values"].items():
@@ -211,13 +212,14 @@ def put_rows(
             version = _unstored(encoder.known, ns, channel, value, checkpoint["channel_versions"])
         if version is not None:
             kind, body = encoder.channel((ns, channel), value)
-            rows.blobs.append(Blob(thread, ns, channel, str(version), kind, body))
+            stored = (channel.encode(), str(version).encode(), kind.encode(), body)
+            rows.blobs.append(Blob(*place, *stored))
             rows.size += len(body)
     saved = _checkpoint_json({**checkpoint, "channel_values": row})
-    known = dict(get_serializable_checkpoint_metadata(config, metadata))
-    described = _json({key: known[key] for key in known if is_told(configurable, key)})
-    parent = configurable.get("checkpoint_id")
-    rows.puts.append(Put(thread, ns, checkpoint["id"], parent, saved, described))
+    known = get_serializable_checkpoint_metadata(config, metadata)
+    told = {key: value for key, value in known.items() if is_told(configurable, key)}
+    before = parent.encode() if parent is not None else None
+    rows.puts.append(Put(*place, checkpoint["id"].encode(), before, saved, _metadata_json(told)))
     rows.size += len(saved)
 
 
@@ -231,13 +233,16 @@ def write_rows(
     """Add the rows of what a task wrote."""
     configurable = config["configurable"]
     ns = configurable["checkpoint_ns"]
-    place = (configurable["thread_id"], ns, configurable["checkpoint_id"], task_id)
-    rows, over = encoder.rows, only_special(writes)
-    rows.replaces = rows.replaces or over
+    thread, checkpoint = configurable["thread_id"].encode(), configurable["checkpoint_id"].encode()
+    place = (thread, ns.encode(), checkpoint, task_id.encode())
+    rows, path, over = encoder.rows, task_path.encode(), FALSE
+    if only_special(writes):
+        rows.replaces, over = True, TRUE
     for idx, (channel, value) in enumerate(writes):
         kind, body = encoder.written((ns, channel), value)
-        number = WRITES_IDX_MAP.get(channel, idx)
-        rows.writes.append(Write(*place, number, task_path, channel, kind, body, over))
+        number = WRITES_IDX_MAP.get(channel, idx).to_bytes(4, "big", signed=True)
+        written = (path, channel.encode(), kind.encode(), body, over)
+        rows.writes.append(Write(*place, number, *written))
         rows.size += len(body)
 
 
@@ -252,7 +257,9 @@ def _unstored(
     """Return the version of an unchanged plain value whose row may be missing: LangGraph's saver keeps it inline."""
     version = versions.get(channel)
     plain = value is None or isinstance(value, str | int | float | bool)
-    if not plain or version is None or known.blobs.get((ns, channel)) == str(version):
+    if not plain or version is None:
+        return None
+    if known.blobs.get((ns.encode(), channel.encode())) == str(version).encode():
         return None
     return version
 
@@ -278,11 +285,17 @@ def _small(items: Sequence[Item]) -> bool:
     return len(small) == len(items) and sum(map(len, small)) <= SMALL_VALUE
 
 
-def _checkpoint_json(checkpoint: Mapping[str, Any]) -> str:  # with the values that fit its row
+def _checkpoint_json(checkpoint: Mapping[str, Any]) -> bytes:  # with the values that fit its row
     try:
-        return orjson.dumps(checkpoint, option=_STRICT).decode()
+        return orjson.dumps(checkpoint, option=_STRICT)
     except TypeError:  # a number of more than 64 bits, a class of its own
-        return _json(checkpoint)
+        return _json(checkpoint).encode()
+
+
+def _metadata_json(metadata: Mapping[str, Any]) -> bytes:
+    """Return JSON, and what is none where a number is: Postgres refuses that, and it is not stored as null."""
+    found = _checkpoint_json(metadata)
+    return found if b"null" not in found else _json(metadata).encode()
 
 
 _json = json.JSONEncoder(ensure_ascii=False).encode

@@ -24,13 +24,13 @@ class ThreadKnowledge:
 
     Attributes:
         hashes: content that the thread refers to.
-        blobs: the latest version of each channel whose value has a row.
+        blobs: by namespace and channel, the latest version whose value has a row.
         lists: how the latest list of a channel was cut.
         cuts: how the latest large values of a channel were cut.
     """
 
     hashes: set[bytes] = field(default_factory=set)
-    blobs: dict[Channel, str] = field(default_factory=dict)
+    blobs: dict[tuple[bytes, bytes], bytes] = field(default_factory=dict)
     lists: dict[Channel, Any] = field(default_factory=dict)  # segments.Layout
     cuts: dict[Channel, Any] = field(default_factory=dict)  # pieces.Cuts, the latest first
 

@@ -1,4 +1,7 @@
-"""What callers hand in, as rows: those of one caller, and those of many merged for one statement."""
+"""What callers hand in, as rows: those of one caller, and those of many merged for one statement.
+
+A row's fields are in Postgres' binary format from the beginning, in which they are packed into arrays.
+"""
 
 from __future__ import annotations
 
@@ -7,51 +10,55 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from interlock.postgres.checkpointer.arrays import (
+    Array,
     BoolArray,
     ByteaArray,
     IntArray,
     SmallArray,
     TextArray,
+    packed,
 )
 
-Row = TypeVar("Row", bound=tuple[Any, ...])  # rows of different shapes
+Row = TypeVar("Row", bound=tuple[bytes | None, ...])  # rows of different shapes
+
+FALSE, TRUE = b"\x00", b"\x01"
 
 
 class Blob(NamedTuple):
     """A channel's value of one version."""
 
-    thread: str
-    ns: str
-    channel: str
-    version: str
-    type: str
-    body: bytes | None
+    thread: bytes
+    ns: bytes
+    channel: bytes
+    version: bytes
+    type: bytes
+    body: bytes
 
 
 class Write(NamedTuple):
     """What a task wrote to a channel; `over` replaces an earlier one."""
 
-    thread: str
-    ns: str
-    checkpoint: str
-    task: str
-    idx: int
-    path: str
-    channel: str
-    type: str
+    thread: bytes
+    ns: bytes
+    checkpoint: bytes
+    task: bytes
+    idx: bytes
+    path: bytes
+    channel: bytes
+    type: bytes
     body: bytes
-    over: bool
+    over: bytes
 
 
 class Put(NamedTuple):
-    """A checkpoint."""
+    """A checkpoint; its body and its metadata are JSON."""
 
-    thread: str
-    ns: str
-    checkpoint: str
-    parent: str | None
-    body: str
-    metadata: str
+    thread: bytes
+    ns: bytes
+    checkpoint: bytes
+    parent: bytes | None
+    body: bytes
+    metadata: bytes
 
 
 @dataclass(slots=True)
@@ -95,7 +102,7 @@ def merged(all_rows: Sequence[Rows], seen: int) -> dict[str, Any]:  # SQL values
         for blob in rows.blobs:
             blobs.setdefault(blob[:4], blob)
         for write in rows.writes:
-            if write.over or write[:5] not in writes:
+            if write.over == TRUE or write[:5] not in writes:
                 writes[write[:5]] = write
         for put in rows.puts:
             puts[put[:3]] = put
@@ -108,7 +115,7 @@ def merged(all_rows: Sequence[Rows], seen: int) -> dict[str, Any]:  # SQL values
     }
 
 
-def _content(all_rows: Sequence[Rows]) -> dict[str, bytes]:  # SQL values
+def _content(all_rows: Sequence[Rows]) -> dict[str, Array]:  # SQL values
     content = {each: body for rows in all_rows for each, body in rows.content.items()}
     references = sorted({(rows.thread, each) for rows in all_rows for each in rows.content})
     hashes = sorted(content)
@@ -121,27 +128,30 @@ def _content(all_rows: Sequence[Rows]) -> dict[str, bytes]:  # SQL values
     }
 
 
-def _array(name: str, column: str) -> type:
+def _array(name: str, column: str) -> type[Array]:
     if name == "put" and column == "body":
         return TextArray  # JSON
     return _ARRAYS.get(column, TextArray)
 
 
-_ARRAYS: dict[str, type] = {"body": ByteaArray, "idx": IntArray, "over": BoolArray}
+_ARRAYS: dict[str, type[Array]] = {"body": ByteaArray, "idx": IntArray, "over": BoolArray}
 _KINDS: dict[str, type[tuple[Any, ...]]] = {"blob": Blob, "write": Write, "put": Put}
 _COLUMNS = {
     name: [(f"{name}_{each}", _array(name, each)) for each in kind._fields]  # type: ignore[attr-defined]  # each is a NamedTuple
     for name, kind in _KINDS.items()
 }
 _NO_ROWS = {
-    name: {column: array() for column, array in columns} for name, columns in _COLUMNS.items()
+    name: {column: array.of(()) for column, array in columns} for name, columns in _COLUMNS.items()
 }
 _NO_CONTENT = _content(())
 
 
-def _columns(name: str, rows: Mapping[tuple[Any, ...], Row]) -> dict[str, bytes]:  # SQL values
+def _columns(name: str, rows: Mapping[tuple[Any, ...], Row]) -> dict[str, Array]:  # SQL values
     if not rows:
         return _NO_ROWS[name]
     in_order = [rows[key] for key in sorted(rows)] if len(rows) > 1 else rows.values()
     columns = zip(_COLUMNS[name], zip(*in_order, strict=True), strict=True)
-    return {column: array(values) for (column, array), values in columns}
+    return {
+        column: bytes.__new__(array, packed(array.element, values))
+        for (column, array), values in columns
+    }

@@ -56,7 +56,8 @@ async def sent(
     name = _statement(plain, fence, ends)
     if not _takes_packed(connection):
         return await _sent_by_driver(connection, name, values)
-    result = await _statements(connection).named(connection, name).run(connection, values)
+    known = _statements(connection)
+    result = await known.named(connection, name).run(connection, known.prepared, values)
     return _outcome(result) if result.ntuples else (None, ())
 
 
@@ -147,21 +148,22 @@ class Packed:
     def _number(self, parameter: re.Match[str]) -> str:
         return f"${self._parameters.index(parameter[1]) + 1}"
 
-    async def run(self, connection: Connection, values: Values) -> PGresult:
-        """Run it, prepared on the connection before."""
+    async def run(self, connection: Connection, prepared: set[bytes], values: Values) -> PGresult:
+        """Run it; it is prepared on the connection before where it is not."""
         given = [values[each] for each in self._parameters]
         packed = [
             each.to_bytes(8, "big", signed=True) if type(each) is int else each for each in given
         ]
         async with connection.lock:
             try:
-                return await self._run(connection, packed)
+                return await self._run(connection, prepared, packed)
             except InvalidSqlStatementName:  # someone discarded what was prepared
-                _statements(connection).prepared.clear()
-                return await self._run(connection, packed)
+                prepared.clear()
+                return await self._run(connection, prepared, packed)
 
-    async def _run(self, connection: Connection, packed: Sequence[bytes | None]) -> PGresult:
-        prepared = _statements(connection).prepared
+    async def _run(
+        self, connection: Connection, prepared: set[bytes], packed: Sequence[bytes | None]
+    ) -> PGresult:
         if self._name not in prepared:
             connection.pgconn.send_prepare(self._name, self._numbered)
             await _answer(connection)
