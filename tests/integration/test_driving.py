@@ -107,6 +107,19 @@ async def test_a_run_stops_after_a_node(worked: Interlock) -> None:
     assert (ended.status, ended.output["said"]) == ("succeeded", ["a", "b", "c"])
 
 
+async def test_a_run_that_nobody_looks_on_stops_inside_a_subgraph(worked: Interlock) -> None:
+    """Nobody asked to be told of subgraphs; that one of them stopped is seen all the same."""
+    stopped = await done(worked, "stops_inside", {})
+    ended = await done(worked, "stops_inside", None, driving=GOES_ON)
+
+    assert (stopped.status, stopped.error) == (
+        "waiting",
+        "Stopped before inside, as the graph was compiled to.",
+    )
+    assert (ended.status, (await values(worked))["said"][0]) == ("succeeded", "a")
+    assert "b" in (await values(worked))["said"]
+
+
 async def test_a_breakpoint_is_gone_on_from_by_hand(worked: Interlock) -> None:
     """`resume` without an answer does it."""
     await done(worked, "line", {}, driving=BEFORE_B)

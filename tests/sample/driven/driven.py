@@ -137,3 +137,17 @@ both = (
     .add_edge(START, "ask_again")
     .compile()
 )
+_inside = (
+    StateGraph(State)
+    .add_node("b", _b)
+    .add_edge(START, "b")
+    .compile(interrupt_before=["b"])  # it stops there, whoever runs it
+)
+stops_inside = (
+    StateGraph(State)
+    .add_node("a", _a)
+    .add_node("inside", _inside)
+    .add_edge(START, "a")
+    .add_edge("a", "inside")
+    .compile()
+)
