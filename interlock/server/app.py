@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from fastapi import APIRouter, FastAPI
 
@@ -87,7 +88,8 @@ OFTEN = (
 def application(house: House) -> FastAPI:
     """Return the ASGI application that serves a house."""
     http, own = house.il.application.config.http, mounting.own_app(house.il.application)
-    app = FastAPI(
+    withheld = mounting.pattern_of(http)
+    app = direct.Fronted(
         docs_url=None,  # its own pages load scripts from elsewhere
         redoc_url=None,
         lifespan=mounting.lifespan_of(own),
@@ -95,10 +97,10 @@ def application(house: House) -> FastAPI:
     app.root_path = http.mount_prefix  # as an argument it is warned of
     app.state.house = house
     failures.install(app, failure)
-    openapi.install(app, mounting.pattern_of(http))
+    openapi.install(app, withheld)
     for router in ROUTERS:
         app.include_router(router, responses=openapi.EVERYWHERE)
-    direct.take(app, ROUTERS, OFTEN)
     mounting.dress(app, http, own)
-    app.add_middleware(Measured, tally=house.tally)
+    direct.take(app, ROUTERS, OFTEN, withheld)
+    app.layers = (*app.layers, partial(Measured, tally=house.tally))
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 Role = Literal["viewer", "operator", "approver", "admin"]
@@ -42,7 +43,12 @@ class Caller:
     @property
     def rights(self) -> frozenset[Right]:
         """All that their roles allow."""
-        return frozenset[Right]().union(*(RIGHTS[role] for role in self.roles))
+        return _rights(self.roles)
+
+
+@lru_cache(maxsize=64)
+def _rights(roles: tuple[Role, ...]) -> frozenset[Right]:
+    return frozenset[Right]().union(*(RIGHTS[role] for role in roles))
 
 
 def roles_in(said: Any) -> tuple[Role, ...]:  # JSON, of whoever vouches for a caller

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from interlock.errors import Unauthorized
 from interlock.postgres.keys import PREFIX, KeyStore, digest
 from interlock.server.callers import LOOPBACK, Caller
+from interlock.server.heads import said
 from interlock.server.sessions import Sessions, caller_of, check_csrf, unknown_key
 
 Known = Callable[[HTTPConnection], Awaitable[Caller | None]]
@@ -145,13 +146,13 @@ class Gatekeeper:
 
 def key_in(connection: HTTPConnection) -> str | None:
     """Return the key that a request carries; None for none, and for what is no key of ours, as others' clients send."""
-    given = connection.headers.get("x-api-key", "") or bearer(connection)
+    given = said(connection.scope, b"x-api-key") or bearer(connection)
     return given if given.startswith(PREFIX) else None
 
 
 def bearer(connection: HTTPConnection) -> str:
     """Return the token of a request's `Authorization: Bearer`; empty for none."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    scheme, _, token = said(connection.scope, b"authorization").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.server.answers import has_begun, seen_by
+from interlock.server.heads import said
 from interlock.server.sessions import SAFE
 from interlock.server.wire import Wire
 
@@ -42,7 +42,7 @@ REQUEST_ID = b"x-request-id"
 THIS_REQUEST: ContextVar[str] = ContextVar("interlock_request", default="")
 """The id of the request that is being served: each answer has it, and what is logged of a fault."""
 
-_SANE = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
+_SANE = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
 TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
@@ -68,14 +68,14 @@ class SecureAnswers:
         THIS_REQUEST.set(number)
 
         async def secure(message: Message) -> None:
-            said = list(message.get("headers", ()))
-            names = {name for name, _ in said}
-            said += [each for each in _ALWAYS if each[0] not in names]
+            told = list(message.get("headers", ()))
+            names = {name for name, _ in told}
+            told += [each for each in _ALWAYS if each[0] not in names]
             if REQUEST_ID not in names:
-                said.append((REQUEST_ID, number.encode()))
+                told.append((REQUEST_ID, number.encode()))
             if scope["scheme"] == "https" and TRANSPORT[0] not in names:
-                said.append(TRANSPORT)
-            message["headers"] = said
+                told.append(TRANSPORT)
+            message["headers"] = told
 
         send = seen_by(secure, scope, send)
         try:
@@ -100,10 +100,8 @@ def named(record: logging.LogRecord) -> bool:
 
 def _number_of(scope: Scope) -> str:
     """Return the id that a client gave its request, if that can be one, or a new one."""
-    for name, value in scope["headers"]:
-        if name == REQUEST_ID and _SANE.fullmatch(value):
-            return str(value.decode())
-    return secrets.token_hex(8)
+    given = said(scope, REQUEST_ID)
+    return given if _SANE.fullmatch(given) else secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,22 +128,22 @@ class Doors:
         """Serve."""
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        why = self._refusal(scope, Headers(scope=scope))
+        why = self._refusal(scope)
         if not why:
             return await self.app(scope, receive, send)
         if scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008, "reason": why[:120]})
         return await Wire({"detail": why}, status_code=403)(scope, receive, send)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> str:
-        host = headers.get("host", "").lower()
+    def _refusal(self, scope: Scope) -> str:
+        host = said(scope, b"host").lower()
         safe = scope["type"] == "http" and scope["method"] in SAFE
         probes = safe and scope["path"] in self.probes
         if self.hosts and _name_of(host) not in self.hosts and not probes:
             return (
                 f"This server is not called {host!r}. Name it in INTERLOCK_SERVER_HOSTS if it is."
             )
-        origin = headers.get("origin", "").lower()
+        origin = said(scope, b"origin").lower()
         if safe or not origin or origin.partition("://")[2] == host or self._allows(origin):
             return ""
         return f"Pages of {origin} may send nothing here. Name it in INTERLOCK_SERVER_ORIGINS if they may."

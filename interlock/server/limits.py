@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from fastapi import HTTPException
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from interlock.server.heads import said
 from interlock.server.wire import Wire
 
 MOST_COUNTED = 10_000
@@ -104,7 +104,7 @@ def _is_stream(scope: Scope) -> bool:
         return True
     if scope["type"] != "http":
         return False
-    asked = Headers(scope=scope).get("accept", "")
+    asked = said(scope, b"accept")
     return "text/event-stream" in asked or scope["path"].endswith(("/stream", "/events"))
 
 

@@ -123,7 +123,7 @@ class Waited(Response):
     """Answers with what is waited for: in one piece where that comes soon, and else behind white space now and then.
 
     Args:
-        came: what is waited for.
+        came: begins to wait for it; what has not come soon is begun once more.
         headers: of the answer.
         gone: is called when the client leaves before.
         cut: is set when this process stops. What has not come soon after that is left without an end, and the client
@@ -149,14 +149,30 @@ class Waited(Response):
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Send it."""
-        waiting = asyncio.create_task(self._came(), name="interlock-wait")
-        leaving: set[asyncio.Task[Any]] = {_left(receive)} if self._gone is not None else set()
+        if self._gone is not None or not await self._soon(send):
+            await self._late(scope, receive, send)
+
+    async def _soon(self, send: Send) -> bool:
+        """Send what comes soon, without a task for it; say whether it came. Else it is begun again."""
         try:
-            if await _first(waiting, leaving, SOON_SECONDS):
-                return await self._whole(send, waiting)
-            leaving = leaving or {_left(receive)}
+            async with asyncio.timeout(SOON_SECONDS):
+                told = await _told(self._came())
+        except TimeoutError:
+            return False
+        await self._whole(send, told)
+        return True
+
+    async def _late(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Send what comes while somebody looks whether the client is there."""
+        waiting = asyncio.create_task(_told(self._came()), name="interlock-wait")
+        leaving: set[asyncio.Task[Any]] = {_left(receive)}
+        try:
+            if self._gone is not None and await _first(waiting, leaving, SOON_SECONDS):
+                if waiting.done():  # else the client is gone
+                    await self._whole(send, waiting.result())
+                return
             if self._cut is not None:
-                leaving.add(asyncio.create_task(_late(self._cut), name="interlock-wait-cut"))
+                leaving.add(asyncio.create_task(_cut_late(self._cut), name="interlock-wait-cut"))
             await self._in_parts(send, waiting, leaving)
             if not waiting.done():
                 cut(scope)
@@ -168,10 +184,8 @@ class Waited(Response):
                 if self._gone is not None:
                     self._gone()
 
-    async def _whole(self, send: Send, waiting: asyncio.Task[Any]) -> None:
-        if not waiting.done():
-            return  # the client is gone
-        body = dumps(_told(waiting))
+    async def _whole(self, send: Send, told: Any) -> None:  # the graph's output schema
+        body = dumps(told)
         headers = [*self.raw_headers, (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -183,7 +197,7 @@ class Waited(Response):
         while not await _first(waiting, leaving, ALIVE_SECONDS):
             await send({"type": "http.response.body", "body": b"\n", "more_body": True})
         if waiting.done():
-            await send({"type": "http.response.body", "body": dumps(_told(waiting))})
+            await send({"type": "http.response.body", "body": dumps(waiting.result())})
 
 
 async def _first(
@@ -195,7 +209,7 @@ async def _first(
     return bool(done)
 
 
-async def _late(cut: asyncio.Event) -> None:
+async def _cut_late(cut: asyncio.Event) -> None:
     await cut.wait()
     await asyncio.sleep(LAST_SECONDS)
 
@@ -229,10 +243,10 @@ async def _shown(
             await asyncio.sleep(AGAIN_SECONDS)
 
 
-def _told(waiting: asyncio.Task[Any]) -> Any:  # the graph's output schema
-    """Return the outcome; the status is sent already, so an error is told as one of the run's."""
+async def _told(came: Coroutine[Any, Any, Any]) -> Any:  # the graph's output schema
+    """Return the outcome; where it comes late the status is sent already, so an error is told as one of the run's."""
     try:
-        return waiting.result()
+        return await came
     except InterlockError as error:
         return {ERROR: {"error": type(error).__name__, "message": str(error)}}
 

@@ -67,6 +67,22 @@ async def test_an_answer_that_comes_soon() -> None:
     assert client.body == b'{"a":1}'
 
 
+async def test_what_comes_soon_needs_no_task() -> None:
+    """Who waits for what comes soon waits in the request's own task, and nobody reads from the client."""
+    client, tasks = Client(), []
+
+    async def came() -> str:
+        await asyncio.sleep(0)
+        tasks.append(asyncio.all_tasks())
+        return "a"
+
+    before = asyncio.all_tasks()
+    await client.take(waiting.Waited(came, {}))
+
+    assert tasks == [before]
+    assert client.body == b'"a"'
+
+
 async def test_an_answer_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what takes long the head is sent before, and white space now and then; all of it is one JSON text."""
     monkeypatch.setattr(waiting, "SOON_SECONDS", 0.01)
