@@ -27,6 +27,7 @@ from interlock.core.context import KEY, Around
 from interlock.core.driving import ALL, Driving
 from interlock.core.eventing import EVENTS, stream_with_events
 from interlock.core.inescapable import inescapable
+from interlock.core.joined_handlers import joined
 from interlock.core.kills import Kill, KillGuard
 from interlock.core.metering import Meter
 from interlock.core.queueing import StopOrder
@@ -295,12 +296,9 @@ class Execution(Settling):
                 "model": self.run.model,
             },
             # What is charged is on the disk when the row of its call is: that one is written last.
-            "callbacks": [
-                RecordingGuard(self.around),
-                self._kill_guard(),
-                *meters,
-                recorder,
-            ],
+            "callbacks": joined(
+                [RecordingGuard(self.around), self._kill_guard(), *meters, recorder]
+            ),
         }
 
     def _holding(self) -> dict[str, Any]:  # LangGraph's configuration

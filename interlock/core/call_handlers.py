@@ -13,10 +13,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, manager
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import LLMResult
 
+from interlock.core.joined_handlers import single
 from interlock.core.refusing import begun_beside
 from interlock.core.replaying import unrecorded
 from interlock.errors import InterlockError
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 def meter_of(handlers: Sequence[object]) -> Meter | None:
     """Return what counts a model call, of the handlers that it met."""
-    faces = (each for each in handlers if isinstance(each, WaitingHandler | AwaitingHandler))
+    faces = (
+        each for each in single(handlers) if isinstance(each, WaitingHandler | AwaitingHandler)
+    )
     return next((each.meter for each in faces), None)
 
 
@@ -176,9 +179,16 @@ async def whole(work: Awaitable[None]) -> None:
 
 def _is_synchronous(frame: FrameType) -> bool:
     """Say whether LangChain's synchronous manager calls a handler."""
-    return frame.f_code.co_name == "handle_event"
+    return _caller(frame) == "handle_event"
 
 
 def _is_awaited(frame: FrameType | None) -> bool:
     """Say whether LangChain's asynchronous manager awaits a handler; its synchronous one runs it on another loop."""
-    return frame is not None and frame.f_code.co_name == "_ahandle_event_for_handler"
+    return _caller(frame) == "_ahandle_event_for_handler"
+
+
+def _caller(frame: FrameType | None) -> str:
+    """Return which function of LangChain's managers told of a call."""
+    while frame is not None and frame.f_code.co_filename != manager.__file__:
+        frame = frame.f_back
+    return frame.f_code.co_name if frame is not None else ""

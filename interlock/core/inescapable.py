@@ -7,14 +7,14 @@ its own: LangChain then forgets the inherited ones. Those that stand here are ad
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
-PLACES = 5
-"""How many handlers may stand around a run: LangChain wants a variable for each."""
+PLACES = 2
+"""How many handlers may stand around a run: LangChain wants a variable for each, and looks at all for each node."""
 
 _Place = ContextVar[BaseCallbackHandler | None]
 
@@ -30,7 +30,10 @@ def inescapable(handlers: Sequence[BaseCallbackHandler]) -> Iterator[None]:
     """Let every call of a model or a tool in a block, and in tasks begun in it, meet these handlers, in this order."""
     if len(handlers) > PLACES:
         raise ValueError(f"at most {PLACES} handlers stand around a run")
-    with ExitStack() as stack:
-        for place, handler in zip(_PLACES, [*handlers, *[None] * PLACES], strict=False):
-            stack.callback(place.reset, place.set(handler))
+    standing = zip(_PLACES, [*handlers, *[None] * PLACES], strict=False)
+    tokens = [(place, place.set(handler)) for place, handler in standing]
+    try:
         yield
+    finally:
+        for place, token in tokens:
+            place.reset(token)

@@ -74,7 +74,9 @@ class _Task:
 
     def configured(self) -> RunnableConfig:
         """Return the configuration that the task runs with."""
-        view = self.allowance.landing() if self.goes_down else self.allowance
+        if not self.goes_down:
+            return self.config
+        view = self.allowance.landing()
         return {**self.config, "configurable": {**self.config["configurable"], KEY: view}}
 
     def metered(self) -> AbstractContextManager[None]:
@@ -156,6 +158,8 @@ class _Metered(Runnable[Any, Any]):
 def around_of_task(config: RunnableConfig) -> str:
     """Return the namespace of the task that invoked the graph of a task; empty for a run's own graph."""
     namespace = str(config["configurable"].get("checkpoint_ns", ""))
+    if "|" not in namespace:
+        return ""
     names = [
         each for each in namespace.split("|") if not each.isdigit()
     ]  # numbers of repeated calls

@@ -25,9 +25,9 @@ def number_anew() -> None:
 
 
 def _patched(config: Any, patch: dict[str, Any]) -> Any:  # LangGraph's configuration
-    scratchpad = config[CONF].get(CONFIG_KEY_SCRATCHPAD)
-    counter = getattr(scratchpad, "subgraph_counter", None)
     # LangGraph sets this flag in one place: after a failure, before the next attempt.
-    if patch.get(CONFIG_KEY_RESUMING) and isinstance(counter, LazyAtomicCounter):
-        counter._counter = None
+    if patch.get(CONFIG_KEY_RESUMING):
+        counter = getattr(config[CONF].get(CONFIG_KEY_SCRATCHPAD), "subgraph_counter", None)
+        if isinstance(counter, LazyAtomicCounter):
+            counter._counter = None
     return _patch(config, patch)
