@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
+from inspect import signature
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -178,6 +179,10 @@ class Saver(Versioned, Checkpointer):
 
     def _fence(self, thread_id: str) -> str:
         return self._fences(thread_id) if self._fences is not None else ""
+
+
+# LangGraph looks at it for each run, and Python would put it together each time.
+Saver.aput_writes.__signature__ = signature(Saver.aput_writes)  # type: ignore[attr-defined]  # of functions
 
 
 def reader_for(
