@@ -154,8 +154,8 @@ class Execution(Settling):
         """Cancel whatever the run is at, for a reason; safe to call from any thread, and the first reason counts."""
         self._reason = self._reason or reason
         self.around.halted.append(self._reason)
-        if self._stream is not None:
-            self._stream.stop(self._reason)
+        if (stream := self._stream) is not None:
+            stream.stop(self._reason)
 
     def _kill(self, kill: Kill) -> None:
         self.stop(kill.error(f"Thread {self.run.thread_id} was stopped"))
@@ -209,6 +209,9 @@ class Execution(Settling):
                     async for part in parts:
                         yield _part(part)
         finally:
+            self._stream = (
+                None  # it knows this: without a circle nobody has to look for what is left
+            )
             await self._close_meter()
         self.around.check_replay()  # the application may have caught what stopped it, and gone on
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from time import monotonic
 from typing import LiteralString
 
@@ -9,7 +10,9 @@ import pytest
 
 import interlock
 from interlock import Interlock
+from interlock.core.stopping import Stoppable
 from interlock.errors import NotFound
+from interlock.execution import Execution
 from interlock.postgres.ended import POLL_SECONDS, Endings
 from tests.questions import sql
 from tests.submitting import CONFIG, PATIENCE, until, working
@@ -49,6 +52,20 @@ async def test_it_is_told_once_that_is_committed(database_url: str) -> None:
             run = await ended(il)
             row = await il.store.stored(run.run_id)
             assert row.run.status == "succeeded"
+
+
+async def test_nothing_of_a_run_is_left_for_the_garbage_collector(database_url: str) -> None:
+    """What drove it refers to nothing that refers back to it, and goes away by itself."""
+    async with interlock.aopen(database_url, config=CONFIG) as il:
+        gc.collect()
+        gc.disable()
+        try:
+            async with working(il):
+                await ended(il)
+            left = [each for each in gc.get_objects() if isinstance(each, Execution | Stoppable)]
+        finally:
+            gc.enable()
+    assert left == []
 
 
 async def test_what_fails_is_looked_up(database_url: str) -> None:
