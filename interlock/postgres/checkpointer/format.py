@@ -8,6 +8,8 @@ form a value. A skeleton is msgpack: a tag and what it says. SQL reads the links
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from struct import Struct
 from typing import Any, Final, Literal
 
 import ormsgpack
@@ -44,10 +46,15 @@ def pack(links: Sequence[bytes], skeleton: bytes) -> bytes:
     return b"".join((len(links).to_bytes(2, "big"), *links, skeleton))
 
 
-def unpack(body: bytes) -> tuple[list[bytes], bytes]:
+def unpack(body: bytes) -> tuple[Sequence[bytes], bytes]:
     """Return the links and the skeleton of a reference or a node."""
-    end = 2 + HASH * int.from_bytes(body[:2], "big")
-    return [body[at : at + HASH] for at in range(2, end, HASH)], body[end:]
+    links = _links(int.from_bytes(body[:2], "big"))
+    return links.unpack_from(body, 2), body[2 + links.size :]
+
+
+@lru_cache
+def _links(count: int) -> Struct:
+    return Struct(f"{HASH}s" * count)
 
 
 def dump(skeleton: Skeleton) -> bytes:

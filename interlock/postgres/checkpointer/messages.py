@@ -56,10 +56,10 @@ def restored(items: Sequence[bytes], loads: Callable[[bytes], Any]) -> list[Any]
 
 
 def _restored(items: Sequence[bytes], loads: Callable[[bytes], Any]) -> Iterable[Any]:
-    inner = [_inner(item) for item in items]
-    if not any(inner):
+    if _HEADS.keys().isdisjoint({item[0] for item in items}):
         values: list[Any] = loads(array(items))
         return values
+    inner = [_inner(item) for item in items]
     try:
         found = ormsgpack.unpackb(array(inner)) if all(inner) else None
     except (ValueError, TypeError):  # an extension inside, or keys that are no text

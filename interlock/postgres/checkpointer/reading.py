@@ -6,7 +6,7 @@ import gc
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, groupby, islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
@@ -20,6 +20,7 @@ Fetch = Callable[[Sequence[bytes]], Awaitable[Iterable[tuple[bytes, int, bytes]]
 K = TypeVar("K")
 T = TypeVar("T")
 _PACKED = form.typed("msgpack", b"")
+_SEALED_REFERENCE = f"{form.REFERENCE}+"
 
 
 class MissingContent(LookupError):
@@ -38,8 +39,9 @@ class Reader:
         self._fetch = fetch
         self._content: dict[bytes, tuple[int, bytes]] = {}
         self._segments: dict[bytes, Sequence[Any]] | None = {} if sharing else None
-        self._values: dict[bytes, Any] | None = {} if sharing else None
-        self._rows: dict[tuple[str, bytes], Any] | None = {} if sharing else None
+        self._packed = _Once(seal.loads_packed).__getitem__ if sharing else seal.loads_packed
+        loads = seal.serde.loads_typed
+        self._plain = _Once(loads).__getitem__ if sharing else loads
 
     def know(self, content: Iterable[tuple[bytes, int, bytes]]) -> None:
         """Take content that was read before: hash, kind and body of each."""
@@ -67,19 +69,14 @@ class Reader:
     def value(self, kind: str, data: bytes) -> Any:
         """Return the value of a row, given by type and bytes; its content has been fetched."""
         if not is_reference(kind):
-            return self._plain(kind, data)
+            return self._plain((kind, data))
         links, hidden = form.unpack(data)
         tag, says, snapshot = form.load(self._seal.opened(kind, hidden))
         value = self._list(links, says) if tag == "l" else self._single(tag, links, says)
         return _DeltaSnapshot(value) if snapshot else value
 
-    def _plain(self, kind: str, data: bytes) -> Any:
-        if self._rows is None:
-            return self._seal.serde.loads_typed((kind, data))
-        return self._once(self._rows, (kind, data), self._seal.serde.loads_typed)
-
     def _single(self, tag: str, links: Sequence[bytes], says: Any) -> Any:
-        return self._items(links[0])[0] if tag == "v" else self._joined(links, says)
+        return next(self._items(links))[0] if tag == "v" else self._joined(links, says)
 
     def _list(self, links: Sequence[bytes], entries: Sequence[Any]) -> list[Any]:
         if self._segments is None:
@@ -89,7 +86,7 @@ class Reader:
         for kind, group in groupby(entries, type):
             if kind is int:
                 end = at + sum(group)
-                values.extend(chain.from_iterable(map(self._items, links[at:end])))
+                values.extend(chain.from_iterable(self._items(links[at:end])))
                 at = end
             else:
                 values.extend(self._entry(each) for each in group)
@@ -143,23 +140,17 @@ class Reader:
 
     def _entry(self, entry: Any) -> Any:  # of a skeleton; a value
         """Return the item that stands in a skeleton itself."""
-        return self._once_packed(entry) if type(entry) is bytes else self._seal.loads(*entry)
+        return self._packed(entry) if type(entry) is bytes else self._seal.loads(*entry)
 
-    def _once_packed(self, item: bytes) -> Any:
-        if self._values is None:
-            return self._seal.loads_packed(item)
-        return self._once(self._values, item, self._seal.loads_packed)
-
-    def _items(self, link: bytes) -> Sequence[Any]:
-        """Return the items that a link in a list stands for: those of a segment, or one."""
-        if self._segments is None:
-            return self._restored(link)
-        return self._once(self._segments, link, self._restored)
-
-    def _once(self, known: dict[K, T], name: K, make: Callable[[K], T]) -> T:
-        if name not in known:
-            known[name] = make(name)
-        return known[name]
+    def _items(self, links: Sequence[bytes]) -> Iterator[Sequence[Any]]:
+        """Return what each link in a list stands for: the items of a segment, or one."""
+        known = self._segments
+        if known is None:
+            return map(self._restored, links)
+        for link in links:
+            if link not in known:
+                known[link] = self._restored(link)
+        return map(known.__getitem__, links)
 
     def _restored(self, link: bytes) -> Sequence[Any]:
         kind, body = self._content[link]
@@ -171,7 +162,7 @@ class Reader:
 
     def _single_item(self, typed: bytes) -> Any:
         if typed.startswith(_PACKED):
-            return self._once_packed(typed[len(_PACKED) :])
+            return self._packed(typed[len(_PACKED) :])
         return self._seal.loads(*form.untyped(typed))
 
     def _joined(self, links: Sequence[bytes], says: Sequence[Any]) -> Any:
@@ -180,6 +171,19 @@ class Reader:
         return self._seal.loads(
             kind, b"".join((head, *(self._seal.open(*each) for each in pieces)))
         )
+
+
+class _Once(dict[K, T], Generic[K, T]):
+    """Makes each value when it is asked for first; asking again costs no call."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[K], T]) -> None:
+        self._make = make
+
+    def __missing__(self, key: K) -> T:
+        made = self[key] = self._make(key)
+        return made
 
 
 def _merged(values: Iterable[Any], others: Sequence[tuple[int, Any]]) -> list[Any]:
@@ -207,4 +211,4 @@ def _collector_at_rest() -> Iterator[None]:
 
 def is_reference(kind: str) -> bool:
     """Tell whether a row's type says that its bytes are a reference."""
-    return kind.partition("+")[0] == form.REFERENCE
+    return kind == form.REFERENCE or kind.startswith(_SEALED_REFERENCE)

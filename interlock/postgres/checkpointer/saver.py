@@ -192,8 +192,9 @@ class Checkpointer(Upkeep):
         rows, reader = await self._read(
             config, metadata=filter, before=before, limit=limit, sharing=True
         )
-        for row in rows:
-            yield checkpoint_tuple(row, reader)
+        rows.reverse()
+        while rows:  # what was looked at is let go of
+            yield checkpoint_tuple(rows.pop(), reader)
 
     @at_home
     async def aexport(self, thread_id: str) -> int:
