@@ -34,6 +34,9 @@ _NAME = re.compile(r"blob:sha256:([0-9a-f]{64})(?![0-9a-f])")
 _NAMELESS = frozenset({type(None), bool, int, float})
 """Types that hold nothing, exactly these: a subclass may have fields."""
 
+_BYTES = (bytes, bytearray, memoryview)  # made once: a union is made anew wherever it is written
+_SEVERAL = (list, tuple, set, frozenset, deque)
+
 Source = bytes | AsyncIterable[bytes]
 """What a blob is made of; parts may be of any size, and are taken one after the other."""
 
@@ -165,7 +168,7 @@ def named_in(value: Any) -> set[str]:  # anything that can be stored
         each = waiting.pop()
         if isinstance(each, str):
             found.update(_NAME.findall(each) if "blob:sha256:" in each else ())
-        elif isinstance(each, bytes | bytearray | memoryview):
+        elif isinstance(each, _BYTES):
             found |= named_in_bytes(bytes(each))
         elif type(each) not in _NAMELESS and id(each) not in seen:  # a value may hold itself
             seen.add(id(each))
@@ -183,7 +186,7 @@ def named_in_bytes(stored: bytes) -> set[str]:
 def _inside(value: Any) -> Iterable[Any]:  # anything that can be stored
     if isinstance(value, dict):  # the abstract classes are asked last: they take ten times as long
         return chain(value.keys(), value.values())
-    if isinstance(value, list | tuple | set | frozenset | deque):
+    if isinstance(value, _SEVERAL):
         return value
     if isinstance(value, Mapping):
         return chain(value.keys(), value.values())
