@@ -51,6 +51,7 @@ class Tally:
     requests: Counter
     seconds: Histogram
     streams: Gauge
+    _alike: dict[tuple[str, str, int], tuple[Counter, Histogram]] = field(default_factory=dict)
 
     @classmethod
     def new(cls) -> Tally:
@@ -85,6 +86,16 @@ class Tally:
                 multiprocess_mode="livesum",
             ),
         )
+
+    def of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        """Return what counts and what times the requests that are alike."""
+        alike = (method, route, status)
+        if alike not in self._alike:
+            self._alike[alike] = (
+                self.requests.labels(method, route, str(status)),
+                self.seconds.labels(method, route),
+            )
+        return self._alike[alike]
 
     def text(self, health: Health) -> bytes:
         """Return all of it, and how the installation stands, as Prometheus reads it."""
@@ -175,8 +186,9 @@ class _One:
         self.answered = True
         method = self.scope["method"] if self.scope["method"] in _METHODS else "OTHER"
         route = getattr(self.scope.get("route"), "path", ELSEWHERE)
-        self.tally.requests.labels(method, route, str(status)).inc()
-        self.tally.seconds.labels(method, route).observe(time.monotonic() - self.began)
+        requests, seconds = self.tally.of(method, route, status)
+        requests.inc()
+        seconds.observe(time.monotonic() - self.began)
 
     def _stream(self, streams: bool) -> None:
         if streams:

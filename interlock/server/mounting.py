@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -21,6 +21,7 @@ from interlock.application import Application
 from interlock.errors import UsageError
 from interlock.langgraph_json import Http
 from interlock.server.answers import seen_by
+from interlock.server.heads import said
 from interlock.server.wire import Wire
 
 PARTS = {
@@ -145,12 +146,23 @@ def _path(scope: Scope) -> str:
 class Shared(CORSMiddleware):
     """Starlette's, as one who looks at an answer's head."""
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve; who comes from no page is only told that the answer might be another for one who does."""
+        if scope["type"] == "http" and not said(scope, b"origin"):
+            await self.app(scope, receive, seen_by(_varied, scope, send))
+        else:
+            await super().__call__(scope, receive, send)
+
     async def simple_response(
         self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
     ) -> None:
         """Serve what is no question of a browser's about a request to come."""
         look = partial(self.send, send=_nowhere, request_headers=request_headers)
         await self.app(scope, receive, seen_by(look, scope, send))
+
+
+async def _varied(message: Message) -> None:
+    MutableHeaders(scope=message).add_vary_header("Origin")
 
 
 async def _nowhere(message: Message) -> None:

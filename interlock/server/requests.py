@@ -38,13 +38,18 @@ Nodes = Literal["*"] | list[str]
 AssistantName = UUID | Annotated[str, Field(min_length=1, max_length=1000)]
 
 
+def _none() -> Any:  # a field, of any type
+    """Return a field that is an empty object unless it is said: a plain default would be copied to its depth."""
+    return Field(default_factory=dict, json_schema_extra={"default": {}})
+
+
 class Config(BaseModel):
     """LangGraph's configuration of a run."""
 
-    tags: list[str] = []
+    tags: list[str] = Field(default_factory=list, json_schema_extra={"default": []})
     recursion_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    configurable: Json = {}
-    metadata: Json = {}
+    configurable: Json = _none()
+    metadata: Json = _none()
 
 
 class Command(BaseModel):
@@ -78,7 +83,7 @@ class RunCreate(BaseModel):
         default_factory=Config
     )  # a plain default would be copied to its depth each time
     context: Json | None = None
-    metadata: Json = {}
+    metadata: Json = _none()
     checkpoint: Json | None = None
     checkpoint_id: str | None = None
     checkpoint_during: bool | None = None

@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 from interlock.errors import Forbidden, Unauthorized
 from interlock.postgres.keys import Key, KeyStore
 from interlock.server.callers import Caller, Role
+from interlock.server.heads import said
 
 COOKIE = "interlock_session"
 HEADER = "x-csrf-token"
@@ -60,6 +61,8 @@ class Sessions:
 
     async def caller(self, connection: HTTPConnection) -> Caller | None:
         """Return whose session a request's cookie names; None when there is none, or it has ended."""
+        if not said(connection.scope, b"cookie"):
+            return None
         token = connection.cookies.get(COOKIE, "")
         stored = await self._keys.session(token) if token else None
         return caller_of(stored.key, stored.csrf) if stored is not None else None

@@ -57,8 +57,8 @@ class EventStream(Response):
         status_code: int = 200,  # FastAPI reads it from here for the OpenAPI document
     ) -> None:
         always = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(status_code=status_code, headers={**always, **(headers or {})})
-        del self.headers["content-length"]
+        self.status_code, self.background = status_code, None
+        self.init_headers({**always, **(headers or {})})  # its body has no length
         self._pages = pages
         self._gone = gone
 

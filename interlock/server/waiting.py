@@ -141,8 +141,8 @@ class Waited(Response):
         cut: asyncio.Event | None = None,
         status_code: int = 200,  # FastAPI reads it from here for the OpenAPI document
     ) -> None:
-        super().__init__(status_code=status_code, headers=dict(headers))
-        del self.headers["content-length"]
+        self.status_code, self.background = status_code, None
+        self.init_headers(headers)  # its body has no length yet
         self._came = came
         self._gone = gone
         self._cut = cut

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,6 +65,7 @@ class Witness:
             await self.audit.note(caller, act, named)
 
 
+@lru_cache(maxsize=512)
 def _changes(method: str, path: str) -> bool:
     if method in SAFE:
         return False

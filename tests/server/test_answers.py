@@ -111,6 +111,25 @@ async def test_the_layers_share_one_answer() -> None:
     assert counted(tally) == {"200": 2.0}
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [((), "Origin"), ((b"Accept",), "Accept, Origin"), ((b"a", b"b"), "a, b, Origin")],
+)
+@pytest.mark.parametrize("headers", [{}, {"origin": "http://localhost:3000"}])
+async def test_whoever_asks_is_told_that_answers_vary(
+    said: tuple[bytes, ...], told: str, headers: dict[str, str]
+) -> None:
+    """That an answer may be another for other pages is told to pages and to programs alike."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({**START, "headers": [(b"vary", each) for each in said]})
+        await send(part(b"a", more=False))
+
+    answer = await asked(shared(app, Http(), (), on_loopback=True), **headers)
+
+    assert answer.headers["vary"] == told
+
+
 async def test_a_fault_is_counted_once() -> None:
     """A fault without an answer is counted, and not again when somebody further out answers it."""
 
