@@ -11,14 +11,18 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 import interlock
 from interlock import Interlock, Run
 from interlock.core.queueing import OnlyOn, Options
 from interlock.errors import NotFound, ThreadBusy
 from interlock.postgres import accepting, intake
-from interlock.postgres.accepting import Asked
+from interlock.postgres.accepting import Asked, news_of
+from interlock.postgres.checkpointer.arrays import prepare
 from interlock.postgres.claiming import Claims
+from interlock.postgres.pool import fetch
+from interlock.postgres.stored_runs import NewRun
 from interlock.postgres.workers import register
 from interlock.worker.working import Plan, Worker
 from tests.cutting import Loses, cutting
@@ -240,6 +244,29 @@ async def test_a_look_that_finds_nothing_writes_nothing(database_url: str, il: I
         cursor = await connection.execute("select pg_current_xact_id_if_assigned() as written")
         assert await cursor.fetchall() == [{"written": None}]
         await connection.execute("rollback")
+
+
+PAST = """
+    insert into interlock.threads (thread_id, graph) values ('t', 'working');
+    insert into interlock.runs (run_id, thread_id, graph, kind, status, finished_at)
+    select 'past ' || number, 't', 'working', 'invoke', 'succeeded', now() from generate_series(1, 200) as number;
+"""
+
+
+async def test_a_long_past_of_a_thread_is_not_read(il: Interlock, database_url: str) -> None:
+    """Whether a run of it has not ended is looked up without those that have: they get more and more."""
+    new = NewRun(run_id="new", thread_id="t", graph="working", kind="invoke", context={}, input={})
+    asked = Asked.of(il.store, new, ENQUEUE, enqueue=True)
+    read = "select pg_stat_get_xact_tuples_fetched('interlock.runs'::regclass) as read"
+    async with await psycopg.AsyncConnection.connect(database_url, row_factory=dict_row) as db:
+        await db.execute(PAST)
+        await db.commit()
+        prepare(db)
+        accepted = await fetch(db, intake.SQL["accept"], news_of([asked]))
+        (found,) = await fetch(db, read, {})
+
+    assert [row["run_id"] for row in accepted] == ["new"]
+    assert found["read"] < 20
 
 
 async def test_it_goes_on_accepting_while_its_worker_is_full(

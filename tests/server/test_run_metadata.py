@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from tests.server.conftest import serving
@@ -59,6 +60,23 @@ def test_as_it_was_when_the_run_was_asked_for(seeing: str) -> None:
 
     assert [each["team"] for each in _runs(seeing, there)] == ["red", "blue"]
     assert "mine" not in httpx.get(f"{seeing}/threads/{there}").json()["metadata"]
+
+
+def test_a_run_like_the_last_one_changes_nothing_of_its_thread(
+    seeing: str, server_database: str
+) -> None:
+    """What the thread says of its latest run is written where it is not so yet, and not even locked otherwise."""
+    there = _thread(seeing)
+    run = {"assistant_id": "looks", "input": {}}
+    card = "select ctid, xmin, xmax from interlock.thread_cards where thread_id = %s"
+    ask(seeing, f"/threads/{there}/runs/wait", run)
+    with psycopg.connect(server_database) as connection:
+        (before,) = connection.execute(card, (there,)).fetchall()
+    ask(seeing, f"/threads/{there}/runs/wait", run)
+    with psycopg.connect(server_database) as connection:
+        (after,) = connection.execute(card, (there,)).fetchall()
+
+    assert after == before
 
 
 def test_a_key_is_of_the_request_alone(seeing: str) -> None:
