@@ -22,6 +22,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 from psycopg import AsyncConnection
+from psycopg.errors import InvalidTextRepresentation
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 from typing_extensions import TypedDict
@@ -489,3 +490,21 @@ async def test_numbers_and_texts_that_a_quick_encoder_refuses_are_stored(
 
 class _Colour(StrEnum):
     RED = "red"
+
+
+async def test_metadata_that_is_no_json_is_refused(saver: Checkpointer) -> None:
+    """A number that is none is not stored as null; what is null, and text that only looks like it, are stored."""
+    story = Story(saver)
+    config = await story.put(n=1)
+    found = await saver.aget_tuple(config)
+    assert found is not None
+    odd: Any = {"source": "loop", "step": 1, "score": float("nan")}  # as nobody should
+    even: Any = {"source": "loop", "step": 1, "score": None, "said": "null", "ratio": 0.5}
+
+    with pytest.raises(InvalidTextRepresentation):
+        await saver.aput(config, found.checkpoint, odd, {})
+    await saver.aput(config, found.checkpoint, even, {})
+
+    again = await saver.aget_tuple(config)
+    assert again is not None
+    assert again.metadata == even
