@@ -25,8 +25,8 @@ from tests.working import CONFIG, ended, lines, rows, steps, worker_at
 
 NAMES = (
     "take_up",
+    "finish_charged",
     "into checkpoint_blobs",
-    "ending_flush",
     "pg_advisory_unlock",
 )
 
@@ -75,7 +75,7 @@ async def test_an_attended_run_asks_for_what_it_needs(
         "take_up",
         "into checkpoint_blobs",  # the input, and the step that it begins with
         "into checkpoint_blobs",
-        "ending_flush",
+        "finish_charged",
         "pg_advisory_unlock",
     ]
 

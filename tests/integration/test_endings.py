@@ -28,6 +28,9 @@ from tests.working import CONFIG, ended, lines, rows, steps, until, worker_at
 READY = b"Z\x00\x00\x00\x05I"
 """How the server says, outside of a transaction, that it is done with a statement (ReadyForQuery)."""
 
+CHARGED = b"\x00\x00\x00\x05graph"
+"""What only an end is given, which is charged to its graph: an element of an array in binary form."""
+
 SUCCEEDED = "select count(*) from interlock.run_events where kind = 'succeeded'"
 
 
@@ -38,12 +41,11 @@ async def il(database_url: str) -> AsyncIterator[Interlock]:
 
 
 class Swallowing:
-    """A way to the database on which one answer is lost: that to the first statement with some bytes in its text."""
+    """A way to the database on which one answer is lost: that to the first statement that is given some bytes."""
 
     def __init__(self, url: str, what: bytes) -> None:
         self._url = url
         self._what = what
-        self._prepared = False
         self.lost = False
 
     @asynccontextmanager
@@ -80,10 +82,8 @@ class Swallowing:
     ) -> None:
         while said := await reader.read(1 << 16):
             if asked.is_set() and said.endswith(READY) and not self.lost:
-                if self._prepared:  # so this is the answer to its execution: it is committed
-                    self.lost = True
-                    return
-                self._prepared = True
+                self.lost = True  # it is committed
+                return
             writer.write(said)
 
 
@@ -92,7 +92,7 @@ async def test_an_end_whose_answer_was_lost_is_recognized(
     database_url: str, tmp_path: Path, way: str
 ) -> None:
     """The connection ends after the commit, before its answer: asked again the run has ended, and is charged once."""
-    way_there = Swallowing(database_url, b"ending_flush")
+    way_there = Swallowing(database_url, CHARGED)
     async with way_there.listening() as cut_once:
         if way == "attended":
             async with interlock.aopen(cut_once, config=CONFIG) as il:

@@ -30,11 +30,12 @@ DATA = Path(__file__).parents[1] / "data" / "schemas"
 CONFIG = DATA / "langgraph.json"
 LAST = "0008_lineage"
 TAKEN_AWAY = {
-    each: ["drop index"] for each in ("0014_queue", "0036_meaning", "0042_sealed", "0044_lean")
+    each: ["drop index"]
+    for each in ("0014_queue", "0036_meaning", "0042_sealed", "0044_lean", "0045_flushing")
 }
 """Several runs may be queued on a thread: an old worker accepts what it refused before; one still runs at a time.
 An old worker finds items by meaning without the index over all tenants, and more of them. Runs that have begun and are
-to go on are found in an index with all that have not ended."""
+to go on are found in an index with all that have not ended, and checkpoints of a thread by their primary key."""
 NEW = [name for name, _ in scripts() if name > LAST]
 
 

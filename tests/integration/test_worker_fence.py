@@ -10,10 +10,15 @@ import psycopg
 import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
+from psycopg.rows import dict_row
 
 import interlock
 from interlock import Interlock
 from interlock.errors import LeaseLost, ThreadBusy
+from interlock.postgres.checkpointer.arrays import TextArray, prepare
+from interlock.postgres.checkpointer.ending import NO_ENDS, End
+from interlock.postgres.checkpointer.rows import Put, Rows, merged
+from interlock.postgres.checkpointer.sending import SQL, sent
 from interlock.postgres.checkpoints import saver_for
 from interlock.postgres.ledger import PostgresLedger
 from interlock.postgres.locks import ThreadLocks
@@ -182,22 +187,62 @@ async def test_an_end_of_an_attempt_of_the_same_number_is_refused(
     assert (await il.arun("t")).status == "failed"
 
 
-async def test_the_fence_holds_the_row_until_it_is_committed(database_url: str) -> None:
+@pytest.mark.parametrize("statement", ["plain_run_flush", "fenced_flush"])
+async def test_the_fence_holds_the_row_until_it_is_committed(
+    database_url: str, statement: str
+) -> None:
     """Whoever removes a worker waits for a flush of it that is under way."""
     await rows(database_url, REGISTERED)
     async with (
-        await psycopg.AsyncConnection.connect(database_url) as writing,
+        await psycopg.AsyncConnection.connect(database_url) as living,
+        await psycopg.AsyncConnection.connect(database_url, row_factory=dict_row) as writing,
         await psycopg.AsyncConnection.connect(database_url) as removing,
     ):
-        await writing.execute(
-            "select from interlock.workers where worker_id = any(%s) for key share", (["w"],)
-        )
+        await living.execute("select pg_advisory_lock(hashtextextended('w', 7919))")
+        prepare(writing)
+        values = {**merged([], 0), **NO_ENDS, "fence": TextArray(["w"])}
+        await writing.execute(SQL[statement], values)
         await removing.execute("set local lock_timeout = '200ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             await removing.execute(REMOVED)
         await removing.rollback()
         await writing.commit()
         await removing.execute(REMOVED)
+
+
+@pytest.mark.parametrize("ends", [[], [End(run="r", attempt=1)]], ids=["saving", "ending"])
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "with content"])
+async def test_each_way_to_save_refuses_the_same(
+    database_url: str, plain: bool, ends: list[End]
+) -> None:
+    """Of two workers one has no session, or was removed: nothing is saved, and it is told which of both it is."""
+    await rows(database_url, REGISTERED)
+    await rows(database_url, REGISTERED.replace("'w'", "'other'"))
+    put = Put(b"t", b"", b"c", None, b"{}", b"{}")
+    values = merged([Rows(thread="t", puts=[put])], 0)
+    told = []
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as living,
+        await psycopg.AsyncConnection.connect(
+            database_url, autocommit=True, prepare_threshold=0, row_factory=dict_row
+        ) as line,
+    ):
+        await living.execute("select pg_advisory_lock(hashtextextended('w', 7919))")
+        for fence in (["w", "other"], ["w", "removed"], ["other"], ["removed"]):
+            with pytest.raises(psycopg.Error) as refused:
+                await sent(line, values, plain=plain, fence=fence, ends=ends)
+            told.append((refused.value.sqlstate, refused.value.diag.message_primary))
+        before = await rows(database_url, "select checkpoint_id from checkpoints")
+        await sent(line, values, plain=plain, fence=["w"], ends=ends)
+
+    assert told == [
+        ("IL001", "the session of the worker has ended"),
+        ("IL001", "the worker was removed"),
+        ("IL001", "the session of the worker has ended"),
+        ("IL001", "the worker was removed"),
+    ]
+    assert before == []
+    assert await rows(database_url, "select checkpoint_id from checkpoints") == [("c",)]
 
 
 async def test_a_heartbeat_does_not_wait_for_a_flush(database_url: str) -> None:

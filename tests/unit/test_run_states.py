@@ -22,6 +22,17 @@ def test_the_database_permits_what_the_code_permits() -> None:
     }
 
 
+def test_the_usual_ways_that_the_trigger_lets_pass_are_permitted() -> None:
+    """What is not looked up when a run changes is what the table would permit."""
+    trigger = (
+        dict(scripts())["0045_flushing"].split("create trigger runs_transitions")[1].split(";")[0]
+    )
+    usual = re.findall(r"\(old\.status <> '([a-z]+)' or new\.status <> '([a-z]+)'\)", trigger)
+
+    assert usual == [("queued", "running"), ("running", "succeeded")]
+    assert all(after in TRANSITIONS[before] for before, after in usual)
+
+
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_run_that_was_cancelled_or_succeeded_stays_so(status: str) -> None:
     """Every other status leads somewhere, and only to one that exists."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,3 +40,7 @@ def end_values(ends: Iterable[End]) -> dict[str, Any]:  # SQL values
         "charge_steps": IntArray(each.steps for each, _, _ in charged),
         "charge_seconds": FloatArray(each.seconds for each, _, _ in charged),
     }
+
+
+NO_ENDS: Mapping[str, Any] = end_values(())  # SQL values
+"""The values of a flush that ends nothing."""

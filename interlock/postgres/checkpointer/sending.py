@@ -19,7 +19,7 @@ from psycopg.pq import ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGresult
 
 from interlock.postgres.checkpointer.arrays import TextArray, prepare, texts
-from interlock.postgres.checkpointer.ending import End, end_values
+from interlock.postgres.checkpointer.ending import NO_ENDS, End, end_values
 from interlock.postgres.checkpointer.lines import Connection
 from interlock.postgres.queries import load
 from interlock.postgres.schema import ours
@@ -52,7 +52,7 @@ async def sent(
         ends: the runs that end with it.
     """
     if fence or ends:
-        values = {**values, "fence": TextArray(fence), **(end_values(ends) if ends else {})}
+        values = {**values, "fence": TextArray(fence), **(end_values(ends) if ends else NO_ENDS)}
     name = _statement(plain, fence, ends)
     if not _takes_packed(connection):
         return await _sent_by_driver(connection, name, values)
@@ -76,11 +76,11 @@ async def committing(connection: Connection) -> AsyncIterator[None]:
 
 
 def _statement(plain: bool, fence: Sequence[str], ends: Sequence[End]) -> str:
+    if plain:
+        return "plain_run_flush" if fence or ends else "plain_flush"
     if ends:
         return "ending_flush"
-    if fence:
-        return "fenced_flush"
-    return "plain_flush" if plain else "flush"
+    return "fenced_flush" if fence else "flush"
 
 
 async def _sent_by_driver(connection: Connection, name: str, values: Values) -> Sent:

@@ -41,7 +41,47 @@ from unnest(
 on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
     set checkpoint = excluded.checkpoint, metadata = excluded.metadata;
 
--- fenced_flush: the same for workers: refused when one of them was removed; returns null, or the generation that they did not know
+-- plain_run_flush: the same for workers, refused when one was removed or has no session any more, and for runs that end with it
+with here as materialized (  -- whoever removes a worker waits until this is committed
+    select w.worker_id from interlock.workers w where w.worker_id = any(%(fence)s::text[]) for key share
+), blob as (
+    insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    select * from unnest(
+        %(blob_thread)s::text[], %(blob_ns)s::text[], %(blob_channel)s::text[],
+        %(blob_version)s::text[], %(blob_type)s::text[], %(blob_body)s::bytea[]
+    )
+    on conflict do nothing
+), write as (
+    insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    select * from unnest(
+        %(write_thread)s::text[], %(write_ns)s::text[], %(write_checkpoint)s::text[],
+        %(write_task)s::text[], %(write_path)s::text[], %(write_idx)s::integer[],
+        %(write_channel)s::text[], %(write_type)s::text[], %(write_body)s::bytea[]
+    )
+    on conflict do nothing
+), put as (
+    insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+    select p.thread, p.ns, p.checkpoint, p.parent, p.body::jsonb, p.metadata::jsonb
+    from unnest(
+        %(put_thread)s::text[], %(put_ns)s::text[], %(put_checkpoint)s::text[],
+        %(put_parent)s::text[], %(put_body)s::text[], %(put_metadata)s::text[]
+    ) as p (thread, ns, checkpoint, parent, body, metadata)
+    on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
+        set checkpoint = excluded.checkpoint, metadata = excluded.metadata
+), fenced as materialized (
+    select case
+        -- A lock that can be had is held by nobody: a look at all locks, as `interlock.lives`, takes longer than the rest.
+        when count(*) filter (where not pg_try_advisory_xact_lock_shared(hashtextextended(h.worker_id, 7919)))
+            < cardinality(%(fence)s::text[])
+        then interlock.refuse_flush(count(*), cardinality(%(fence)s::text[]))
+    end as present from here h
+)
+select f.present, case when cardinality(%(end_run)s::text[]) > 0 then interlock.finish_charged(
+    %(end_run)s, %(end_attempt)s,
+    %(charge_run)s, %(charge_kind)s, %(charge_name)s, %(charge_steps)s, %(charge_seconds)s, false
+) else '{}' end as ended from fenced f;
+
+-- fenced_flush: as `flush` for workers: refused when one was removed or has no session any more
 select interlock.fenced_flush(
     %(fence)s,
     %(seen)s::bigint,
