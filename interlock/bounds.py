@@ -122,15 +122,17 @@ class Bounding(ABC):
             return Allowance(budgets=budgets)
         declaration = declaration_of(graph)
         land = declaration.land if declaration else ""
-        name = stored.chain[0]  # what stands in its account matters where it can land
-        account = await budgets.account("run", name) if land else Account(kind="run", name=name)
         declared = declaration.limits if declaration else NO_LIMITS
-        keep = (account.limits.landing or declared.landing or ONE_STEP) if land else 0.0
+        landed, keep = None, 0.0
+        if land:  # else it does not matter what stands in its account
+            account = await budgets.account("run", stored.chain[0])
+            landed = account.landed
+            keep = account.limits.landing or declared.landing or ONE_STEP
         return Allowance(
             budgets=budgets,
             scopes=self._scopes(stored, declared, keep),
             land=land,
-            course=Course(landed=account.landed),
+            course=Course(landed=landed),
         )
 
     def _scopes(self, stored: StoredRun, declared: Limits, keep: float) -> tuple[Scope, ...]:

@@ -103,8 +103,8 @@ def _is_limited(allowance: Allowance) -> bool:
 
 
 def _limits_time(scope: Scope) -> bool:
-    limits = (scope.default, scope.ceiling)
-    return any(each.seconds is not None or each.steps is not None for each in limits)
+    default, ceiling = scope.default, scope.ceiling
+    return {default.seconds, default.steps, ceiling.seconds, ceiling.steps} != {None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 from langgraph.errors import InvalidUpdateError
 
 from interlock.core.endless import side_by_side
@@ -28,7 +27,7 @@ from interlock.server.documents_runs import failure, run_document
 from interlock.server.hooks import Policy, shown
 from interlock.server.serializing import serializer_of
 from interlock.server.wire import dumps
-from interlock.worker.connecting import connect
+from interlock.worker.listening import keep_listening
 
 POLL_SECONDS = 5.0
 """How often it looks whatever it was told."""
@@ -63,7 +62,8 @@ class Chores:
 
     async def keep(self) -> None:
         """Do what there is to do, until it is cancelled."""
-        await side_by_side(self._listen(), self._work())
+        hearing = keep_listening(self._il.url, "listen interlock_webhooks", self._news.set)
+        await side_by_side(hearing, self._work())
 
     async def turn(self) -> float:
         """Do what is due now, and return in how many seconds to look again."""
@@ -86,16 +86,6 @@ class Chores:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._news.wait()
-
-    async def _listen(self) -> None:
-        while True:
-            with suppress(DatabaseUnavailable, psycopg.Error, OSError):
-                async with await connect(self._il.url) as connection:
-                    await connection.execute("listen interlock_webhooks")
-                    self._news.set()
-                    async for _ in connection.notifies():
-                        self._news.set()
-            await asyncio.sleep(RETRY_SECONDS)
 
     async def _tell(self, ended: Ended) -> None:
         try:

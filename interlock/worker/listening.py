@@ -1,4 +1,4 @@
-"""Hears when work may be due, on a connection of its own; what it misses, a slow poll finds."""
+"""Hears when there may be something to do, on a connection of its own; what it misses, a slow poll finds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 
@@ -14,6 +15,26 @@ from interlock.postgres.ears import hearing, listen
 from interlock.worker.connecting import connect
 
 RETRY_SECONDS = 0.5
+
+
+async def keep_listening(
+    url: str,
+    statement: LiteralString,  # SQL
+    tell: Callable[[], None],
+) -> None:
+    """Listen with a statement, and tell of each notice, until it is cancelled; also whenever it begins to listen."""
+
+    def hear(_: str) -> None:
+        tell()
+
+    while True:
+        with suppress(DatabaseUnavailable, psycopg.Error, OSError):
+            async with await connect(url) as connection:
+                await listen(connection, statement, hear)
+                tell()
+                with hearing(connection, hear) as broken:
+                    await broken
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +47,8 @@ class Listener:
 
     def start(self) -> None:
         """Begin to listen."""
-        self._task = asyncio.create_task(self._listen(), name="interlock-listen")
+        listening = keep_listening(self.url, "listen interlock_queue", self.tell)
+        self._task = asyncio.create_task(listening, name="interlock-listen")
 
     async def close(self) -> None:
         """Stop listening."""
@@ -34,16 +56,3 @@ class Listener:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-
-    async def _listen(self) -> None:
-        while True:
-            with suppress(DatabaseUnavailable, psycopg.Error):
-                async with await connect(self.url) as connection:
-                    await listen(connection, "listen interlock_queue", self._hear)
-                    self.tell()
-                    with hearing(connection, self._hear) as broken:
-                        await broken
-            await asyncio.sleep(RETRY_SECONDS)
-
-    def _hear(self, _: str) -> None:
-        self.tell()

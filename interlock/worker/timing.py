@@ -7,16 +7,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import psycopg
-
 from interlock.core.endless import side_by_side
 from interlock.core.timing import Due
 from interlock.errors import DatabaseUnavailable
 from interlock.facade import Interlock
 from interlock.postgres.timers import BATCH
 from interlock.timers import Fired
-from interlock.worker.connecting import connect
 from interlock.worker.expiring import expire
+from interlock.worker.listening import keep_listening
 from interlock.worker.log import Log
 
 POLL_SECONDS = 5.0
@@ -118,14 +116,7 @@ class Keeper:
 
     async def listen(self) -> None:
         """Hear of timers that are set, on a connection of its own."""
-        while True:
-            with suppress(DatabaseUnavailable, psycopg.Error, OSError):
-                async with await connect(self.il.url) as connection:
-                    await connection.execute("listen interlock_timers")
-                    self._news.set()
-                    async for _ in connection.notifies():
-                        self._news.set()
-            await asyncio.sleep(RETRY_SECONDS)
+        await keep_listening(self.il.url, "listen interlock_timers", self._news.set)
 
     async def _sweep(self) -> None:
         self._sweep_at = time.monotonic() + SWEEP_SECONDS
