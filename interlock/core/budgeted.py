@@ -17,9 +17,9 @@ from interlock.core.allowance import KEY, Allowance, Course, allowance_in, ambie
 from interlock.core.budget import ONE_STEP, Account, Budgets, Limits, Scope
 from interlock.core.budget_memory import MemoryBudgets
 from interlock.core.context import Context, default_context
+from interlock.core.langgraph_names import READ
 from interlock.core.metering import Meter
 
-_READ = "__pregel_read"
 """LangGraph's name for what stands in the configuration of a task; a test holds it."""
 
 
@@ -45,7 +45,7 @@ class BudgetedGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
             opened.close_now()
 
     # as above
-    async def astream(
+    def astream(
         self,
         input: Any,  # noqa: A002
         config: Any = None,
@@ -54,11 +54,19 @@ class BudgetedGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """Run the graph and yield what happens, as LangGraph's `astream`; raises `BudgetSpent`."""
+        # Each generator around another one takes its time for each part.
+        run: Any = self._limited if self._limits_itself(config) else super().astream
+        parts: AsyncIterator[Any] = run(input, config, context=context, **kwargs)
+        return parts
+
+    async def _limited(
+        self, given: Any, config: Any, *, context: Any, **kwargs: Any
+    ) -> AsyncIterator[Any]:  # as above
         opened = self._opened(config, context)
         own = config if opened is None else opened.config
         if opened is not None:
             await opened.look()
-        stream: Any = super().astream(input, own, context=context, **kwargs)
+        stream: Any = super().astream(given, own, context=context, **kwargs)
         try:
             async with aclosing(stream) as parts:
                 async for part in parts:
@@ -69,15 +77,18 @@ class BudgetedGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
 
     def _opened(self, config: RunnableConfig | None, context: Any) -> _Opened | None:
         """Return what an invocation needs beside its configuration; None where the caller has seen to it."""
-        given = allowance_in(config)
-        if given is not None and not _is_of_task(config):
-            return None  # the runtime's
-        outer = given or allowance_in(ambient())
-        if not self.limits.given() and not self.land:
+        if not self._limits_itself(config):
             return None
+        outer = allowance_in(config) or allowance_in(ambient())
         if outer is None:
             return _root(self, config, context)
         return _nested(self, config, outer) if outer.scopes else None
+
+    def _limits_itself(self, config: RunnableConfig | None) -> bool:
+        """Say whether it has limits that the runtime, which would have given it an allowance, does not see to."""
+        if not (self.land or self.limits.given()):
+            return False
+        return allowance_in(config) is None or _is_of_task(config)
 
 
 @dataclass(slots=True)
@@ -149,7 +160,7 @@ def _nested(graph: BudgetedGraph[Any, Any, Any, Any], config: Any, outer: Allowa
 
 
 def _is_of_task(config: Any) -> bool:
-    return _READ in ((config or {}).get("configurable") or {})
+    return READ in ((config or {}).get("configurable") or {})
 
 
 def _kept(graph: BudgetedGraph[Any, Any, Any, Any]) -> float:

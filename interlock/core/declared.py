@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -11,7 +10,7 @@ from langchain_core.runnables.graph import Graph
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 
 from interlock.core.budgeted import BudgetedGraph
-from interlock.core.reading import READ
+from interlock.core.langgraph_names import READ
 from interlock.core.stepping import steps_of
 from interlock.core.trails import OWN_NODES
 
@@ -25,7 +24,7 @@ class DeclaredGraph(BudgetedGraph[StateT, ContextT, InputT, OutputT]):
         yield from super().stream(input, self._own(config), context=context, **kwargs)
 
     # as above
-    async def astream(
+    def astream(
         self,
         input: Any,  # noqa: A002
         config: Any = None,
@@ -34,10 +33,7 @@ class DeclaredGraph(BudgetedGraph[StateT, ContextT, InputT, OutputT]):
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """Run the graph and yield what happens, as LangGraph's `astream`, within its own limits."""
-        stream: Any = super().astream(input, self._own(config), context=context, **kwargs)
-        async with aclosing(stream) as parts:
-            async for part in parts:
-                yield part
+        return super().astream(input, self._own(config), context=context, **kwargs)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Return the drawable graph, without the loop guard's nodes: each node has a way to them."""
