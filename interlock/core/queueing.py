@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from interlock.core.cards import Card
 from interlock.errors import RunCancelled
@@ -34,10 +35,13 @@ class OnlyOn:
     Attributes:
         tenant: on whose; None for anybody's.
         must_exist: on one that is there; otherwise one that is missing is made.
+        metadata: on one of which clients say this, without the names of its graph and its assistant, and no more;
+            `MetadataChanged` where it is another by now. None for any.
     """
 
     tenant: str | None = None
     must_exist: bool = True
+    metadata: Mapping[str, Any] | None = None  # JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,7 +145,9 @@ def _named(new: NewRun) -> dict[str, Any]:  # JSON
 def _wished(options: Options | None) -> dict[str, Any]:  # JSON
     wished = options or Options()
     only_on = wished.only_on
+    known = {"metadata": only_on.metadata} if only_on and only_on.metadata is not None else {}
     return {
+        **known,
         "strategy": options.multitask_strategy if options else None,
         "priority": wished.priority,
         "card": plain(asdict(wished.card)) if wished.card else None,

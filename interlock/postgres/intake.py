@@ -7,6 +7,7 @@ the way of takes the ordinary path, that of `RunStore.add`.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -21,6 +22,12 @@ from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.runs import RunStore
 from interlock.postgres.stored_runs import NewRun, StoredRun
+from interlock.postgres.thread_metadata import (
+    Metadata,
+    MetadataChanged,
+    metadata_of,
+    without_names,
+)
 
 SQL = load("accepting")
 
@@ -56,7 +63,7 @@ class Intake:
     async def accept(self, new: NewRun, options: Options | None, *, enqueue: bool) -> StoredRun:
         """Accept a run, and return it as it is executed.
 
-        Raises as `RunStore.add`, and `NotFound` where it is to be accepted on other threads only.
+        Raises as `RunStore.add`, and `NotFound` or `MetadataChanged` where it is to be accepted on other threads only.
         """
         if not is_plain(new, options):
             return await self._slowly(new, options, enqueue=enqueue)
@@ -183,6 +190,19 @@ class Intake:
                 f"There is no thread {thread_id!r}.",
                 hint="`interlock status` lists the latest ones.",
             )
+        await self._compare(thread_id, only_on)
+
+    async def _compare(self, thread_id: str, only_on: OnlyOn) -> None:
+        if only_on.metadata is None:
+            return
+        async with connected(self._pool) as connection:
+            (metadata,) = await metadata_of(connection, thread_id)
+        if _as_json(without_names(metadata)) != _as_json(only_on.metadata):
+            raise MetadataChanged(f"The metadata of thread {thread_id} are not what they were.")
+
+
+def _as_json(metadata: Metadata) -> str:
+    return json.dumps(metadata, sort_keys=True)  # in Python a 1 is a True
 
 
 def settle_failed(batch: Iterable[Asked], error: BaseException) -> None:

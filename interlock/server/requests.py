@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from interlock.core.queueing import MultitaskStrategy, OnlyOn
 from interlock.core.runs import Run
 from interlock.core.sleeping import LONGEST
 from interlock.errors import NotFound, UsageError
+from interlock.postgres.thread_metadata import MetadataChanged
 from interlock.server import hooks
 from interlock.server.asking import asked_by
 from interlock.server.assisting import resolve
@@ -165,15 +167,19 @@ async def accept(
         ThreadBusy: the thread has a run that has not ended, and the strategy is `reject`.
         AnswerRefused: it answers what was answered.
     """
-    ordered = await prepare(
-        scope,
-        thread_id,
-        request,
-        stream_modes=stream_modes,
-        idempotency_key=idempotency_key,
-        sees=False,
-    )
-    return await submit(scope, thread_id, request, ordered)
+    while True:
+        ordered = await prepare(
+            scope,
+            thread_id,
+            request,
+            stream_modes=stream_modes,
+            idempotency_key=idempotency_key,
+            sees=False,
+        )
+        try:
+            return await submit(scope, thread_id, request, ordered)
+        except MetadataChanged:  # they are read this time, and nothing is compared with them
+            scope.house.thread_metadata.forget(thread_id or "")
 
 
 async def prepare(
@@ -190,7 +196,7 @@ async def prepare(
     `sees`: look at the thread now. Without it the run is accepted only where the thread is there for the caller.
     """
     scope.require("answer" if request.resumes else "run")
-    only_on = None
+    only_on, thread = None, None
     if thread_id is None:
         request = request.model_copy(update={"on_completion": request.on_completion or "delete"})
     else:
@@ -199,6 +205,12 @@ async def prepare(
         only_on = OnlyOn(tenant=scope.caller.tenant, must_exist=not creates)
         if sees or not request.begins_anew:
             await see_thread(scope, thread_id, create=creates)
+        elif not (creates or idempotency_key):
+            thread = scope.house.thread_metadata.known(thread_id)
+            only_on = replace(only_on, metadata=thread)
+        if thread is None:
+            # Of another tenant's thread nothing is told: no run is accepted there.
+            thread = await scope.house.thread_metadata.of(scope.house.il.pool, thread_id)
     if request.webhook is not None:
         policy = hooks.Policy.of(scope.house.il.application.config, scope.house.il.settings)
         policy.check(request.webhook)
@@ -206,7 +218,6 @@ async def prepare(
             request = request.model_copy(update={"webhook": None})
     assistant = await resolve(scope, request.assistant_id)
     graph = scope.il.graph(assistant.graph)
-    house = scope.house
     return order(
         request,
         assistant,
@@ -215,8 +226,7 @@ async def prepare(
         idempotency_key=idempotency_key,
         only_on=only_on,
         asked=asked_by(scope),
-        # Of another tenant's thread nothing is told: no run is accepted there.
-        thread=await house.thread_metadata.of(house.il.pool, thread_id) if thread_id else None,
+        thread=thread,
     )
 
 

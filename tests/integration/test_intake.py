@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -23,6 +24,7 @@ from interlock.postgres.checkpointer.arrays import prepare
 from interlock.postgres.claiming import Claims
 from interlock.postgres.pool import fetch
 from interlock.postgres.stored_runs import NewRun
+from interlock.postgres.thread_metadata import MetadataChanged
 from interlock.postgres.workers import register
 from interlock.worker.working import Plan, Worker
 from tests.cutting import Loses, cutting
@@ -244,6 +246,27 @@ async def test_a_look_that_finds_nothing_writes_nothing(database_url: str, il: I
         cursor = await connection.execute("select pg_current_xact_id_if_assigned() as written")
         assert await cursor.fetchall() == [{"written": None}]
         await connection.execute("rollback")
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_only_where_clients_say_of_the_thread_what_was_read(
+    il: Interlock, database_url: str, tmp_path: Path, beside: bool
+) -> None:
+    """What a run notes there of itself does not count; anything else is told, and no run is there then."""
+    known = replace(ENQUEUE, only_on=OnlyOn(tenant="", metadata={"team": "blue"}))
+    stale = replace(ENQUEUE, only_on=OnlyOn(tenant="", metadata={"team": True}))
+    await il.acreate_thread("t", metadata={"team": "blue", "graph_id": "x", "assistant_id": "y"})
+    async with inside(il) if beside else worker_at(database_url):
+        run = await il.asubmit("working", steps(tmp_path, 1), thread_id="t", options=known)
+        await ended(il, "t")
+        for written in ('{"team": 1}', '{"team": "blue", "more": 1}', "{}"):
+            change = "update interlock.thread_cards set metadata = %s returning 1"
+            await rows(database_url, change, written)
+            for options in (known, stale):
+                with pytest.raises(MetadataChanged, match="thread t"):
+                    await il.asubmit("working", steps(tmp_path, 1), thread_id="t", options=options)
+
+    assert await rows(database_url, "select run_id from interlock.runs") == [(run.run_id,)]
 
 
 PAST = """

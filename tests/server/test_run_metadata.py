@@ -62,6 +62,23 @@ def test_as_it_was_when_the_run_was_asked_for(seeing: str) -> None:
     assert "mine" not in httpx.get(f"{seeing}/threads/{there}").json()["metadata"]
 
 
+def test_what_another_process_writes_is_seen_at_once(seeing: str, server_database: str) -> None:
+    """A server knows what it read for the run before, and a run is accepted only where that is still so."""
+    there = _thread(seeing, team="blue")
+    run = {"assistant_id": "looks", "input": {}}
+    change = "update interlock.thread_cards set metadata = metadata || %s where thread_id = %s"
+    ask(seeing, f"/threads/{there}/runs/wait", run)
+    ask(seeing, f"/threads/{there}/runs/wait", run)
+    with psycopg.connect(server_database) as connection:
+        connection.execute(change, ('{"team": "red", "many": [1]}', there))
+    seen = ask(seeing, f"/threads/{there}/runs/wait", run)["seen"]
+    ask(seeing, f"/threads/{there}/runs/wait", run)
+
+    assert seen["metadata"]["team"] == "red"
+    found = [(each["team"], each.get("many")) for each in _runs(seeing, there)]
+    assert found == [("red", [1]), ("red", [1]), ("blue", None), ("blue", None)]
+
+
 def test_a_run_like_the_last_one_changes_nothing_of_its_thread(
     seeing: str, server_database: str
 ) -> None:

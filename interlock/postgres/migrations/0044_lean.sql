@@ -99,10 +99,12 @@ begin
             is_behind := false;
             lineage := '{}';
             if not is_new then
-                select t.graph, coalesce(t.context ->> 'tenant', '') as tenant, t.lineage into found_there from interlock.threads t
-                where t.thread_id = its_thread for no key update skip locked;
+                select t.graph, coalesce(t.context ->> 'tenant', '') as tenant, t.lineage,
+                    (select c.metadata - '{graph_id,assistant_id}'::text[] from interlock.thread_cards c where c.thread_id = t.thread_id)
+                        as metadata
+                into found_there from interlock.threads t where t.thread_id = its_thread for no key update of t skip locked;
                 continue when not found or found_there.graph not in (its_graph, '') or found_there.tenant <> said ->> 'tenant'
-                    or its_tenant not in ('', found_there.tenant);
+                    or its_tenant not in ('', found_there.tenant) or coalesce(found_there.metadata, '{}') <> said -> 'metadata';
                 lineage := found_there.lineage;
                 if exists (
                     select from interlock.runs r where r.thread_id = its_thread and r.status in ('queued', 'running', 'waiting')

@@ -102,6 +102,7 @@ async def update(
     await scope.reader.athread(thread_id)
     ttl = request.ttl.said if request.ttl else None
     card = await scope.il.aupdate_thread(thread_id, metadata=request.metadata, ttl=ttl)
+    scope.house.thread_metadata.forget(thread_id)
     await scope.house.audit.note(scope.caller, "thread.update", thread_id)
     if prefer == "return=minimal":
         return Response(status_code=204, headers={"Preference-Applied": prefer})
