@@ -30,8 +30,9 @@ from pydantic import (
 from interlock.application import Graph
 from interlock.core import actions, gate
 from interlock.core.bounded import declaration_of
-from interlock.core.renaming import BRANCH, JOIN, arrived
-from interlock.core.versions import INTERNAL, misfits
+from interlock.core.langgraph_names import BRANCH, INTERNAL, JOIN
+from interlock.core.renaming import arrived
+from interlock.core.versions import misfits
 from interlock.errors import ActionRefused
 from interlock.inputs import takes_our_context
 

@@ -10,6 +10,7 @@ from langgraph.types import StateSnapshot
 
 from interlock.application import Graph
 from interlock.branching import names_in
+from interlock.core.langgraph_names import is_key
 from interlock.core.runs import Step, Tree, Usage
 from interlock.differences import Rest, Side
 from interlock.errors import UsageError
@@ -210,11 +211,7 @@ async def _bare(graph: Graph, config: dict[str, Any]) -> list[StateSnapshot]:  #
 
 
 def _state(channels: Mapping[str, Any]) -> dict[str, Any]:  # any graph's channels
-    return {
-        name: value
-        for name, value in channels.items()
-        if not name.startswith(("__", "branch:", "join:"))
-    }
+    return {name: value for name, value in channels.items() if is_key(name)}
 
 
 def ids_of(places: Sequence[Place]) -> list[str]:

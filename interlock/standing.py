@@ -22,6 +22,7 @@ from langgraph.pregel._checkpoint import achannels_from_checkpoint
 from langgraph.types import StateSnapshot
 
 from interlock.application import Graph
+from interlock.core.langgraph_names import BRANCH
 
 
 async def standing(
@@ -54,7 +55,7 @@ def _of_commands(saved: CheckpointTuple) -> list[tuple[str, Any]]:
 
 def _begins(write: PendingWrite) -> bool:
     task, channel, _ = write
-    return task == NULL_TASK_ID and (channel == TASKS or channel.startswith("branch:"))
+    return task == NULL_TASK_ID and (channel == TASKS or channel.startswith(BRANCH))
 
 
 async def _applied(

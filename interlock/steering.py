@@ -10,6 +10,7 @@ from langgraph.constants import END, START
 
 from interlock.application import Graph
 from interlock.core.driving import ALL, YIELDS, Driving, Durability, is_reserved
+from interlock.core.langgraph_names import is_key
 from interlock.core.queueing import Options
 from interlock.errors import UsageError
 
@@ -54,7 +55,7 @@ def _check_command(graph: Graph, command: Mapping[str, Any]) -> None:
         raise UsageError(f"A command has no {', '.join(unknown)} here; it has update and goto.")
     _check_nodes(graph, [each for each in _aims(command.get("goto")) if each != END], "goto")
     for key in _keys(command.get("update")):
-        if key not in graph.channels or is_reserved(key) or key.startswith("branch:"):
+        if key not in graph.channels or is_reserved(key) or not is_key(key):
             raise UsageError(f"The command updates {key!r}, which is no key of the graph's state.")
 
 

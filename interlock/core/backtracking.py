@@ -25,8 +25,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Overwrite, Send, StateSnapshot
 
+from interlock.core.langgraph_names import CHECKPOINTER
 from interlock.core.loops import Loops
-from interlock.core.reading import CHECKPOINTER, channels_here, checkpointer_here
+from interlock.core.reading import channels_here, checkpointer_here
 from interlock.core.trails import TRAIL
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's

@@ -21,9 +21,9 @@ from langgraph.pregel._write import (
 
 from interlock.core.allowance import KEY, Allowance, allowance_in
 from interlock.core.inescapable import inescapable
+from interlock.core.langgraph_names import BRANCH
 from interlock.errors import BudgetSpent, UsageError
 
-_BRANCH = "branch:to:"
 """How LangGraph names the channel that sends for a node; a test holds it."""
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's
@@ -94,7 +94,7 @@ class _Task:
             self.send_for_landing()
 
     def send_for_landing(self) -> None:
-        ChannelWrite.do_write(self.config, [ChannelWriteEntry(f"{_BRANCH}{self.land}", None)])
+        ChannelWrite.do_write(self.config, [ChannelWriteEntry(f"{BRANCH}{self.land}", None)])
 
 
 class _Metered(Runnable[Any, Any]):

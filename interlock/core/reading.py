@@ -10,11 +10,9 @@ from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 
+from interlock.core.langgraph_names import CHECKPOINTER, READ
 from interlock.core.lineage import Source
 
-# LangGraph's names for what it puts into a task's configuration; a test holds them.
-READ = "__pregel_read"
-CHECKPOINTER = "__pregel_checkpointer"
 ABANDONED = "__interlock_abandoned"
 """Under which a loop guard tells nodes, and the graphs in them, what the run was taken back from."""
 

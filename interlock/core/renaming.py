@@ -13,12 +13,10 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 
 from interlock.core.bounded import declaration_of
+from interlock.core.langgraph_names import BRANCH, JOIN
 from interlock.core.versions import Stored, Write
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]  # any application's
-
-BRANCH = "branch:to:"
-JOIN = "join:"
 
 
 def with_old_names(graph: Graph) -> Graph:

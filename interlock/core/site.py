@@ -13,14 +13,12 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.runtime import ExecutionInfo, Runtime
 
+from interlock.core.langgraph_names import CHECKPOINTER, READ, RUNTIME, is_key
 from interlock.core.retries import number_anew
 from interlock.errors import UsageError
 
 # LangGraph's names for what it puts into a task's configuration; a test holds them.
-_READ = "__pregel_read"
-_RUNTIME = "__pregel_runtime"
 _CHECKPOINT_MAP = "checkpoint_map"
-_CHECKPOINTER = "__pregel_checkpointer"
 _RESUME = "__resume__"
 _NO_TASK = "00000000-0000-0000-0000-000000000000"
 
@@ -92,7 +90,7 @@ def nth(request: str, config: RunnableConfig | None = None) -> int:
     """
     configurable, _ = _parts(config)
     info = _info(configurable)
-    counts = _asked.setdefault(configurable[_READ], Counter())
+    counts = _asked.setdefault(configurable[READ], Counter())
     place = (info.node_attempt if info else 1, request)
     counts[place] += 1
     return counts[place] - 1
@@ -102,7 +100,7 @@ def asked_here(key: str, config: RunnableConfig | None = None) -> Asked:
     """Note that this attempt at the task asked for an effect, and return all that it asked for so far."""
     configurable, _ = _parts(config)
     info = _info(configurable)
-    attempts = _effects.setdefault(configurable[_READ], {})
+    attempts = _effects.setdefault(configurable[READ], {})
     asked = attempts.setdefault(info.node_attempt if info else 1, Asked())
     asked.keys.add(key)
     return asked
@@ -110,14 +108,14 @@ def asked_here(key: str, config: RunnableConfig | None = None) -> Asked:
 
 def state_here(config: RunnableConfig | None = None) -> Mapping[str, Any]:  # any graph's state
     """Return the state that the calling node was given by its graph: all channels, before its own writes."""
-    read = _parts(config)[0][_READ]
-    names = [name for name in read.args[1] if not name.startswith(("__", "branch:"))]
+    read = _parts(config)[0][READ]
+    names = [name for name in read.args[1] if is_key(name)]
     return dict(read(names))
 
 
 def this_run(config: RunnableConfig | None = None) -> object:
     """Return what stands for this run of the task, in all attempts that a retry policy makes, and is gone with it."""
-    found: object = _parts(config)[0][_READ]
+    found: object = _parts(config)[0][READ]
     return found
 
 
@@ -127,7 +125,7 @@ async def forget_bare_answer(config: RunnableConfig | None = None) -> None:
     LangGraph keeps it, and would hand it to the task's next question when the thread is run without an answer.
     """
     configurable, _ = _parts(config)
-    saver = configurable.get(_CHECKPOINTER)
+    saver = configurable.get(CHECKPOINTER)
     if isinstance(saver, BaseCheckpointSaver):
         where = {
             "thread_id": configurable["thread_id"],
@@ -155,7 +153,7 @@ def _config() -> RunnableConfig:
 
 
 def _info(configurable: Mapping[str, Any]) -> ExecutionInfo | None:
-    runtime = configurable.get(_RUNTIME)
+    runtime = configurable.get(RUNTIME)
     return runtime.execution_info if isinstance(runtime, Runtime) else None
 
 

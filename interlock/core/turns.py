@@ -22,6 +22,7 @@ from interlock.core.call_handlers import meter_of
 from interlock.core.context import Around, Context, around_here
 from interlock.core.estimating import most_of
 from interlock.core.kills import refuse
+from interlock.core.langgraph_names import RUNTIME
 from interlock.core.metering import Meter
 from interlock.core.paced import Doing, PacedCall, log
 from interlock.core.prices import PriceTable
@@ -116,7 +117,7 @@ def where_here() -> Where | None:
 def _context() -> Context | None:
     """Return the context of a graph in plain LangGraph."""
     try:
-        runtime = get_config().get("configurable", {}).get("__pregel_runtime")
+        runtime = get_config().get("configurable", {}).get(RUNTIME)
     except RuntimeError:
         return None
     found = runtime.context if isinstance(runtime, Runtime) else None

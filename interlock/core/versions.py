@@ -16,6 +16,7 @@ from langgraph.constants import START
 from langgraph.types import Overwrite
 
 from interlock.core.bounded import Declaration, Migration
+from interlock.core.langgraph_names import is_key
 from interlock.errors import InterlockError
 
 KEY = "schema_version"
@@ -23,9 +24,6 @@ KEY = "schema_version"
 
 MARK = "__schema_version__"
 """The channel of the mark that stands before what newer code wrote at an older checkpoint; no graph has it."""
-
-INTERNAL = ("__", "branch:", "join:")
-"""How LangGraph's own channels begin."""
 
 Values = Mapping[str, Any]  # of any state
 Write = tuple[str, str, Any]  # task, channel, value
@@ -90,7 +88,7 @@ def migrated_update(
 def brought_up(stored: Stored, declaration: Declaration | None, version: int) -> Stored:
     """Return what is stored as the code's version has it; raises `NoWay`."""
     checkpoint = stored.checkpoint
-    values = {key: each for key, each in checkpoint["channel_values"].items() if _is_state(key)}
+    values = {key: each for key, each in checkpoint["channel_values"].items() if is_key(key)}
     writes = list(_migrated_writes(stored.writes, values, declaration, version))
     if version == version_of(declaration):
         return replace(stored, writes=writes)
@@ -107,7 +105,7 @@ def misfits(values: Values, known: Mapping[str, Callable[[Any], str]]) -> list[s
     gone = [
         f"the state has no key {key!r} any more"
         for key in values
-        if _is_state(key) and key not in known
+        if is_key(key) and key not in known
     ]
     wrong = [(key, known[key](values[key])) for key in values if key in known]
     return gone + [f"the value of {key} does not fit: {why}" for key, why in wrong if why]
@@ -207,7 +205,7 @@ def _written(
     [(channel, value), *_] = group.items()
     if channel == START and isinstance(value, Mapping):
         return {channel: migrated(value, declaration, its)}
-    if its == version_of(declaration) or not _is_state(channel):
+    if its == version_of(declaration) or not is_key(channel):
         return group
     around = migrated(values, declaration, version, until=its) if values else {}
     if isinstance(value, Overwrite):
@@ -218,7 +216,7 @@ def _written(
 
 def _is_plain(channel: str, value: Any) -> bool:
     """Say whether a write is of a state's key, and not past its reducer."""
-    return _is_state(channel) and not isinstance(value, Overwrite)
+    return is_key(channel) and not isinstance(value, Overwrite)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -226,7 +224,3 @@ def _same(one: Any, other: Any) -> bool:
         return bool(one == other)
     except Exception:  # arrays and frames compare by element
         return one is other
-
-
-def _is_state(channel: str) -> bool:
-    return not channel.startswith(INTERNAL)

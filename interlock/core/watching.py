@@ -13,6 +13,7 @@ from langgraph.pregel._write import (
 from langgraph.types import Send
 
 from interlock.core.allowance import lands_in
+from interlock.core.langgraph_names import BRANCH
 from interlock.core.loops import Loops, judge
 from interlock.core.reading import read_here, telling
 from interlock.core.site import here, state_here
@@ -62,7 +63,7 @@ class Watched(Runnable[Any, Any]):
         if lands_in(config) or judge(_trail(config).get("steps", ()), self._loops) is None:
             return False
         stopped = Send(self._node, given) if _sent(config) else self._node
-        _write(config, {"stopped": stopped}, ChannelWriteEntry(f"branch:to:{GUARD}", None))
+        _write(config, {"stopped": stopped}, ChannelWriteEntry(f"{BRANCH}{GUARD}", None))
         return True
 
     def _note(self, given: Any, gave: Any, config: RunnableConfig) -> None:

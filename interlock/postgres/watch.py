@@ -9,6 +9,7 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from interlock.core.happening import NOTHING, Cursor, Event, Standing
+from interlock.core.langgraph_names import BRANCH, is_key
 from interlock.errors import NotFound
 from interlock.postgres.pool import Pool, connected, fetch
 from interlock.postgres.queries import load
@@ -17,10 +18,6 @@ from interlock.postgres.questions import only
 SQL = load("watch")
 RUNS = load("runs")
 HEAR = SQL["hear"]
-INTERNAL = ("__", "branch:", "join:")
-"""How channels are called that are no keys of the state."""
-
-NEXT = "branch:to:"
 PULLED = "~__pregel_pull, "
 """Begins the path of a task that an edge led to."""
 
@@ -114,8 +111,8 @@ def _step(detail: Mapping[str, Any]) -> dict[str, Any]:  # JSON
     kept = {key: each for key, each in detail.items() if key not in ("channels", "tasks", "sent")}
     return kept | {
         "nodes": _nodes(detail["tasks"], detail["sent"]),
-        "changed": [each for each in channels if not each.startswith(INTERNAL)],
-        "next": [each.removeprefix(NEXT) for each in channels if each.startswith(NEXT)],
+        "changed": [each for each in channels if is_key(each)],
+        "next": [each.removeprefix(BRANCH) for each in channels if each.startswith(BRANCH)],
     }
 
 

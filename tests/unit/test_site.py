@@ -17,6 +17,7 @@ from langgraph.types import RetryPolicy, Send
 from typing_extensions import TypedDict
 
 from interlock.core import site
+from interlock.core.langgraph_names import CHECKPOINTER, READ, RUNTIME
 from interlock.core.site import Site, here, nth, state_here, this_run
 from interlock.errors import UsageError
 
@@ -196,13 +197,13 @@ async def test_langgraph_calls_its_things_as_we_do() -> None:
     def look(state: Notes) -> None:
         configurable = get_config()["configurable"]
         names.update(configurable)
-        parts.append((configurable[site._READ], configurable[site._CHECKPOINTER]))
+        parts.append((configurable[READ], configurable[CHECKPOINTER]))
 
     saver = InMemorySaver()
     await one(look).compile(checkpointer=saver).ainvoke({"text": "a"}, THREAD)
     ((read, checkpointer),) = parts
 
-    assert {site._READ, site._RUNTIME, site._CHECKPOINT_MAP, site._CHECKPOINTER} <= names
+    assert {READ, RUNTIME, site._CHECKPOINT_MAP, CHECKPOINTER} <= names
     assert checkpointer is saver
     assert {"text", "number"} <= set(read.args[1])
     assert (site._RESUME, site._NO_TASK) == (langgraph_names.RESUME, langgraph_names.NULL_TASK_ID)
