@@ -193,8 +193,7 @@ def metered(around: Around, allowance: Allowance) -> tuple[Around, Meter | None]
     if not allowance.scopes:
         return around, None
     meter = Meter(allowance=allowance, prices=around.ports.prices)
-    meter.around = replace(around, meter=meter)
-    return meter.around, meter
+    return replace(around, meter=meter), meter
 
 
 def ceilings_of(settings: Settings) -> dict[ScopeKind, Limits]:

@@ -274,7 +274,7 @@ class Execution(Settling):
             lambda call: self.runs.add_model_call(self.run.thread_id, self.run.run_id, call),
             self.around.ports.prices,
         )
-        meters = self.meter.handlers() if self.meter else []
+        meters = self.meter.handlers(self.around) if self.meter else []
         driving = self._driving
         return {
             **limited(self.graph, driving.recursion_limit),

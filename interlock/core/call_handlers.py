@@ -17,6 +17,7 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, 
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import LLMResult
 
+from interlock.core.context import Around
 from interlock.core.joined_handlers import single
 from interlock.core.refusing import begun_beside
 from interlock.core.replaying import unrecorded
@@ -41,8 +42,9 @@ class WaitingHandler(BaseCallbackHandler):
     run_inline = True
     ignore_chain = True  # LangChain would tell it of every node
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, around: Around | None = None) -> None:
         self.meter = meter
+        self.around = around
 
     def on_chat_model_start(
         self,
@@ -54,8 +56,7 @@ class WaitingHandler(BaseCallbackHandler):
     ) -> None:
         """Reserve a call of a chat model."""
         if _is_synchronous(sys._getframe(1)):
-            around = self.meter.around
-            waits = around is not None and not unrecorded(around)
+            waits = self.around is not None and not unrecorded(self.around)
             self._begin(run_id, messages[0] if messages else [], kwargs, waits=waits)
 
     def on_llm_start(
@@ -107,8 +108,9 @@ class AwaitingHandler(AsyncCallbackHandler):
     run_inline = True
     ignore_chain = True  # LangChain would tell it of every node
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, around: Around | None = None) -> None:
         self.meter = meter
+        self.around = around
 
     async def on_chat_model_start(
         self,
@@ -120,8 +122,7 @@ class AwaitingHandler(AsyncCallbackHandler):
     ) -> None:
         """Reserve a call of a chat model."""
         if _is_awaited(sys._getframe(1)):
-            around = self.meter.around
-            waits = around is not None and not unrecorded(around)
+            waits = self.around is not None and not unrecorded(self.around)
             await self._begin(run_id, messages[0] if messages else [], kwargs, waits=waits)
 
     async def on_llm_start(

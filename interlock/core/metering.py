@@ -55,17 +55,19 @@ class Meter:
 
     Attributes:
         allowance: of the run's own graph; a call in a graph inside it may have a narrower one.
-        around: what surrounds the run's nodes; None in plain LangGraph, where nothing is recorded.
     """
 
     allowance: Allowance
     prices: PriceTable = field(default_factory=builtin)
-    around: Around | None = None
     _calls: dict[UUID, Call] = field(default_factory=dict)
 
-    def handlers(self) -> list[BaseCallbackHandler]:
-        """Return the two handlers that a run's configuration needs."""
-        return [WaitingHandler(self), AwaitingHandler(self)]
+    def handlers(self, around: Around | None = None) -> list[BaseCallbackHandler]:
+        """Return the two handlers that a run's configuration needs.
+
+        Args:
+            around: what surrounds the run's nodes; None in plain LangGraph, where nothing is recorded.
+        """
+        return [WaitingHandler(self, around), AwaitingHandler(self, around)]
 
     # --- what happens to a call ---
 

@@ -168,8 +168,8 @@ def _charge(execution: Execution, outer: Allowance) -> None:
     """Let model calls of a trial, which has no budget of its own, be charged to another run."""
     allowance = replace(execution.allowance, outer=outer)
     meter = Meter(allowance=allowance, prices=execution.around.ports.prices)
-    meter.around = replace(execution.around, meter=meter)
-    execution.allowance, execution.meter, execution.around = allowance, meter, meter.around
+    around = replace(execution.around, meter=meter)
+    execution.allowance, execution.meter, execution.around = allowance, meter, around
 
 
 def _outcome(run: Run | None, error: Exception | None) -> tuple[Outcome, str, str]:

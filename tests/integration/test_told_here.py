@@ -10,6 +10,8 @@ import pytest
 
 import interlock
 from interlock import Interlock
+from interlock.core.context import Around
+from interlock.core.metering import Meter
 from interlock.core.stopping import Stoppable
 from interlock.errors import NotFound
 from interlock.execution import Execution
@@ -62,7 +64,8 @@ async def test_nothing_of_a_run_is_left_for_the_garbage_collector(database_url: 
         try:
             async with working(il):
                 await ended(il)
-            left = [each for each in gc.get_objects() if isinstance(each, Execution | Stoppable)]
+            kinds = (Execution, Stoppable, Meter, Around)
+            left = [each for each in gc.get_objects() if isinstance(each, kinds)]
         finally:
             gc.enable()
     assert left == []
