@@ -96,7 +96,7 @@ class Reader:
         """Return a list whose packed items, of all its segments, are restored together: their number is what costs."""
         packed: list[bytes] = []
         others: list[tuple[int, Any]] = []  # where the items stand that are not packed
-        with _collector_at_rest():
+        with collector_at_rest():
             self._gather(links, entries, packed, others)
             values = self._seal.loads_all(packed) if packed else []
         return _merged(values, others) if others else values
@@ -197,7 +197,7 @@ def _merged(values: Iterable[Any], others: Sequence[tuple[int, Any]]) -> list[An
 
 
 @contextmanager
-def _collector_at_rest() -> Iterator[None]:
+def collector_at_rest() -> Iterator[None]:
     """Keep the garbage collector from looking at thousands of new objects again and again: it doubles the time."""
     if not gc.isenabled():
         yield

@@ -34,7 +34,7 @@ from interlock.postgres.checkpointer.ending import End
 from interlock.postgres.checkpointer.export import export
 from interlock.postgres.checkpointer.face import at_home, now_or_awaited
 from interlock.postgres.checkpointer.opening import Opening
-from interlock.postgres.checkpointer.reading import MissingContent, Reader
+from interlock.postgres.checkpointer.reading import MissingContent, Reader, collector_at_rest
 from interlock.postgres.checkpointer.request import Fill, Request
 from interlock.postgres.checkpointer.sealing import Seal, secret
 from interlock.postgres.checkpointer.stats import Stats
@@ -337,7 +337,8 @@ class Checkpointer(Upkeep):
     ) -> list[DictRow]:
         self._core.stats.reads += 1
         await cursor.execute(statement.encode(), values)
-        rows = await cursor.fetchall()
+        with collector_at_rest():  # all of it has come: nobody else goes on meanwhile
+            rows = await cursor.fetchall()
         if old := [row for row in rows if needs_sends(row)]:
             await self._add_sends(cursor, old)
         return rows
