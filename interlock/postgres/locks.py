@@ -10,20 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import psycopg
-from psycopg.rows import dict_row
-
 from interlock.errors import DatabaseUnavailable, LeaseLost, ThreadBusy
 from interlock.postgres.pool import (
-    STEADY,
     Connection,
     Pool,
     connected,
     execute,
     fetch,
+    own_connection,
     quiet,
     sever,
-    translated,
 )
 from interlock.postgres.queries import load
 from interlock.postgres.schema import DEFAULT, schema_of
@@ -247,16 +243,7 @@ class ThreadLocks:
 
     async def _open(self) -> Connection:
         if self._connection is None or not await self._answers():
-            with translated():
-                self._connection = await psycopg.AsyncConnection.connect(
-                    self._url,
-                    autocommit=True,
-                    prepare_threshold=0,
-                    row_factory=dict_row,
-                    connect_timeout=5,
-                    application_name=HOLDER,
-                    **STEADY,
-                )
+            self._connection = await own_connection(self._url, HOLDER)
             self._owner, self.worker = uuid4().hex, ""
             values = {"seed": OWNER_SEED, "thread_id": self._owner}
             await fetch(self._connection, SQL["lock_thread"], values)

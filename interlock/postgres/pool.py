@@ -32,6 +32,14 @@ STEADY: Mapping[str, Any] = {  # libpq's parameters
 }
 """A network that swallows everything counts as cut after about ten seconds."""
 
+_KIND: Mapping[str, Any] = {  # the driver's parameters
+    "autocommit": True,
+    "prepare_threshold": 0,
+    "row_factory": dict_row,
+    "connect_timeout": 5,
+    **STEADY,
+}
+
 NOT_THERE = "IL404"
 """The state with which our functions in the database refuse what is not there for the tenant who asks."""
 
@@ -65,13 +73,7 @@ async def open_pool(
         max_idle=idle,
         open=False,
         timeout=CONNECT_SECONDS,
-        kwargs={
-            "autocommit": True,
-            "prepare_threshold": 0,
-            "row_factory": dict_row,
-            "connect_timeout": 5,
-            **STEADY,
-        },
+        kwargs=dict(_KIND),
         configure=noted,
         check=_answers,  # after a restart of the server, at once new ones
         name="interlock",
@@ -83,6 +85,12 @@ async def open_pool(
         yield pool
     finally:
         await pool.close()
+
+
+async def own_connection(url: str, name: str) -> Connection:
+    """Return a connection beside all pools, under a name that Postgres shows; raises `DatabaseUnavailable`."""
+    with translated():
+        return await psycopg.AsyncConnection.connect(url, application_name=name, **_KIND)
 
 
 def sever_all(pool: Pool) -> None:

@@ -9,20 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 
 from interlock.core.runs import Run
 from interlock.core.stream_events import StreamEvent
 from interlock.errors import DatabaseUnavailable, LeaseLost, NotFound
 from interlock.postgres.encryption import KeyRing, missing
 from interlock.postgres.pool import (
-    STEADY,
     Connection,
     Pool,
     connected,
     execute,
     fetch,
-    translated,
+    own_connection,
 )
 from interlock.postgres.queries import load
 
@@ -194,16 +193,7 @@ class StreamLog:
 
     async def _opened(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            with translated():
-                self._connection = await psycopg.AsyncConnection.connect(
-                    self._url,
-                    autocommit=True,
-                    prepare_threshold=0,
-                    row_factory=dict_row,
-                    connect_timeout=5,
-                    application_name=NAME,
-                    **STEADY,
-                )
+            self._connection = await own_connection(self._url, NAME)
             # What a crash of the server takes back is told again by the next attempt, under later numbers; the end of
             # a run is waited for on the disk, and what was written before it is there then, too.
             await execute(self._connection, SQL["hurry"], {})
