@@ -39,6 +39,9 @@ from interlock.postgres.queries import load
 T = TypeVar("T")
 SQL = load("budgets")
 
+REMEMBERED = 1024
+"""How many budgets that refused are known by name."""
+
 
 class PostgresBudgets:
     """Budgets as rows, which are locked in one order for as long as one statement takes.
@@ -53,6 +56,7 @@ class PostgresBudgets:
         self._loop = asyncio.get_running_loop()
         self._named = owner
         self._owner = owner
+        self._refused: set[str] = set()  # lately
 
     async def reserve(
         self, scopes: Sequence[Scope], amounts: Amounts, *, key: str, at_once: bool = False
@@ -66,12 +70,16 @@ class PostgresBudgets:
             "at_once": at_once,
         }
         values |= {"owner": await self._name()}
-        row = (await self._fetch("reserve", values))[0]
+        looks = bool(self._refused) and any(str(each) in self._refused for each in scopes)
+        row = (await self._fetch("reserve_left" if looks else "reserve", values))[0]
         if row["verdict"] == "refused":
             await self.sweep()  # asked again in any case: another branch may have swept meanwhile
-            row = (await self._fetch("reserve", values))[0]
+            row = (await self._fetch("reserve_left", values))[0]
         if row["verdict"] == "refused":
+            self._remember(str(scopes[row["scope"] - 1]))
             raise _refusal(row, scopes, amounts)
+        if looks:
+            self._refused.difference_update(map(str, scopes))
         return bool(row["verdict"] == "taken")
 
     async def settle(
@@ -153,7 +161,13 @@ class PostgresBudgets:
 
     async def _over(self, pool: Pool, work: Callable[[Budgets], Coroutine[Any, Any, T]]) -> T:
         own = PostgresBudgets(pool, self._aside, self._locks, owner=self._owner)
+        own._refused = self._refused
         return await work(own)
+
+    def _remember(self, refused: str) -> None:
+        if len(self._refused) >= REMEMBERED:
+            self._refused.clear()
+        self._refused.add(refused)
 
     async def _name(self) -> str:
         self._owner = self._named or await self._locks.owner()

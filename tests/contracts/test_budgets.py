@@ -440,6 +440,37 @@ async def test_other_loops_and_synchronous_code_take_from_the_same(budgets: Budg
     assert await budgets.left([scope]) == {"tokens": 40}
 
 
+# --- budgets that refuse again and again ---
+
+
+async def test_a_spent_budget_that_is_asked_again_is_not_written_to(database_url: str) -> None:
+    """Once it has refused: no version of a row is left behind, until there is something left; a known key is known."""
+    scopes = [Scope(kind="thread", name="t"), run(Limits(tokens=100))]
+    rows = "select ctid::text, xmin::text from interlock.budgets order by kind"
+    entries = "select key, ctid::text from interlock.budget_entries"
+    async with durable(database_url) as budgets, open_pool(database_url) as pool:
+        assert await budgets.reserve(scopes, tokens(60), key="a")
+        told = []
+        for number in range(10):
+            with pytest.raises(BudgetSpent) as refused:
+                await budgets.reserve(scopes, tokens(80), key=f"b{number}")
+            told.append(str(refused.value))
+            if number in {0, 9}:
+                async with pool.connection() as connection:
+                    found = [
+                        await (await connection.execute(each)).fetchall()
+                        for each in (rows, entries)
+                    ]
+                told.append(str(found))
+        known = await budgets.reserve(scopes, tokens(80), key="a")
+        await budgets.settle(scopes, tokens(10), key="a")
+        taken = await budgets.reserve(scopes, tokens(80), key="b")
+
+        assert len(set(told)) == 2  # one refusal, and the same rows after the first and the last
+        assert (known, taken) == (False, True)
+        assert await budgets.left(scopes) == {"tokens": 10}
+
+
 # --- processes that die ---
 
 

@@ -91,3 +91,41 @@ begin
     return coalesce(its_runs, '{}');
 end
 $$;
+
+-- As `interlock.budget_reserve`, looked at before it is taken: where too little is left nothing is written, and nothing has to be undone.
+-- It costs an eighth more where enough is left, and is for budgets that refused lately. Looked at are the amounts as they are
+-- committed: what others take meanwhile is seen when it is taken.
+create function interlock.budget_reserve_left(
+    p_key text, p_owner text, p_kinds text[], p_names text[], p_defaults numeric[], p_ceilings numeric[], p_keeps numeric[],
+    p_wanted numeric[], p_at_once boolean
+) returns table (verdict text, scope integer, unit integer, bound numeric, rest numeric) language plpgsql
+set plan_cache_mode = 'force_generic_plan' set enable_seqscan = off as $$
+begin
+    select 'refused', s.i::integer, u::integer, l.bound, l.rest into verdict, scope, unit, bound, rest
+    from unnest(p_kinds, p_names) with ordinality as s (k, n, i)
+    join lateral (
+        select each.limits, each.spent, each.held from interlock.budgets each where each.kind = s.k and each.name = s.n
+        limit 1  -- by its key: a join is planned from estimates
+    ) b on true
+    cross join generate_series(1, 8) as u
+    cross join lateral (select least(coalesce(b.limits[u], p_defaults[s.i][u]), p_ceilings[s.i][u]) as bound) as c
+    cross join lateral (
+        select c.bound,
+            c.bound - b.spent[u] - b.held[u] - case
+                when p_keeps[s.i] = 0 then 0
+                when u in (4, 6) then round(c.bound * p_keeps[s.i], 9)  -- dollars and seconds have parts
+                else greatest(ceil(round(c.bound * p_keeps[s.i], 9)), case when u = 5 then 1 else 0 end)  -- a step to land in
+            end as rest
+    ) as l
+    where p_wanted[u] > 0 and l.rest < p_wanted[u]
+    order by s.i, u limit 1;
+    -- What was taken under this key before is no refusal.
+    if found and not exists (select from interlock.budget_entries e where e.key = p_key and e.status in ('held', 'spent')) then
+        return next;
+        return;
+    end if;
+    return query select r.* from interlock.budget_reserve(
+        p_key, p_owner, p_kinds, p_names, p_defaults, p_ceilings, p_keeps, p_wanted, p_at_once
+    ) r;
+end
+$$;

@@ -4,6 +4,12 @@ select * from interlock.budget_reserve(
     %(wanted)s::numeric[], %(at_once)s
 );
 
+-- reserve_left: the same for budgets that refused lately: written is only what is granted
+select * from interlock.budget_reserve_left(
+    %(key)s, %(owner)s, %(kinds)s::text[], %(names)s::text[], %(defaults)s::numeric[], %(ceilings)s::numeric[], %(keeps)s::numeric[],
+    %(wanted)s::numeric[], %(at_once)s
+);
+
 -- settle: charge what was taken, and let the rest of what was held go
 select interlock.budget_settle(
     %(key)s, %(kinds)s::text[], %(names)s::text[], %(taken)s::numeric[], %(model)s, %(prices)s, %(estimated)s
