@@ -7,7 +7,7 @@ import asyncio
 from interlock.core.letters import NewLetter
 from interlock.errors import DatabaseUnavailable
 from interlock.postgres import letters, workers
-from interlock.postgres.pool import Connection
+from interlock.postgres.pool import Connection, translated
 from interlock.worker.connecting import connect
 from interlock.worker.log import Log
 
@@ -64,10 +64,11 @@ async def _take_over(connection: Connection, gone: workers.Gone, log: Log) -> li
 
 async def retire(connection: Connection, worker: str) -> list[workers.Lost]:
     """Remove a worker by its own will; what it still has is queued again and not charged."""
-    async with connection.transaction():
-        if await workers.hold(connection, worker, anyway=True) is None:
-            return []
-        return await workers.take_over(connection, worker, charge=False)
+    with translated():  # a transaction's begin and end, too
+        async with connection.transaction():
+            if await workers.hold(connection, worker, anyway=True) is None:
+                return []
+            return await workers.take_over(connection, worker, charge=False)
 
 
 async def forgive(connection: Connection, worker: str) -> None:

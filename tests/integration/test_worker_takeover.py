@@ -342,3 +342,17 @@ async def test_a_person_may_resume_what_a_dead_worker_had(
     assert run.status == "succeeded"
     assert await rows(database_url, "select * from interlock.queue") == []
     assert await rows(database_url, "select * from interlock.workers") == []
+
+
+async def test_a_connection_that_breaks_between_two_lives_is_waited_for(
+    database_url: str,
+) -> None:
+    """It is told of as a database that does not answer, for which a worker waits, and ends no process."""
+    from interlock.worker.connecting import connect
+    from interlock.worker.takeover import forgive
+
+    async with await connect(database_url) as connection:
+        await rows(database_url, BREAK)
+
+        with pytest.raises(DatabaseUnavailable, match="does not answer"):
+            await forgive(connection, "gone")
