@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import Response
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from interlock.core.queueing import StopKind
@@ -19,25 +19,15 @@ from interlock.postgres.ended import POLL_SECONDS
 from interlock.postgres.run_cards import RunCards, Standing
 from interlock.server.cutting import cut
 from interlock.server.documents_runs import ERROR, FAILED, outcome
+from interlock.server.keeping import Keeping, leaves
 from interlock.server.scope import Scope
-from interlock.server.sse import left
 from interlock.server.wire import dumps
-
-SOON_SECONDS = 0.5
-"""How long an answer's head is held back, so that head and body go together; behind it a client that is cut off knows
-where to ask again."""
-
-ALIVE_SECONDS = 5.0
-"""How often a client that waits gets a byte: white space, which JSON may begin with."""
 
 AGAIN_SECONDS = 1.0
 """After how long a database that did not answer is asked again."""
 
 Show = Callable[[Any], Awaitable[Any]]
 """Makes an answer of what came of a run."""
-
-LAST_SECONDS = 7.0
-"""How long what is waited for may take to come when the process stops: less than open requests have in all."""
 
 _stopping: set[asyncio.Task[Any]] = set()
 """Runs that are being stopped because their client went away; asyncio alone would forget these tasks."""
@@ -123,7 +113,7 @@ class Waited(Response):
     """Answers with what is waited for: in one piece where that comes soon, and else behind white space now and then.
 
     Args:
-        came: begins to wait for it; what has not come soon is begun once more.
+        came: what is waited for.
         headers: of the answer.
         gone: is called when the client leaves before.
         cut: is set when this process stops. What has not come soon after that is left without an end, and the client
@@ -149,74 +139,47 @@ class Waited(Response):
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Send it."""
-        if self._gone is not None or not await self._soon(send):
-            await self._late(scope, receive, send)
+        keeping = Keeping(partial(leaves, receive, self._cut), partial(self._part, send))
+        told = await self._waited(scope, keeping)
+        if told and keeping.begun:
+            await send({"type": "http.response.body", "body": told[0]})
+        elif told:
+            length = (b"content-length", str(len(told[0])).encode())
+            await send(_head([*self.raw_headers, length]))
+            await send({"type": "http.response.body", "body": told[0]})
 
-    async def _soon(self, send: Send) -> bool:
-        """Send what comes soon, without a task for it; say whether it came. Else it is begun again."""
+    async def _waited(self, scope: Connection, keeping: Keeping) -> tuple[bytes, ...]:
+        """Return what came, as it is sent; nothing where the client is gone, or is to go elsewhere."""
         try:
-            async with asyncio.timeout(SOON_SECONDS):
-                told = await _told(self._came())
+            async with asyncio.timeout(None) as patience:
+                keeping.start(patience, at_once=self._gone is not None)
+                return (dumps(await _told(self._came())),)
+        except asyncio.CancelledError:
+            self._leave()
+            raise
         except TimeoutError:
-            return False
-        await self._whole(send, told)
-        return True
-
-    async def _late(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Send what comes while somebody looks whether the client is there."""
-        waiting = asyncio.create_task(_told(self._came()), name="interlock-wait")
-        leaving: set[asyncio.Task[Any]] = {_left(receive)}
-        try:
-            if self._gone is not None and await _first(waiting, leaving, SOON_SECONDS):
-                if waiting.done():  # else the client is gone
-                    await self._whole(send, waiting.result())
-                return
-            if self._cut is not None:
-                leaving.add(asyncio.create_task(_cut_late(self._cut), name="interlock-wait-cut"))
-            await self._in_parts(send, waiting, leaving)
-            if not waiting.done():
-                cut(scope)
+            if not patience.expired():
+                raise
+            self._leave()
+            cut(scope)
+            return ()
         finally:
-            for task in leaving:
-                task.cancel()
-            if not waiting.done():
-                waiting.cancel()
-                if self._gone is not None:
-                    self._gone()
+            await keeping.end()
 
-    async def _whole(self, send: Send, told: Any) -> None:  # the graph's output schema
-        body = dumps(told)
-        headers = [*self.raw_headers, (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    def _leave(self) -> None:
+        if self._gone is not None:
+            self._gone()
 
-    async def _in_parts(
-        self, send: Send, waiting: asyncio.Task[Any], leaving: set[asyncio.Task[Any]]
-    ) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        while not await _first(waiting, leaving, ALIVE_SECONDS):
-            await send({"type": "http.response.body", "body": b"\n", "more_body": True})
-        if waiting.done():
-            await send({"type": "http.response.body", "body": dumps(waiting.result())})
+    async def _part(self, send: Send, part: bytes) -> None:
+        """Send white space, or the head where there is none."""
+        if part:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        else:
+            await send(_head(self.raw_headers))
 
 
-async def _first(
-    waiting: asyncio.Task[Any], leaving: set[asyncio.Task[Any]], seconds: float
-) -> bool:
-    """Say whether something came within a time: what is waited for, or that the client left."""
-    tasks = {waiting, *leaving}
-    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    return bool(done)
-
-
-async def _cut_late(cut: asyncio.Event) -> None:
-    await cut.wait()
-    await asyncio.sleep(LAST_SECONDS)
-
-
-def _left(receive: Receive) -> asyncio.Task[None]:
-    """Return what is done when the client has left."""
-    return asyncio.create_task(left(receive), name="interlock-wait-left")
+def _head(headers: Sequence[tuple[bytes, bytes]]) -> Message:
+    return {"type": "http.response.start", "status": 200, "headers": headers}
 
 
 def headers(thread_id: str, run_id: str) -> dict[str, str]:
@@ -244,7 +207,7 @@ async def _shown(
 
 
 async def _told(came: Coroutine[Any, Any, Any]) -> Any:  # the graph's output schema
-    """Return the outcome; where it comes late the status is sent already, so an error is told as one of the run's."""
+    """Return the outcome; the status may be sent already, so an error is told as one of the run's."""
     try:
         return await came
     except InterlockError as error:

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Message
 
 from interlock.errors import DatabaseUnavailable, NotFound
-from interlock.server import waiting
+from interlock.server import keeping, waiting
 
 
 class Client:
@@ -85,16 +85,18 @@ async def test_what_comes_soon_needs_no_task() -> None:
 
 async def test_an_answer_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what takes long the head is sent before, and white space now and then; all of it is one JSON text."""
-    monkeypatch.setattr(waiting, "SOON_SECONDS", 0.01)
-    monkeypatch.setattr(waiting, "ALIVE_SECONDS", 0.01)
-    client = Client()
+    monkeypatch.setattr(keeping, "SOON_SECONDS", 0.01)
+    monkeypatch.setattr(keeping, "ALIVE_SECONDS", 0.01)
+    client, begun = Client(), []
 
     async def came() -> dict[str, int]:
+        begun.append("once")
         await client.has(3)
         return {"a": 1}
 
     await client.take(waiting.Waited(came, {"Location": "/x"}))
 
+    assert begun == ["once"]
     assert (b"location", b"/x") in client.sent[0]["headers"]
     assert b"content-length" not in dict(client.sent[0]["headers"])
     assert client.body.startswith(b"\n")
@@ -105,7 +107,7 @@ async def test_an_answer_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("soon", [0.01, 60.0])
 async def test_a_client_that_leaves(monkeypatch: pytest.MonkeyPatch, soon: float) -> None:
     """Who leaves is noticed at once, before the head is sent and after it, and nothing waits any more."""
-    monkeypatch.setattr(waiting, "SOON_SECONDS", soon)
+    monkeypatch.setattr(keeping, "SOON_SECONDS", soon)
     client, gone, waits = Client(), [], asyncio.Event()
 
     async def came() -> None:
@@ -130,8 +132,8 @@ async def test_a_client_that_leaves(monkeypatch: pytest.MonkeyPatch, soon: float
 
 async def test_a_process_that_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not come soon after that is cut, and has no end: the client asks elsewhere."""
-    monkeypatch.setattr(waiting, "SOON_SECONDS", 0.01)
-    monkeypatch.setattr(waiting, "LAST_SECONDS", 0.01)
+    monkeypatch.setattr(keeping, "SOON_SECONDS", 0.01)
+    monkeypatch.setattr(keeping, "LAST_SECONDS", 0.01)
     client, cut = Client(), asyncio.Event()
 
     async def came() -> None:
@@ -157,6 +159,20 @@ async def test_an_error_while_it_waits() -> None:
     assert json.loads(client.body) == {
         "__error__": {"error": "NotFound", "message": "There is no run 'r'."}
     }
+
+
+async def test_a_fault_while_it_waits() -> None:
+    """A fault is passed on, and is no reason to stop what was waited for."""
+    client, gone = Client(), []
+
+    async def came() -> None:
+        raise TimeoutError("of something else")
+
+    with pytest.raises(TimeoutError, match="something else"):
+        await client.take(waiting.Waited(came, {}, gone=lambda: gone.append("told")))
+
+    assert client.sent == []
+    assert gone == []
 
 
 async def test_a_database_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
