@@ -8,7 +8,8 @@ CODE := interlock graphs nodes state benchmarks tests scripts
 LANGSMITH_TRACING ?= false
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest
-BESIDE = -n $(JOBS) --dist loadfile
+# In the order of the folders: files of few, but long tests (tests/acceptance) come first, and short ones (tests/unit) last.
+BESIDE = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # What failed beside others is run again, alone: it must pass then, and both are told.
 tested = $(PYTEST) $(BESIDE) $(1) || { [ $$? = 1 ] && echo "Again, alone, what failed:" && $(PYTEST) --last-failed $(1); }
 export PYTHON LANGSMITH_TRACING
