@@ -20,6 +20,7 @@ from interlock.server.dashboard.chart import Chart, Series, meter
 from interlock.server.dashboard.drawn import Marked, draw
 from interlock.server.dashboard.fields import input_fields, state_fields
 from interlock.server.dashboard.forms import read
+from interlock.server.dashboard.navigation import place_of
 from interlock.server.dashboard.talk import conversations
 from interlock.server.dashboard.words import from_segment, outline, segment
 
@@ -271,6 +272,59 @@ def test_a_chart_is_a_picture_and_a_table() -> None:
         assert rows == [["a", "1", "2"], ["b", "0", "2"], ["<c>", "3", "2"]]
         titles = [each.text or "" for each in root.iter("title")]
         assert any("<in>" in each and "<c>" in each for each in titles)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([1], ["0", "1", "2", "3"]),
+        ([4, 2], ["0", "2", "4", "6"]),
+        ([23], ["0", "8", "16", "24"]),
+        ([200], ["0", "80", "160", "240"]),
+        ([12345], ["0", "5,000", "10,000", "15,000"]),
+        ([0.3, None], ["0", "0.10", "0.20", "0.30"]),
+        ([7.5], ["0", "3", "6", "9"]),
+        ([], ["0", "1", "2", "3"]),
+    ],
+)
+def test_lines_stand_at_round_numbers(values: list[float | None], told: list[str]) -> None:
+    """What is counted has no fractions beside it."""
+    drawn = _parsed(
+        Chart(
+            title="t", labels=[""] * len(values), series=[Series(name="s", values=values)]
+        ).lines()
+    )
+
+    assert [each.text for each in drawn.iter("text") if each.get("text-anchor") == "end"] == told
+
+
+def test_every_second_label_may_be_left_out_on_a_phone() -> None:
+    """They are as far apart as they were, and the first one stays."""
+    labels = [f"{n}" for n in range(16)]
+    drawn = _parsed(
+        Chart(title="t", labels=labels, series=[Series(name="s", values=[1] * 16)]).bars()
+    )
+
+    below = [each for each in drawn.iter("text") if each.get("text-anchor") == "middle"]
+    assert [each.text for each in below] == ["0", "2", "4", "6", "8", "10", "12", "14"]
+    assert [each.text for each in below if each.get("class") == "tick below"] == [
+        "0",
+        "4",
+        "8",
+        "12",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        *(("/ui/", "Runs"), ("/ui/threads/a", "Runs"), ("/ui/crons/a/change", "Crons")),
+        *(("/ui/budgets/set", "Budgets"), ("/ui/nowhere", "Runs")),
+    ],
+)
+def test_the_place_of_a_page(path: str, title: str) -> None:
+    """An error leads back to where it was met."""
+    assert place_of(path).title == title
 
 
 def test_a_meter_never_overflows() -> None:

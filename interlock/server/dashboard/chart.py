@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import floor, log10
 
 from markupsafe import Markup
 
@@ -12,6 +13,9 @@ WIDTH, HEIGHT = 640.0, 180.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 8.0, 12.0, 24.0
 GRID_LINES = 3
 LABELS = 8
+
+ROUND = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+"""What stands well at a line, with its zeros."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +175,10 @@ class Chart:
         every = max(-(-len(self.labels) // LABELS), 1)
         return Markup("").join(
             Markup(
-                '<text class="tick" x="{:.1f}" y="{:.0f}" text-anchor="middle">{}</text>'
-            ).format(LEFT + slot * (n + 0.5), HEIGHT - 7, label)
+                '<text class="tick below{}" x="{:.1f}" y="{:.0f}" text-anchor="middle">{}</text>'
+            ).format(
+                " between" if n // every % 2 else "", LEFT + slot * (n + 0.5), HEIGHT - 7, label
+            )
             for n, label in enumerate(self.labels)
             if n % every == 0
         )
@@ -236,13 +242,12 @@ def _y(value: float, top: float) -> float:
 
 
 def _ceiling(values: Sequence[float]) -> float:
-    """Return the round number that is not lower than any value."""
+    """Return what no value exceeds, and whose parts between the lines are round; whole where all values are."""
     highest = max([*values, 0.0])
     if highest <= 0:
         return float(GRID_LINES)
-    scale = 1.0
-    while scale * 10 <= highest:
-        scale *= 10
-    while scale > highest:
-        scale /= 10
-    return next(scale * n for n in (1.2, 1.5, 2, 3, 4.5, 6, 9, 12) if scale * n >= highest)
+    whole = all(value == int(value) for value in values)
+    part = max(highest / GRID_LINES, 1.0 if whole else 0.0)
+    scale = 10.0 ** floor(log10(part))
+    steps = (scale * each for each in ROUND)
+    return GRID_LINES * next(step for step in steps if step >= part and not (whole and step % 1))

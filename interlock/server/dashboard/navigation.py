@@ -38,6 +38,11 @@ PLACES: Sequence[Sequence[Place]] = (
 )
 
 
+def place_of(path: str) -> Place:
+    """Return the place that a page belongs to; the first one for a page of none."""
+    return next((each for group in PLACES for each in group if is_here(each, path)), PLACES[0][0])
+
+
 def is_here(place: Place, path: str) -> bool:
     """Say whether a page belongs to a place."""
     if place.path == "/ui/":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from interlock.errors import InterlockError, Unauthorized
 from interlock.server.dashboard.templates import page
+from interlock.server.dashboard.words import from_segment
 from interlock.server.failures import note, status_of
 
 TITLES = {
@@ -53,6 +54,19 @@ class PageRoute(APIRoute):
 def pages() -> APIRouter:
     """Return a router for pages."""
     return APIRouter(include_in_schema=False, route_class=PageRoute)
+
+
+async def texts_of(request: Request) -> dict[str, str]:
+    """Return what a form gives, by field; files are left out."""
+    return {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+
+
+def _named(name: str) -> str:
+    return from_segment(name)
+
+
+Name = Annotated[str, Depends(_named)]
+"""The name of something as it stands in a path."""
 
 
 def see(path: str, said: str = "") -> RedirectResponse:

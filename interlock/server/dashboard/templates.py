@@ -16,7 +16,7 @@ from interlock.server.dashboard import words
 from interlock.server.dashboard.assets import address_of
 from interlock.server.dashboard.counters import counters
 from interlock.server.dashboard.icons import icon
-from interlock.server.dashboard.navigation import PLACES, is_here
+from interlock.server.dashboard.navigation import PLACES, is_here, place_of
 from interlock.server.scope import Scope
 
 POLICY = "; ".join(
@@ -98,6 +98,7 @@ def environment() -> Environment:
         "counted": wording.counted,
         "icon": icon,
         "is_here": is_here,
+        "place_of": place_of,
         "now": lambda: datetime.now(UTC),
         "version": __version__,
     }

@@ -20,7 +20,7 @@ from interlock.server.dashboard.fields import Field, argument_fields
 from interlock.server.dashboard.forms import read
 from interlock.server.dashboard.inbox import AT_ONCE, Place, after, listed
 from interlock.server.dashboard.pages.steering import answer_of
-from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.routing import pages, see, texts_of
 from interlock.server.dashboard.templates import page
 from interlock.server.failures import status_of
 from interlock.server.scope import Answering, Reading, Scope
@@ -94,7 +94,7 @@ async def one(scope: Reading, question_id: str) -> Response:
 async def answer(request: Request, scope: Answering, question_id: str) -> Response:
     """Answer a question, and go on to the next."""
     question, _ = await scope.reader.aquestion(question_id)
-    form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    form = await texts_of(request)
     place = _place(form)
     try:
         answered, fields = _read(scope, question, form)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from markupsafe import Markup
 
 from interlock.bounds import KINDS, ceilings_of, read_limits
@@ -15,9 +15,9 @@ from interlock.documents.bounds import number
 from interlock.errors import InterlockError, UsageError
 from interlock.postgres.kills import KillStore
 from interlock.server.dashboard.chart import meter
-from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.routing import Name, pages, see, texts_of
 from interlock.server.dashboard.templates import page
-from interlock.server.dashboard.words import from_segment, segment
+from interlock.server.dashboard.words import segment
 from interlock.server.failures import status_of
 from interlock.server.routes.budgets import check_owned, check_seen
 from interlock.server.routes.kills import told_of
@@ -39,13 +39,6 @@ UNIT_NAMES: Mapping[str, str] = {
 """How a unit is called on a page, where it is not called as it is."""
 
 router = pages()
-
-
-def _named(name: str) -> str:
-    return from_segment(name)
-
-
-Name = Annotated[str, Depends(_named)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +103,7 @@ async def put(request: Request, scope: Governing, kind: str, name: Name) -> Resp
     """Store the limits that the form gives; a field that was emptied is no limit any more."""
     known = _kind(kind)
     name = await check_owned(scope, known, name)
-    form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    form = await texts_of(request)
     try:
         limits = read_limits(_amounts(form), f"The budget of {known} {name}")
         account = await scope.il.aset_budget(known, name, limits, instead=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 
 from interlock.core.cron import Cron, upcoming
 from interlock.core.driving import Driving
@@ -18,9 +18,9 @@ from interlock.server.asking import driven_for
 from interlock.server.bridging import guards
 from interlock.server.dashboard.fields import Field, filled, input_fields
 from interlock.server.dashboard.forms import read
-from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.routing import Name, pages, see, texts_of
 from interlock.server.dashboard.templates import page
-from interlock.server.dashboard.words import from_segment, segment
+from interlock.server.dashboard.words import segment
 from interlock.server.failures import status_of
 from interlock.server.scope import Reading, Running, Scope
 
@@ -40,13 +40,6 @@ GIVEN: Mapping[str, str] = {
 """What of a cron is no input of its runs, as a form begins with it."""
 
 router = pages()
-
-
-def _named(name: str) -> str:
-    return from_segment(name)
-
-
-Name = Annotated[str, Depends(_named)]
 
 
 @router.get("/ui/crons")
@@ -74,7 +67,7 @@ async def new(request: Request, scope: Running, graph: str) -> Response:
 @router.post("/ui/new-cron/{graph}")
 async def put(request: Request, scope: Running, graph: str) -> Response:
     """Make a cron, or change the one of this name; or show what is wrong with it."""
-    given = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    given = await texts_of(request)
     values, fields = read(input_fields(scope.reader.graph(graph)), given)
     said = {key: given.get(key, default).strip() for key, default in GIVEN.items()}
     if any(each.faulty for each in fields):

@@ -10,7 +10,7 @@ from fastapi import Form, Query, Request, Response
 from interlock.core.rates import Rate, Standing
 from interlock.errors import InterlockError, NotFound, UsageError
 from interlock.server.bridging import guards
-from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.routing import pages, see, texts_of
 from interlock.server.dashboard.templates import page
 from interlock.server.failures import status_of
 from interlock.server.scope import Governing, Scope
@@ -40,7 +40,7 @@ async def put(
 ) -> Response:
     """Store the numbers that the form gives; those that it leaves out stay as they are."""
     await guards.everybodys(scope, {})
-    given = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    given = await texts_of(request)
     name = target.strip()
     try:
         standing = await scope.il.aset_rate(name, _rate(given), by=scope.caller.identity)

@@ -15,7 +15,7 @@ from interlock.server.dashboard.fields import Field, input_fields
 from interlock.server.dashboard.folding import folds_of
 from interlock.server.dashboard.forms import read
 from interlock.server.dashboard.pages.steering import address, begun_here
-from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.routing import pages, see, texts_of
 from interlock.server.dashboard.templates import page
 from interlock.server.failures import status_of
 from interlock.server.scope import Running, Scope
@@ -43,7 +43,7 @@ async def form(request: Request, scope: Running, graph: str) -> Response:
 async def start(request: Request, scope: Running, graph: str) -> Response:
     """Start a run with what the form gives, or show what is wrong with it."""
     compiled = scope.reader.graph(graph)
-    given = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    given = await texts_of(request)
     values, fields = read(input_fields(compiled), given)
     model = given.get("model", "").strip()
     if any(each.fault for each in fields):

@@ -16,7 +16,7 @@ from interlock.errors import NotFound, UsageError
 from interlock.server.asking import driven_for, going_on
 from interlock.server.dashboard.forms import read_json, read_loosely
 from interlock.server.dashboard.pages.threads import ThreadName
-from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.routing import pages, see, texts_of
 from interlock.server.dashboard.seen import see as look
 from interlock.server.dashboard.words import segment
 from interlock.server.scope import Answering, Governing, Running, Scope
@@ -75,7 +75,7 @@ async def kill(
 async def answer(request: Request, scope: Answering, name: ThreadName) -> Response:
     """Answer a question of a thread; workers go on with it."""
     thread_id = await scope.reader.store.full_thread_id(name)
-    form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    form = await texts_of(request)
     question = await _question(scope, thread_id, form.get("question", ""))
     said = answer_of(question, form, _who(scope))
     driving = await going_on(scope, thread_id)

@@ -77,7 +77,7 @@ def _can(scope: Scope, seen: Seen) -> Mapping[str, bool]:
     rights, status = scope.caller.rights, seen.status
     idle = status == "queued" and bool(seen.run and seen.run.attempts)
     return {
-        "cancel": "run" in rights and status in (*OPEN, *STOPPED),
+        "cancel": "run" in rights and status in OPEN,
         "resume": "run" in rights and (status in STOPPED or idle),
         "kill": "govern" in rights and status in OPEN,
         "fork": "run" in rights and bool(seen.moments) and seen.graph is not None,

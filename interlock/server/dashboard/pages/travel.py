@@ -14,7 +14,7 @@ from interlock.server.dashboard.fields import filled, input_fields, state_fields
 from interlock.server.dashboard.forms import read
 from interlock.server.dashboard.pages.steering import address, begun_here
 from interlock.server.dashboard.pages.threads import ThreadName
-from interlock.server.dashboard.routing import pages, see
+from interlock.server.dashboard.routing import pages, see, texts_of
 from interlock.server.dashboard.seen import see as look
 from interlock.server.dashboard.templates import page
 from interlock.server.failures import status_of
@@ -38,7 +38,7 @@ async def edit(request: Request, scope: Running, name: ThreadName, at: At) -> Re
 async def fork(request: Request, scope: Running, name: ThreadName, at: At) -> Response:
     """Go on from a step with what the form changed, or show what is wrong with it."""
     begun = await _begun(scope, name, at)
-    given = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    given = await texts_of(request)
     values, fields = read(begun["fields"], given, changed_only=True)
     begun |= {"fields": fields, "model": given.get("model", "").strip()}
     if any(each.fault for each in fields):
