@@ -6,6 +6,7 @@ import asyncio
 import operator
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from typing_extensions import TypedDict
 
 import interlock
 from interlock import Interlock, execution, settling
+from interlock.core.queueing import Options
 from interlock.core.walltime import Charge
 from interlock.postgres.checkpointer.ending import End
 from interlock.postgres.checkpoints import ENDING, Saver, saver_for
@@ -155,6 +157,29 @@ async def test_what_was_ordered_meanwhile_is_obeyed(
 
     assert run.status == "cancelled"
     assert await rows(database_url, "select status from interlock.runs") == [("cancelled",)]
+
+
+async def test_what_was_to_stop_a_run_later_is_called_off_with_its_end(
+    il: Interlock, database_url: str, tmp_path: Path
+) -> None:
+    """Its timer, and no other's, is cancelled by the statement that ends it."""
+    (tmp_path / "hold-2").touch()
+    running = asyncio.create_task(il.ainvoke("working", steps(tmp_path), thread_id="t"))
+    await until(lambda: "begin 2" in lines(tmp_path))
+    await rows(
+        database_url,
+        "insert into interlock.timers (kind, due_at, run_id, thread_id) "
+        "select 'deadline', now() + interval '1 day', run_id, thread_id from interlock.runs",
+    )
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    later = await il.asubmit(
+        "working", {"folder": str(tmp_path)}, options=Options(deadline=tomorrow)
+    )
+    (tmp_path / "hold-2").unlink()
+    run = await running
+
+    found = await rows(database_url, "select run_id, state from interlock.timers order by id")
+    assert found == [(run.run_id, "cancelled"), (later.run_id, "set")]
 
 
 async def test_a_thread_that_another_holds_is_not_waited_for(
