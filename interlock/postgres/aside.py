@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from interlock.postgres.pool import Pool, open_pool
 
@@ -46,6 +47,34 @@ class Aside:
         await asyncio.wrap_future(closing)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._loop = self._pool = None
+
+
+class Reachable(ABC):
+    """What any event loop, and synchronous code, may have something done on.
+
+    On its own loop that is done here, and elsewhere on one like it, with connections aside.
+    """
+
+    _aside: Aside
+    _loop: asyncio.AbstractEventLoop
+
+    async def run(self, work: Callable[[Self], Coroutine[Any, Any, T]]) -> T:
+        """Do some work, on whatever event loop this is called."""
+        if asyncio.get_running_loop() is self._loop:
+            return await work(self)
+        return await asyncio.to_thread(self.wait, work)
+
+    def wait(self, work: Callable[[Self], Coroutine[Any, Any, T]]) -> T:
+        """Do some work from synchronous code, also where that holds up an event loop."""
+
+        async def aside(pool: Pool) -> T:
+            return await work(self._over(pool))
+
+        return self._aside.wait(aside)
+
+    @abstractmethod
+    def _over(self, pool: Pool) -> Self:
+        """Return one like this on the running loop, over its connections."""
 
 
 def _started() -> asyncio.AbstractEventLoop:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
@@ -16,7 +16,6 @@ from interlock.core.budget import (
     UNITS,
     Account,
     Amounts,
-    Budgets,
     Facts,
     Landed,
     Limits,
@@ -30,20 +29,19 @@ from interlock.core.budget import (
 from interlock.core.budget_memory import left_of
 from interlock.core.walltime import Charge
 from interlock.errors import BudgetSpent
-from interlock.postgres.aside import Aside
+from interlock.postgres.aside import Aside, Reachable
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import clean
 from interlock.postgres.pool import Connection, Pool, connected, fetch
 from interlock.postgres.queries import load
 
-T = TypeVar("T")
 SQL = load("budgets")
 
 REMEMBERED = 1024
 """How many budgets that refused are known by name."""
 
 
-class PostgresBudgets:
+class PostgresBudgets(Reachable):
     """Budgets as rows, which are locked in one order for as long as one statement takes.
 
     Made on the event loop of the pool; other loops, and synchronous code, work through connections of their own.
@@ -149,20 +147,10 @@ class PostgresBudgets:
         given = [await self._fetch("release", {"key": key, "status": "lost"}) for key in keys]
         return sum(bool(rows[0]["released"]) for rows in given)
 
-    async def run(self, work: Callable[[Budgets], Coroutine[Any, Any, T]]) -> T:
-        """Do some work on the budgets, on whatever event loop this is called."""
-        if asyncio.get_running_loop() is self._loop:
-            return await work(self)
-        return await asyncio.to_thread(self.wait, work)
-
-    def wait(self, work: Callable[[Budgets], Coroutine[Any, Any, T]]) -> T:
-        """Do some work on the budgets from synchronous code, also where that holds up an event loop."""
-        return self._aside.wait(lambda pool: self._over(pool, work))
-
-    async def _over(self, pool: Pool, work: Callable[[Budgets], Coroutine[Any, Any, T]]) -> T:
+    def _over(self, pool: Pool) -> PostgresBudgets:
         own = PostgresBudgets(pool, self._aside, self._locks, owner=self._owner)
         own._refused = self._refused
-        return await work(own)
+        return own
 
     def _remember(self, refused: str) -> None:
         if len(self._refused) >= REMEMBERED:

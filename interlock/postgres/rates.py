@@ -6,10 +6,10 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
@@ -24,7 +24,6 @@ from interlock.core.rates import (
     Outcome,
     Rate,
     RatePlan,
-    Rates,
     Slot,
     Standing,
     View,
@@ -32,14 +31,13 @@ from interlock.core.rates import (
 )
 from interlock.core.rates_standing import standing_of
 from interlock.core.targets import check_target, rows_of
-from interlock.postgres.aside import Aside
+from interlock.postgres.aside import Aside, Reachable
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.plain import clean, jsonb
 from interlock.postgres.pool import Pool, connected, execute, fetch
 from interlock.postgres.queries import load
 from interlock.postgres.together import Together
 
-T = TypeVar("T")
 SQL = load("rates")
 
 FRESH_SECONDS = 1.0
@@ -62,7 +60,7 @@ class _Known:
         return [Outcome(name=name, ok=count) for name, count in counts.items()]
 
 
-class PostgresRates:
+class PostgresRates(Reachable):
     """Rate limits as rows, which are locked in one order for as long as one statement takes.
 
     Made on the event loop of the pool; other loops, and synchronous code, work through connections of their own.
@@ -171,23 +169,13 @@ class PostgresRates:
         told = {"asked": caller.model, "model": model, "why": why, "node": caller.node}
         await self._execute("stood_in", {"run_id": caller.run_id, "detail": jsonb(told)})
 
-    async def run(self, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
-        """Do some work on the limits, on whatever event loop this is called."""
-        if asyncio.get_running_loop() is self._loop:
-            return await work(self)
-        return await asyncio.to_thread(self.wait, work)
-
-    def wait(self, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
-        """Do some work on the limits from synchronous code, also where that holds up an event loop."""
-        return self._aside.wait(lambda pool: self._over(pool, work))
-
-    async def _over(self, pool: Pool, work: Callable[[Rates], Coroutine[Any, Any, T]]) -> T:
+    def _over(self, pool: Pool) -> PostgresRates:
         beside = self._beside
         if beside is None or beside._pool is not pool or beside._named != self._owner:
             beside = self._beside = PostgresRates(
                 pool, self._aside, self._locks, self._plan, known=self._known, owner=self._owner
             )
-        return await work(beside)
+        return beside
 
     async def _begin_anew(self, target: str) -> None:
         """Forget what is owed to a limit that was another, and what the provider has said."""
