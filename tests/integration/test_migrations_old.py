@@ -112,6 +112,30 @@ async def test_a_migration_does_not_queue_behind_a_long_transaction(
     assert await migrating == NEW
 
 
+async def test_a_migration_stands_back_from_a_circle_too(
+    old_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has a table that it waits for and comes to one that it has: it lets go of all, and tries again."""
+    before = scripts()[: [name for name, _ in scripts()].index("0045_flushing")]
+    with monkeypatch.context() as patch:
+        patch.setattr("interlock.postgres.migrations.scripts", lambda: before)
+        await migrate(old_url)
+    finds = f"{old_url}&options=-c%20deadlock_timeout%3D50ms"  # the server looks for circles before it gives up
+    async with (
+        await psycopg.AsyncConnection.connect(old_url) as holder,
+        await psycopg.AsyncConnection.connect(old_url, autocommit=True) as onlooker,
+    ):
+        await holder.execute("lock table interlock.runs in row exclusive mode")
+        migrating = asyncio.create_task(migrate(finds))
+        async with asyncio.timeout(20):
+            while not await _is_taken(onlooker, "checkpoints"):  # noqa: ASYNC110  # locks tell nobody
+                await asyncio.sleep(0.001)
+        await holder.execute("select count(*) from checkpoints")
+        await holder.commit()
+
+    assert await migrating == NEW[NEW.index("0045_flushing") :]
+
+
 async def test_a_migration_that_never_gets_its_table_says_who_holds_it(
     old_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +255,15 @@ def test_migrations_add_and_take_nothing_away() -> None:
         ]
 
         assert (name, changed, widened) == (name, TAKEN_AWAY.get(name, []), [])
+
+
+async def _is_taken(connection: psycopg.AsyncConnection[Any], table: str) -> bool:
+    """Say whether somebody has a table for itself."""
+    cursor = await connection.execute(
+        "select from pg_locks where relation = to_regclass(%s) and mode = 'AccessExclusiveLock' and granted",
+        (table,),
+    )
+    return await cursor.fetchone() is not None
 
 
 def old_statements() -> dict[str, str]:

@@ -113,7 +113,7 @@ async def _run(connection: Connection, name: str, sql: str, until: float) -> Non
     while True:
         try:
             return await _attempt(connection, name, sql)
-        except psycopg.errors.LockNotAvailable as error:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             if time.monotonic() >= until:
                 raise await _kept_out(connection, name) from error
         await asyncio.sleep(LOCK_SECONDS)  # those who waited behind it work now
