@@ -15,8 +15,8 @@ ANSWER = "interlock.answer"
 
 _HEADS = ("http.response.start", "websocket.accept")
 
-Look = Callable[[Message], Awaitable[None]]
-"""Sees the head of an answer before it is sent, and may change it."""
+Look = Callable[[Message], Awaitable[None] | None]
+"""Sees the head of an answer before it is sent, and may change it; what it returns is awaited before."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,8 @@ class Answer:
         """Send a part of it."""
         if not self.begun and message["type"] in _HEADS:
             for look in reversed(self.looks):
-                await look(message)
+                if (at_work := look(message)) is not None:
+                    await at_work
             self.begun = True
         await self.send(message)
 

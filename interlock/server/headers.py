@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import random
 import re
-import secrets
 from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class SecureAnswers:
         number = _number_of(scope)
         THIS_REQUEST.set(number)
 
-        async def secure(message: Message) -> None:
+        def secure(message: Message) -> None:
             told = list(message.get("headers", ()))
             names = {name for name, _ in told}
             told += [each for each in _ALWAYS if each[0] not in names]
@@ -101,7 +101,9 @@ def named(record: logging.LogRecord) -> bool:
 def _number_of(scope: Scope) -> str:
     """Return the id that a client gave its request, if that can be one, or a new one."""
     given = said(scope, REQUEST_ID)
-    return given if _SANE.fullmatch(given) else secrets.token_hex(8)
+    if _SANE.fullmatch(given):
+        return given
+    return f"{random.getrandbits(64):016x}"  # it is no secret: the kernel need not be asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ class Lasting:
             return await self.app(scope, receive, send)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="interlock-lasting")
-        held = Held(scope, task, time.monotonic(), time.monotonic())
+        held = Held(scope, task, now := time.monotonic(), now)
         self._held.add(held)
         try:
             await self.app(scope, receive, send)

@@ -163,7 +163,7 @@ class _One:
     streams: bool = False
     answered: bool = False
 
-    async def begins(self, message: Message) -> None:
+    def begins(self, message: Message) -> None:
         """Note how an answer begins."""
         if message["type"] == "websocket.accept":
             self._stream(True)

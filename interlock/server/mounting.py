@@ -161,7 +161,7 @@ class Shared(CORSMiddleware):
         await self.app(scope, receive, seen_by(look, scope, send))
 
 
-async def _varied(message: Message) -> None:
+def _varied(message: Message) -> None:
     MutableHeaders(scope=message).add_vary_header("Origin")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -83,18 +83,14 @@ def order(
     """
     configurable, context = _settings(request, assistant)
     ours = takes_our_context(graph)
-    theirs = inherited(request, assistant, thread or {})
+    theirs = inherited(request, assistant, thread) if thread else {}
     return Order(
         graph=assistant.graph,
         given=_input(request.input),
         context=None if ours else fitting(graph, context, configurable),
         model=_model(context) if ours else None,
         options=_options(request, card(request, assistant, theirs), idempotency_key, only_on),
-        driving=replace(
-            _driving(request, assistant, configurable, stream_modes),
-            asker=asked or {},
-            inherited=without_reserved(theirs),
-        ),
+        driving=_driving(request, assistant, configurable, stream_modes, theirs, asked or {}),
     )
 
 
@@ -202,6 +198,8 @@ def _driving(
     assistant: Assistant,
     configurable: Mapping[str, Any],
     stream_modes: Sequence[str],
+    theirs: Mapping[str, Any],  # JSON
+    asked: Mapping[str, Any],  # JSON
 ) -> Driving:
     command = request.command.steering if request.command else {}
     config = assistant.config
@@ -217,9 +215,11 @@ def _driving(
         metadata=without_reserved(
             named(assistant, {**request.config.metadata, **request.metadata})
         ),
+        inherited=without_reserved(theirs),
         checkpoint=_checkpoint(request),
         command=command,
         goes_on=request.input is None and not command,
+        asker=asked,
     )
 
 

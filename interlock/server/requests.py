@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -197,17 +196,16 @@ async def prepare(
     """
     scope.require("answer" if request.resumes else "run")
     only_on, thread = None, None
-    if thread_id is None:
-        request = request.model_copy(update={"on_completion": request.on_completion or "delete"})
-    else:
-        request = request.model_copy(update={"on_completion": "keep"})
+    completion = "keep" if thread_id is not None else request.on_completion or "delete"
+    if completion != (request.on_completion or "keep"):  # nothing said is "keep" for its card
+        request = request.model_copy(update={"on_completion": completion})
+    if thread_id is not None:
         creates = request.if_not_exists == "create"
-        only_on = OnlyOn(tenant=scope.caller.tenant, must_exist=not creates)
         if sees or not request.begins_anew:
             await see_thread(scope, thread_id, create=creates)
         elif not (creates or idempotency_key):
             thread = scope.house.thread_metadata.known(thread_id)
-            only_on = replace(only_on, metadata=thread)
+        only_on = OnlyOn(tenant=scope.caller.tenant, must_exist=not creates, metadata=thread)
         if thread is None:
             # Of another tenant's thread nothing is told: no run is accepted there.
             thread = await scope.house.thread_metadata.of(scope.house.il.pool, thread_id)

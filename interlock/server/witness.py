@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,24 +46,34 @@ class Witness:
         noted: list[str] = []
         THIS_REQUEST.set(noted)
 
-        async def look(message: Message) -> None:
-            await self._note(scope, message["status"], noted)
+        def look(message: Message) -> Awaitable[None] | None:
+            return self._noting(scope, message["status"], noted)
 
         return await self.app(scope, receive, seen_by(look, scope, send))
 
-    async def _note(self, scope: Scope, status: int, noted: list[str]) -> None:
+    def _noting(self, scope: Scope, status: int, noted: list[str]) -> Awaitable[None] | None:
+        """Return what notes a request; None where there is nothing to note."""
         caller: Caller | None = scope.get("state", {}).get("caller")
-        path = str(getattr(scope.get("route"), "path", quote(scope["path"])[:LONGEST]))
-        act = f"{scope['method']} {path}"
         if status in REFUSALS:
-            host = network_of(str((scope.get("client") or ("",))[0]))
-            with suppress(DatabaseUnavailable):  # it is refused all the same
-                await self.audit.refused(caller, host, status, act)
-        elif noted or caller is None or status >= 400:  # a route may have said it in better words
-            return
-        elif _changes(scope["method"], path):
-            named = "/".join(str(each) for each in scope.get("path_params", {}).values())
-            await self.audit.note(caller, act, named)
+            return self._refused(scope, caller, status)
+        if noted or caller is None or status >= 400:  # a route may have said it in better words
+            return None
+        if not _changes(scope["method"], path := _path(scope)):
+            return None
+        named = "/".join(str(each) for each in scope.get("path_params", {}).values())
+        return self.audit.note(caller, f"{scope['method']} {path}", named)
+
+    async def _refused(self, scope: Scope, caller: Caller | None, status: int) -> None:
+        host = network_of(str((scope.get("client") or ("",))[0]))
+        with suppress(DatabaseUnavailable):  # it is refused all the same
+            await self.audit.refused(caller, host, status, f"{scope['method']} {_path(scope)}")
+
+
+def _path(scope: Scope) -> str:
+    """Return the path of a request's route; where it has none, its own."""
+    if (route := scope.get("route")) is not None and hasattr(route, "path"):
+        return str(route.path)
+    return quote(scope["path"])[:LONGEST]
 
 
 @lru_cache(maxsize=512)

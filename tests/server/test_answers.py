@@ -21,7 +21,7 @@ def part(text: bytes, *, more: bool = True) -> Message:
 
 
 async def test_who_came_last_sees_a_head_first() -> None:
-    """All who look see the head once, from the inside out, and no part behind it."""
+    """All who look, at once or by and by, see the head once, from the inside out, and no part behind it."""
     scope: Scope = {"type": "http"}
     sent: list[Message] = []
     seen: list[str] = []
@@ -32,7 +32,7 @@ async def test_who_came_last_sees_a_head_first() -> None:
     async def outer(message: Message) -> None:
         seen.append(f"outer {message['status']}")
 
-    async def inner(message: Message) -> None:
+    def inner(message: Message) -> None:
         seen.append(f"inner {message['status']}")
         message["status"] = 201
 
