@@ -87,9 +87,11 @@ class Log:
         async def aput(
             saver: Saver, config: Any, checkpoint: Any, metadata: Any, new_versions: Any
         ) -> Any:
-            saved = await put(saver, config, checkpoint, metadata, new_versions)
             namespace = config["configurable"]["checkpoint_ns"]
-            self.finish(namespace, self._open.get(namespace, {}))
+            # Those of the next step may start before it is committed.
+            held = tuple(self._open.get(namespace, {}))
+            saved = await put(saver, config, checkpoint, metadata, new_versions)
+            self.finish(namespace, held)
             return saved
 
         Saver.aput_writes = aput_writes  # type: ignore[assignment, method-assign]  # this process only watches
