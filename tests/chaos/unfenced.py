@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from inspect import iscoroutinefunction
 
 from interlock.postgres.locks import ThreadLocks
+from interlock.postgres.pool import Connection
 from interlock.worker.life import Life
 from interlock.worker.pulse import Pulse
 
@@ -24,6 +26,9 @@ def take_away_the_fence() -> None:
     async def kept(locks: ThreadLocks, owner: str) -> bool:
         return True
 
+    def whichever(locks: ThreadLocks, owner: str) -> AbstractAsyncContextManager[Connection]:
+        return locks.taking()
+
     def go_on(one: object, why: str) -> None:
         return
 
@@ -31,6 +36,7 @@ def take_away_the_fence() -> None:
         (ThreadLocks, "fence", nobody),
         (ThreadLocks, "check", held),
         (ThreadLocks, "keeps", kept),
+        (ThreadLocks, "session", whichever),
         (Life, "_lose", go_on),
         (Pulse, "_lose", go_on),
     ):
