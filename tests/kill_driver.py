@@ -17,6 +17,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from langgraph.pregel._runner import PregelRunner
+from langgraph.types import PregelExecutableTask
+
 import interlock
 from interlock import Approve, Interlock
 from interlock.postgres.checkpoints import Saver
@@ -40,15 +43,11 @@ async def drive(options: argparse.Namespace) -> dict[str, Any]:
     victim, _, nth = options.kill.partition(":")
     log = Log(options.log)
     log.note_commits()
+    log.note_starts(victim, int(nth or 1))
     async with interlock.aopen(options.url, config=options.config) as il:
         async for part in parts_of(il, options):
             if part["type"] == "end":
                 return told(part["data"])
-            task, namespace = part["data"], "|".join(part["ns"])
-            if "input" not in task:
-                continue
-            if log.start(namespace, task["name"], task["id"]) == (victim, int(nth or 1)):
-                os.kill(os.getpid(), signal.SIGKILL)
     raise SystemExit("the stream had no end")
 
 
@@ -72,6 +71,22 @@ class Log:
         for task_id in tuple(task_ids):
             if name := self._open.get(namespace, {}).pop(task_id, ""):
                 os.write(self._file, f"finish {name} {task_id}\n".encode())
+
+    def note_starts(self, victim: str, nth: int) -> None:
+        """Watch what is run, and die there; LangGraph's stream also tells of tasks whose results are there."""
+        run = PregelRunner.atick
+
+        def atick(
+            runner: PregelRunner, tasks: Iterable[PregelExecutableTask], **options: Any
+        ) -> AsyncIterator[None]:
+            begun = list(tasks)
+            for task in begun:
+                namespace = task.config["configurable"]["checkpoint_ns"].rpartition("|")[0]
+                if self.start(namespace, task.name, task.id) == (victim, nth):
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return run(runner, begun, **options)
+
+        PregelRunner.atick = atick  # type: ignore[assignment, method-assign]  # as below
 
     def note_commits(self) -> None:
         """Watch the checkpointer: it commits a task's writes, or the checkpoint that holds those of a whole step."""
