@@ -55,8 +55,13 @@ class Dead:
             )
 
     async def die(self) -> None:
-        """Let its connection end."""
+        """Let its connection end, and wait until the server has noticed."""
+        connection = self.locks._connection
+        assert connection is not None
+        pid = connection.info.backend_pid
         await self.locks.close()
+        gone = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
+        await until(lambda: rows(self.url, gone, pid))
 
 
 async def crashes(url: str) -> dict[str, int]:
