@@ -18,7 +18,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from interlock.server.addresses import network_of
 from interlock.server.cutting import can_be_cut
-from interlock.server.outgoing import join_writes
 from interlock.server.wire import dumps
 
 HEAD_SECONDS = 10.0
@@ -120,7 +119,6 @@ class Patient(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle  # none for a WebSocket
         if cycle is not None and cycle.scope is self.scope:
             can_be_cut(cycle)
-            join_writes(cycle, self.loop)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; the time of who has said what it wants is the server's again."""
