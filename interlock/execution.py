@@ -209,9 +209,7 @@ class Execution(Settling):
                     async for part in parts:
                         yield _part(part)
         finally:
-            self._stream = (
-                None  # it knows this: without a circle nobody has to look for what is left
-            )
+            self._stream = None  # it knows this: a circle would be left to the collector
             await self._close_meter()
         self.around.check_replay()  # the application may have caught what stopped it, and gone on
 
@@ -241,9 +239,8 @@ class Execution(Settling):
         driving = self._driving
         plain = partial(self.graph.astream, version="v2")
         eventful = partial(stream_with_events, self.graph, name=self.run.graph)
-        stream: Any = (
-            eventful if EVENTS in self.modes else plain
-        )  # generators, which LangGraph does not say
+        # They are generators, which LangGraph does not say.
+        stream: Any = eventful if EVENTS in self.modes else plain
         generator: AsyncGenerator[Any] = stream(
             start.given,
             start.config(config),
