@@ -162,9 +162,15 @@ def changes_of(graph: Graph, values: Mapping[str, Any]) -> list[Change]:  # part
 
 
 def title_of(values: Mapping[str, Any]) -> str:  # any graph's state
-    """Return what a list shows of a thread: the first text or message that it was given."""
+    """Return what a list shows of a thread: the first text or message that it was given, else its numbers by name."""
     said = (value for value in values.values() if isinstance(value, str) and value.strip())
-    return next(said, "") or _first_said(values.get("messages"))
+    return next(said, "") or _first_said(values.get("messages")) or _numbers(values)
+
+
+def _numbers(values: Mapping[str, Any]) -> str:  # any graph's state
+    return " · ".join(
+        f"{name}: {value}" for name, value in values.items() if isinstance(value, int | float)
+    )
 
 
 def _first_said(messages: Any) -> str:  # whatever LangGraph takes for messages

@@ -53,6 +53,7 @@ class Letter:
         holds: what is queued on its thread waits until the letter is closed.
         closed_by: who closed it; empty where nobody said so.
         proposal: the change that repaired it, as JSON; None without one.
+        about: what a list shows of its thread.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Letter:
     closed_by: str = ""
     closed_why: str = ""
     proposal: Mapping[str, Any] | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,8 @@ def test_a_clients_cron_is_paused_and_deleted_but_not_changed(
     )  # typed as a run there
     path = f"/ui/crons/{made['cron_id']}"
 
+    assert "<h1>x</h1>" in browser.get(path).text  # and not its number
+    assert f'href="{path}">x</a>' in browser.get("/ui/crons").text
     assert browser.get(f"{path}/change").status_code == 422
     given = {**REPORT, "name": str(made["cron_id"])}
     assert browser.post("/ui/new-cron/echo", data=given).status_code == 422

@@ -151,7 +151,9 @@ def test_a_dead_letter_tells_its_cause_and_is_discarded(
     thread = _ran(sdk, "fails", {"said": "wolf"})
     letter = _letter(browser, thread)
 
-    assert "cannot answer &#39;wolf&#39;" in browser.get("/ui/letters?kind=bug&graph=fails").text
+    listed = browser.get("/ui/letters?kind=bug&graph=fails").text
+    assert "cannot answer &#39;wolf&#39;" in listed
+    assert "</code> · wolf · in " in listed  # of which thread
     text = html.unescape(browser.get(f"/ui/letters/{letter['id']}").text)
     assert "because the same code would fail again" in text
     assert "It fails again unless the code, or what it works on, has changed." in text

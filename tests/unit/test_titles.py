@@ -19,12 +19,13 @@ from interlock.forks import title_of
         ({"messages": [HumanMessage("How high?"), HumanMessage("And wide?")]}, "How high?"),
         ({"messages": HumanMessage([{"type": "text", "text": "How high?"}])}, "How high?"),
         ({"messages": ["How high?"]}, "How high?"),
-        ({"messages": [], "number": 3}, ""),
+        ({"messages": [], "number": 3}, "number: 3"),
+        ({"region": {"name": "eu"}, "euros": 4.5, "urgent": True}, "euros: 4.5 · urgent: True"),
         ({"messages": [{"role": "user"}]}, ""),
         ({}, ""),
     ],
 )
-def test_title_is_the_first_text_or_message(
+def test_title_is_the_first_text_or_message_else_what_numbers_there_are(
     given: dict[
         str, str | int | list[Any] | AnyMessage
     ],  # Any: whatever LangGraph takes for messages

@@ -18,17 +18,18 @@ where e.run_id = %(run_id)s and e.kind = 'retried' and e.detail ->> 'failure' = 
     ), 0);
 
 -- letters: dead letters, the newest first
-select * from interlock.letters
-where (%(status)s::text is null or status = %(status)s) and (%(kind)s::text is null or kind = %(kind)s)
-    and (%(graph)s::text is null or graph = %(graph)s) and (%(tenant)s::text is null or tenant = %(tenant)s)
-    and (%(since)s::timestamptz is null or buried_at >= %(since)s)
-order by buried_at desc, letter_id limit %(limit)s;
+select l.*, coalesce(t.title, '') as about from interlock.letters l left join interlock.threads t using (thread_id)
+where (%(status)s::text is null or l.status = %(status)s) and (%(kind)s::text is null or l.kind = %(kind)s)
+    and (%(graph)s::text is null or l.graph = %(graph)s) and (%(tenant)s::text is null or l.tenant = %(tenant)s)
+    and (%(since)s::timestamptz is null or l.buried_at >= %(since)s)
+order by l.buried_at desc, l.letter_id limit %(limit)s;
 
 -- letters_by_prefix: the letter of this id, or those whose id starts with it
 select letter_id from interlock.letters where starts_with(letter_id, %(prefix)s) order by letter_id <> %(prefix)s limit 3;
 
 -- letter: one letter
-select * from interlock.letters where letter_id = %(letter_id)s;
+select l.*, coalesce(t.title, '') as about from interlock.letters l left join interlock.threads t using (thread_id)
+where l.letter_id = %(letter_id)s;
 
 -- hold_letter: one letter, which nobody else closes until the end of the transaction
 select * from interlock.letters where letter_id = %(letter_id)s for no key update;

@@ -87,6 +87,7 @@ def environment() -> Environment:
         made.filters[name] = getattr(words, name)
     made.filters |= {
         "brief": words.brief,
+        "cron_title": words.cron_title,
         "repeated": words.repeated,
         "plain": words.plain,
         "pretty": words.pretty,

@@ -11,6 +11,9 @@ from urllib.parse import quote
 
 from pydantic_core import to_jsonable_python
 
+from interlock.core.cron import Cron
+from interlock.crons import CLIENT
+from interlock.forks import title_of
 from interlock.wording import clipped
 
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
@@ -75,6 +78,11 @@ def brief(value: Any, length: int = 120) -> str:  # a value of any state
         inner = [f"{key}: {_scalar(each)}" for key, each in told.items()]
         return clipped(" · ".join(inner), length)
     return clipped(_scalar(told), length)
+
+
+def cron_title(cron: Cron) -> str:
+    """Return what a cron is called: its name, or its input where a client made it, which gives a number for a name."""
+    return (title_of(cron.input) if CLIENT in cron.context else "") or cron.name
 
 
 def outline(value: Any) -> str:  # a value of any state
