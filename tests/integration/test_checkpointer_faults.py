@@ -160,15 +160,15 @@ async def _cut(url: str) -> None:
 async def test_without_a_server_each_caller_is_told(saver: Checkpointer) -> None:
     """No connection can be made: everyone gets the driver's error, and later ones are served again."""
     await Story(saver).put(n=1)
-    line = saver._core.queue._line
-    saver._core.queue._line = lines.Own(_unreachable)
+    line = saver._core.queue._flushing.line
+    saver._core.queue._flushing.line = lines.Own(_unreachable)
 
     outcomes = await asyncio.gather(
         *(Story(saver).put(n=1) for _ in range(10)), return_exceptions=True
     )
 
     assert [type(each) for each in outcomes] == [psycopg.OperationalError] * 10
-    saver._core.queue._line = line
+    saver._core.queue._flushing.line = line
     await Story(saver).put(n=1)
 
 
@@ -185,8 +185,8 @@ async def test_who_may_not_write_any_more_is_not_sent_again(saver: Checkpointer)
                 raise PermissionError(thread_id)
 
     limited = Limited(saver.conn, core=saver._core)
-    line = _BreaksOnce(saver._core.queue._line)
-    saver._core.queue._line = line
+    line = _BreaksOnce(saver._core.queue._flushing.line)
+    saver._core.queue._flushing.line = line
 
     outcomes = await asyncio.gather(
         Story(limited, "lost").put(n=1), Story(limited, "held").put(n=1), return_exceptions=True
@@ -366,7 +366,7 @@ async def test_a_new_connection_alone_is_no_reason_to_send_again(database_url: s
         for number in range(4):  # the pool lends its connections in turn
             await story.put(items=[*items, f"one more {number}"])
 
-        assert len(saver._core.queue._met) == 2
+        assert len(saver._core.queue._flushing._met) == 2
         assert saver.stats.content_bytes - before < 15_000
         await saver.aclose()
 
