@@ -12,7 +12,6 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
-from langgraph._internal._constants import INTERRUPT  # pinned, and a test holds it
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
@@ -222,8 +221,6 @@ class Execution(Settling):
 
     def _shown(self, part: Mapping[str, Any]) -> bool:  # a part of LangGraph's stream
         """Note what a part tells, and say whether the caller wants to see it: most parts nobody does."""
-        if part["type"] == "updates" and INTERRUPT in part["data"]:
-            self._interrupts.append("")  # one without a question: a breakpoint
         if part["type"] == "values" and not part["ns"]:
             self._values = part["data"]
         return part["type"] in self.modes
@@ -256,8 +253,8 @@ class Execution(Settling):
 
     @property
     def _watched(self) -> set[str]:
-        """What it has to see itself: `updates` tell of a breakpoint, `values` give whoever waits the output."""
-        return {"updates", "values"} if self.attended or self.shows else {"updates"}
+        """What it has to see itself: `values` give whoever waits the output."""
+        return {"values"} if self.attended or self.shows else set()
 
     async def _close_meter(self) -> None:
         """Charge the calls that were cut off; what cannot be charged now is given back with this process."""
@@ -297,7 +294,8 @@ class Execution(Settling):
             },
             # What is charged is on the disk when the row of its call is: that one is written last.
             "callbacks": joined(
-                [RecordingGuard(self.around), self._kill_guard(), *meters, recorder]
+                [RecordingGuard(self.around), self._kill_guard(), *meters, recorder],
+                interrupted=partial(self._interrupts.append, ""),  # at a breakpoint no task is
             ),
         }
 

@@ -6,24 +6,36 @@ tell of nodes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
 
 
-class Inline(BaseCallbackHandler):
+class Inline(GraphCallbackHandler):
     """Tells synchronous handlers of calls, one after the other; what one raises is told to no other.
 
     It passes on what handlers of ours listen to, and nothing else; a test holds that.
+
+    Args:
+        handlers: are told.
+        interrupted: is called when the run's own graph was interrupted: by a question, or at a breakpoint.
     """
 
     raise_error = True
     run_inline = True
     ignore_chain = True
 
-    def __init__(self, handlers: Sequence[BaseCallbackHandler]) -> None:
+    def __init__(
+        self, handlers: Sequence[BaseCallbackHandler], interrupted: Callable[[], None]
+    ) -> None:
         self.handlers = tuple(handlers)
+        self._interrupted = interrupted
+
+    def on_interrupt(self, event: GraphInterruptEvent) -> None:
+        """Tell that the graph was interrupted."""
+        self._interrupted()
 
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:  # LangChain's arguments
         """Tell of a call of a chat model."""
@@ -103,11 +115,17 @@ class Awaited(AsyncCallbackHandler):
                 await each.on_chain_error(*args, **kwargs)
 
 
-def joined(handlers: Sequence[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
-    """Return handlers as two, in their order, the synchronous ones first."""
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def joined(
+    handlers: Sequence[BaseCallbackHandler], interrupted: Callable[[], None] = _nothing
+) -> list[BaseCallbackHandler]:
+    """Return handlers as two, in their order, the synchronous ones first; `interrupted` as for `Inline`."""
     awaited = [each for each in handlers if isinstance(each, AsyncCallbackHandler)]
     inline = [each for each in handlers if not isinstance(each, AsyncCallbackHandler)]
-    return [Inline(inline), Awaited(awaited)]
+    return [Inline(inline, interrupted), Awaited(awaited)]
 
 
 def single(handlers: Sequence[object]) -> list[object]:

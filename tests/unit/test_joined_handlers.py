@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
 
 from interlock.core.call_handlers import AwaitingHandler, WaitingHandler, meter_of
 from interlock.core.inescapable import PLACES, inescapable
@@ -146,3 +151,55 @@ def test_there_is_a_place_for_each_of_them() -> None:
     assert len(handlers) == PLACES
     with inescapable(handlers):
         pass
+
+
+class Number(TypedDict, total=False):
+    """The state of a graph."""
+
+    number: int
+
+
+def asks(state: Number) -> Number:
+    """Ask a person."""
+    interrupt("?")
+    return {}
+
+
+def works(state: Number) -> Number:
+    """Ask nobody."""
+    return {"number": 1}
+
+
+async def stops_inside(state: Number) -> None:
+    """Run a graph that stops at a breakpoint of its own."""
+    await graph_of(works).compile(interrupt_before=["only"]).ainvoke(state)
+
+
+def graph_of(node: Callable[..., Any]) -> StateGraph[Number]:
+    """Return a graph of one node."""
+    return StateGraph(Number).add_node("only", node).add_edge(START, "only")
+
+
+@pytest.mark.parametrize(
+    ("node", "stops", "times"),
+    [
+        (works, {}, 0),
+        (asks, {}, 1),
+        (works, {"interrupt_before": ["only"]}, 1),
+        (works, {"interrupt_after": ["only"]}, 1),
+        (stops_inside, {}, 1),
+    ],
+)
+async def test_an_interruption_is_told(
+    node: Callable[..., Any], stops: dict[str, Any], times: int
+) -> None:
+    """Also one that nobody is asked anything at, wherever it is, and that no task is marked with."""
+    told: Told = []
+    handlers = joined([], interrupted=lambda: told.append("interrupted"))
+    graph = graph_of(node).compile(InMemorySaver())
+    async for _ in graph.astream(
+        {}, {"configurable": {"thread_id": "t"}, "callbacks": handlers}, stream_mode=[], **stops
+    ):
+        pytest.fail("nothing was to be told of")
+
+    assert told == ["interrupted"] * times
