@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 OnCompletion = Literal["keep", "delete"]
@@ -26,3 +26,7 @@ class Card:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     webhook: str = ""
     on_completion: OnCompletion = "keep"
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it by its names."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}

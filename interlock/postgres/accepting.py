@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from psycopg.rows import DictRow
@@ -150,7 +150,7 @@ def _wished(options: Options | None) -> dict[str, Any]:  # JSON
         **known,
         "strategy": options.multitask_strategy if options else None,
         "priority": wished.priority,
-        "card": plain(asdict(wished.card)) if wished.card else None,
+        "card": plain(wished.card.document()) if wished.card else None,
         "replaces": wished.replaces_questions,
         "must_exist": only_on is not None and only_on.must_exist,
         "tenant": only_on.tenant if only_on else None,

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from interlock.errors import UsageError
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """What neither text nor jsonb holds: NUL, and halves of characters, as in names of files that are not UTF-8."""
+
+_TELLING = re.compile(rb"\\u0000|NaN|Infinity")
+"""What stands in JSON wherever it holds a NUL or a number that jsonb does not hold."""
 
 
 def clean(text: str) -> str:
@@ -23,7 +26,12 @@ def clean(text: str) -> str:
 
 def plain(value: Any) -> Any:  # anything -> JSON
     """Return a value as JSON that can be stored and shown; what has no JSON form becomes its text."""
-    return _cleaned(to_jsonable_python(_cleaned(value), fallback=str))
+    try:
+        found = to_jsonable_python(value, fallback=str)
+        written = to_json(found)
+    except ValueError:  # half of a character
+        return _cleaned(to_jsonable_python(_cleaned(value), fallback=str))
+    return _cleaned(found) if _TELLING.search(written) else found
 
 
 def jsonb(value: Any) -> Jsonb:  # anything
