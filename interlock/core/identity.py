@@ -127,6 +127,16 @@ def configured(
     }
 
 
-def is_told(configurable: Mapping[str, Any], name: str) -> bool:
-    """Say whether a key of a run's configuration may be written down and shown: not who asked, and no header."""
-    return not (name.startswith(SERVERS) or name in configurable.get(HEADERS, ()))
+def told(known: Mapping[str, Any], configurable: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may be written down and shown of what a run's configuration says: not who asked, and no header.
+
+    Args:
+        known: some of it, by its keys.
+        configurable: of the run.
+    """
+    headers = configurable.get(HEADERS, ())
+    return {
+        key: each
+        for key, each in known.items()
+        if key not in headers and not key.startswith(SERVERS)
+    }

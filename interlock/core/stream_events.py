@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 
-from interlock.core.identity import is_told
+from interlock.core.identity import told
 
 Told = tuple[str, Any]
 """An event's name, and its data, which `wire.dumps` writes."""
@@ -142,8 +142,8 @@ def _config(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if config is None:
         return None
     known = config.get("configurable", {})
-    shown = [key for key in known if not key.startswith("__") and is_told(known, key)]
-    return {"configurable": {key: known[key] for key in shown}}
+    shown = {key: each for key, each in told(known, known).items() if not key.startswith("__")}
+    return {"configurable": shown}
 
 
 _PLACE = ("checkpoint_id", "thread_id", "checkpoint_ns", "checkpoint_map")

@@ -178,7 +178,8 @@ async def fetch(
     """Run a statement and return its rows."""
     with translated():
         cursor = await connection.execute(ours(connection, statement), values)
-        return await cursor.fetchall() if cursor.description else []
+        has_rows = cursor.rownumber is not None  # `description` would tell of each column
+        return await cursor.fetchall() if has_rows else []
 
 
 async def execute(

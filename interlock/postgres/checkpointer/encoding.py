@@ -19,7 +19,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
-from interlock.core.identity import is_told
+from interlock.core.identity import told
 from interlock.postgres.checkpointer import format as form
 from interlock.postgres.checkpointer import pieces
 from interlock.postgres.checkpointer.knowledge import Channel, ThreadKnowledge
@@ -216,10 +216,9 @@ def put_rows(
             rows.blobs.append(Blob(*place, *stored))
             rows.size += len(body)
     saved = _checkpoint_json({**checkpoint, "channel_values": row})
-    known = get_serializable_checkpoint_metadata(config, metadata)
-    told = {key: value for key, value in known.items() if is_told(configurable, key)}
+    known = told(get_serializable_checkpoint_metadata(config, metadata), configurable)
     before = parent.encode() if parent is not None else None
-    rows.puts.append(Put(*place, checkpoint["id"].encode(), before, saved, _metadata_json(told)))
+    rows.puts.append(Put(*place, checkpoint["id"].encode(), before, saved, _metadata_json(known)))
     rows.size += len(saved)
 
 
