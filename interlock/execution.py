@@ -37,7 +37,7 @@ from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
 from interlock.core.walltime import Charge, at_work
 from interlock.errors import InterlockError, NotFound, RunCancelled
-from interlock.postgres.checkpoints import ENDING, FRESH, HELD, INTERRUPTS
+from interlock.postgres.checkpoints import ENDING, HELD, INTERRUPTS, LATEST
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import translated
 from interlock.postgres.runs import RunStore
@@ -106,7 +106,6 @@ class Execution(Settling):
     _ended: Run | None = None
     _interrupts: list[str] = field(default_factory=list)  # tasks that were interrupted
     _driving: Driving = field(init=False)
-    _fresh: list[str] = field(init=False)  # emptied by the first look at the thread's checkpoints
     _stream: Stoppable[Any] | None = None  # LangGraph's parts
     _reason: Exception | None = None
     _due: Charge | None = None  # what it took last
@@ -114,7 +113,8 @@ class Execution(Settling):
 
     def __post_init__(self) -> None:
         self._driving = self.stored.driving
-        self._fresh = ["no checkpoint yet"] if self.stored.fresh else []
+        if self._driving.checkpoint:
+            self.stored.latest.clear()  # it begins at another one
 
     async def parts(self) -> AsyncGenerator[Part]:
         """Run to the end, to a question, to a drain, or until it is killed; the last part carries the run as it ended.
@@ -145,7 +145,7 @@ class Execution(Settling):
             with watching:
                 if not self.stored.begun:
                     begun = await self.runs.start(self.run, process_name(), self.stored_context)
-                    self.stored = replace(self.stored, fresh=begun.fresh, limited=begun.limited)
+                    self.stored = replace(self.stored, latest=begun.latest, limited=begun.limited)
                     self.__post_init__()
                 yield
 
@@ -281,7 +281,7 @@ class Execution(Settling):
                 KEY: self.around,
                 ALLOWANCE: self.allowance,
                 INTERRUPTS: self._interrupts,
-                FRESH: self._fresh,
+                LATEST: self.stored.latest,
                 **self._holding(),
             },
             "run_id": UUID(self.run.run_id),

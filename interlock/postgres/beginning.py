@@ -15,6 +15,7 @@ from interlock.errors import DatabaseUnavailable, InterlockError
 from interlock.postgres.accepting import Asked, Outcome, apart, is_plain, news_of
 from interlock.postgres.checkpointer.arrays import prepare
 from interlock.postgres.intake import MOST, Intake
+from interlock.postgres.latest import MOST_BYTES, latest_of
 from interlock.postgres.locks import PATIENCE, ThreadLocks, seed_of
 from interlock.postgres.pool import Connection, fetch
 from interlock.postgres.queries import load
@@ -111,9 +112,14 @@ class Beginner:
 
     async def _asked(self, connection: Connection, some: Sequence[Asked]) -> list[DictRow]:
         prepare(connection)
-        values = {"process": self._process, "seed": seed_of(connection), **news_of(some)}
+        values = {
+            "process": self._process,
+            "seed": seed_of(connection),
+            "most_bytes": MOST_BYTES,
+            **news_of(some),
+        }
         try:
-            return await fetch(connection, SQL["begin"], values)
+            return await fetch(connection, SQL["begin"], values, binary=True)
         except BaseException:
             await self._locks.let_go_of_others(connection)
             raise
@@ -126,6 +132,7 @@ def _settle(batch: Sequence[Asked], outcome: Outcome) -> None:
 
 def _stored(asked: Asked, row: DictRow) -> StoredRun:
     """Tell of a run as it was before this attempt."""
-    stored = replace(asked.stored(row), fresh=row["fresh"], limited=row["limited"], begun=True)
+    latest = latest_of(row, asked.new.thread_id)
+    stored = replace(asked.stored(row), latest=latest, limited=row["limited"], begun=True)
     asked.settle(stored)
     return stored

@@ -22,6 +22,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, TASKS
 from langgraph.graph.state import CompiledStateGraph
+from psycopg.rows import DictRow
 
 from interlock.core.blobs import named_in
 from interlock.postgres import blobs
@@ -30,12 +31,13 @@ from interlock.postgres.checkpointer.encoding import Encoder
 from interlock.postgres.checkpointer.ending import End
 from interlock.postgres.checkpointer.request import Fill
 from interlock.postgres.encryption import KeyRing, serializer
+from interlock.postgres.latest import Latest
 from interlock.postgres.pool import Pool, connected
 from interlock.postgres.versioned import Schemas, Versioned
 
-FRESH = "__interlock_fresh"
-"""Under which a run says, in LangGraph's configuration, that its thread has no checkpoint: a list that the first look
-empties."""
+LATEST = "__interlock_latest"
+"""Under which a run keeps, in LangGraph's configuration, what is known of its thread's latest checkpoint, as `Latest`:
+the first look takes it out."""
 
 HELD = "__interlock_held"
 """Under which a run keeps, in LangGraph's configuration, the checkpoints of inputs: each is saved with what comes next.
@@ -92,8 +94,6 @@ class Saver(Versioned, Checkpointer):
         resumed, or a fork begins, before it has begun anew, LangGraph 1.2 takes those for a run that was interrupted,
         gives it no input, and goes on with what it had said before.
         """
-        if _is_fresh(config):
-            return None
         found = await super().aget_tuple(config)
         if found is not None and _of_another_step(config, found):
             config["configurable"].pop(_RESUMING, None)  # as LangGraph does where it replays
@@ -174,6 +174,13 @@ class Saver(Versioned, Checkpointer):
             together, held[:] = [*held, fill], []
             await super()._save(config, partial(_fill_all, together), patient=patient, ends=ends)
 
+    def _known(self, config: RunnableConfig) -> Sequence[DictRow] | None:
+        configurable = config["configurable"]
+        latest: Latest | None = configurable.get(LATEST)
+        if not latest or configurable.get("checkpoint_ns") or configurable.get("checkpoint_id"):
+            return None
+        return latest.pop()
+
     async def _allowed(self, thread_id: str) -> None:
         await self._check(thread_id)
 
@@ -246,15 +253,6 @@ def _fill_nothing(encoder: Encoder) -> None:
 
 async def _refuse(thread_id: str) -> None:
     raise RuntimeError(f"thread {thread_id} is only read here")
-
-
-def _is_fresh(config: RunnableConfig) -> bool:
-    configurable = config["configurable"]
-    known: list[str] | None = configurable.get(FRESH)
-    if not known or configurable.get("checkpoint_ns") or configurable.get("checkpoint_id"):
-        return False
-    known.clear()
-    return True
 
 
 def _of_another_step(config: RunnableConfig, found: CheckpointTuple) -> bool:

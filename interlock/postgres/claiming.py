@@ -13,6 +13,7 @@ from psycopg.rows import DictRow
 from interlock.postgres.accepting import Asked, news_of
 from interlock.postgres.checkpointer.arrays import TextArray, prepare
 from interlock.postgres.intake import settle_failed
+from interlock.postgres.latest import MOST_BYTES, latest_of
 from interlock.postgres.locks import LET_GO_SECONDS, ThreadLocks, seed_of
 from interlock.postgres.pool import Connection, execute, fetch
 from interlock.postgres.queries import load
@@ -102,7 +103,7 @@ class Claims:
         prepare(connection)
         values = self._values(connection, most, suspect, self._told_free())
         try:
-            return await fetch(connection, SQL["claim"], {**values, **news_of(news)})
+            return await fetch(connection, SQL["claim"], {**values, **news_of(news)}, binary=True)
         except BaseException:
             await self.locks.let_go_of_others(connection)
             raise
@@ -144,6 +145,7 @@ class Claims:
             "after": self._after,
             "graphs": TextArray(self.graphs),
             "tenants": None if plan.tenants is None else TextArray(plan.tenants),
+            "most_bytes": MOST_BYTES,
         }
 
     def _left_alone(self) -> list[str]:
@@ -187,7 +189,9 @@ def _taken(rows: Iterable[DictRow], news: Iterable[Asked]) -> list[Claimed]:
         if row["accepted"]:
             stored = asked[row["run_id"]].accepted(row)
             if row["claimed"]:
-                stored = replace(stored, fresh=row["fresh"], limited=row["limited"])
+                stored = replace(
+                    stored, latest=latest_of(row, stored.run.thread_id), limited=row["limited"]
+                )
                 taken.append(Claimed(stored=stored))
         elif row["claimed"]:
             taken.append(_claimed(row))
@@ -200,5 +204,6 @@ def _claimed(row: DictRow) -> Claimed:
     stored = stored_run(row)
     # As it was before this attempt, which the claim has begun.
     run = replace(stored.run, status="queued", attempts=stored.run.attempts - 1)
-    stored = replace(stored, run=run, fresh=row["fresh"], limited=row["limited"])
+    latest = latest_of(row, run.thread_id)
+    stored = replace(stored, run=run, latest=latest, limited=row["limited"])
     return Claimed(stored=stored, crashes=row["crashes"], kill=row["kill"])

@@ -173,11 +173,15 @@ def unavailable(error: BaseException) -> DatabaseUnavailable:
 
 
 async def fetch(
-    connection: Connection, statement: LiteralString, values: Mapping[str, Any]
-) -> list[DictRow]:  # SQL
-    """Run a statement and return its rows."""
+    connection: Connection,
+    statement: LiteralString,  # SQL
+    values: Mapping[str, Any],  # SQL values
+    *,
+    binary: bool = False,
+) -> list[DictRow]:
+    """Run a statement and return its rows; `binary` says how values travel, which is less where they are bytes."""
     with translated():
-        cursor = await connection.execute(ours(connection, statement), values)
+        cursor = await connection.execute(ours(connection, statement), values, binary=binary)
         has_rows = cursor.rownumber is not None  # `description` would tell of each column
         return await cursor.fetchall() if has_rows else []
 

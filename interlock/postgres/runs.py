@@ -104,7 +104,7 @@ class RunStore:
             if not row["started"]:
                 await _refuse_killed(connection, run.run_id, f"Thread {run.thread_id} may not run")
                 raise _taken_over(run)
-        return Beginning(fresh=row["fresh"], limited=row["limited"])
+        return Beginning(latest=[()] if row["fresh"] else [], limited=row["limited"])
 
     async def end(self, run: Run, ending: Ending, process: str = "", *, worker: str = "") -> Ending:
         """End an attempt: status, queue, questions, the thread's time and what was killed, in one transaction.

@@ -19,6 +19,7 @@ from interlock.core.questions import OpenQuestion
 from interlock.core.run_states import RunStatus
 from interlock.core.runs import Run, RunKind
 from interlock.postgres.forks import Prefix
+from interlock.postgres.latest import Latest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ class StoredRun:
         lineage: which work of its parents the run's thread may use.
         chain: the runs that it goes on with because a question of theirs was answered, and the run.
         schema_version: of the graph's schema, which the input fits.
-        fresh: its thread is known to have no checkpoint.
+        latest: what is known of its thread's latest checkpoint; only who holds the thread may be told.
         limited: a limit may be stored for its time at work, or for its supersteps.
         begun: this process has begun the attempt, and holds the thread.
     """
@@ -82,7 +83,7 @@ class StoredRun:
     lineage: Lineage = field(default_factory=Lineage)
     chain: tuple[str, ...] = ()
     schema_version: int = 1
-    fresh: bool = False
+    latest: Latest = field(default_factory=list)
     limited: bool = True
     begun: bool = False
 
@@ -115,7 +116,7 @@ class StoredRun:
 class Beginning:
     """What is known where an attempt begins, as `StoredRun` says it."""
 
-    fresh: bool
+    latest: Latest
     limited: bool
 
 

@@ -80,6 +80,25 @@ async def test_an_attended_run_asks_for_what_it_needs(
     ]
 
 
+async def test_a_run_on_a_kept_thread_asks_for_no_more(
+    il: Interlock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread's latest checkpoint comes with the statement that begins it."""
+    (tmp_path / "before").mkdir()
+    await il.ainvoke("working", steps(tmp_path / "before"), thread_id="t")
+
+    with listened(monkeypatch) as asked:
+        run = await il.ainvoke("working", steps(tmp_path, 3), thread_id="t")
+
+    assert run.output == {"done": 3}
+    assert asked == [
+        "take_up",
+        "into checkpoint_blobs",
+        "finish_charged",
+        "pg_advisory_unlock",
+    ]
+
+
 async def test_who_waits_for_a_run_of_another_process_looks_twice(
     il: Interlock, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

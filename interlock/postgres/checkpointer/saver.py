@@ -38,7 +38,12 @@ from interlock.postgres.checkpointer.reading import MissingContent, Reader, coll
 from interlock.postgres.checkpointer.request import Fill, Request
 from interlock.postgres.checkpointer.sealing import Seal, secret
 from interlock.postgres.checkpointer.stats import Stats
-from interlock.postgres.checkpointer.tuples import checkpoint_tuple, needs_sends, stored_values
+from interlock.postgres.checkpointer.tuples import (
+    checkpoint_tuple,
+    needs_sends,
+    opened,
+    stored_values,
+)
 from interlock.postgres.checkpointer.upkeep import Upkeep
 from interlock.postgres.queries import load
 
@@ -173,8 +178,10 @@ class Checkpointer(Upkeep):
         place = {"checkpoint_ns": "", **config["configurable"]}
         reader = Reader(Seal.of(self.serde), _nothing, sharing=False)
         try:
-            async with self._cursor() as cursor:
-                rows = await self._whole(cursor, place, reader)
+            if (found := self._known(config)) is None:
+                async with self._cursor() as cursor:
+                    found = await self._whole(cursor, place)
+            rows = await opened(found, reader)
         except (MissingContent, ProgramLimitExceeded):  # deleted meanwhile; more than a gigabyte
             only: RunnableConfig = {"configurable": place}
             rows, reader = await self._read(only, limit=1, sharing=False)
@@ -253,6 +260,10 @@ class Checkpointer(Upkeep):
     async def _allowed(self, thread_id: str) -> None:
         """Raise when this saver must not write on a thread any more; asked before rows are sent a second time."""
 
+    def _known(self, config: RunnableConfig) -> Sequence[DictRow] | None:
+        """Return what `_whole` would read, where that is known; None where it is not."""
+        return None
+
     def _fence(self, thread_id: str) -> str:
         """Return the worker that a thread is saved for; empty for none."""
         return ""
@@ -314,20 +325,16 @@ class Checkpointer(Upkeep):
         self,
         cursor: AsyncCursor[DictRow],
         place: Mapping[str, Any],  # of a config
-        reader: Reader,
-    ) -> list[DictRow]:
-        """Return the row of one checkpoint; the reader knows all content that it refers to."""
+    ) -> Sequence[DictRow]:
+        """Return the row of one checkpoint, and rows of all content that it refers to."""
         values = {key: place.get(key) for key in ("thread_id", "checkpoint_ns")}
         named = place.get("checkpoint_id") or None  # LangGraph takes an empty one for none
         self._core.stats.reads += 1
         await cursor.execute(SQL["tuple"], {**values, "checkpoint_id": named})
         found = await cursor.fetchall()
-        rows = [row for row in found if row["hash"] is None]
-        reader.know((row["hash"], row["kind"], row["content"]) for row in found if row["hash"])
-        if rows and needs_sends(rows[0]):
-            await self._add_sends(cursor, rows)
-        await reader.fetch(stored_values(rows))
-        return rows
+        if old := [row for row in found if row["hash"] is None and needs_sends(row)]:
+            await self._add_sends(cursor, old)
+        return found
 
     async def _rows(
         self,

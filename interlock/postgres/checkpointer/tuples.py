@@ -24,6 +24,18 @@ def stored_values(rows: Iterable[DictRow]) -> Iterator[tuple[str, bytes | None]]
         yield from ((send["type"], send["blob"]) for send in row.get("sends", ()))
 
 
+async def opened(found: Sequence[DictRow], reader: Reader) -> list[DictRow]:
+    """Return the rows of checkpoints; the reader knows all content that they refer to, some of which stands with them.
+
+    Raises:
+        MissingContent: some is gone.
+    """
+    rows = [row for row in found if row["hash"] is None]
+    reader.know((row["hash"], row["kind"], row["content"]) for row in found if row["hash"])
+    await reader.fetch(stored_values(rows))
+    return rows
+
+
 def checkpoint_tuple(row: DictRow, reader: Reader) -> CheckpointTuple:
     """Return a checkpoint; what its rows refer to has been fetched."""
     saved = row["checkpoint"]

@@ -1,8 +1,12 @@
 -- claim: let go of some threads, accept some runs, and take on those that are due: in turns between tenants, by rank within one
-select t.* from interlock.take_on(
+select t.*, l.* from interlock.take_on(
     %(worker)s, %(process)s, %(seed)s, %(release)s::text[], %(news)s, %(inputs)s, %(of_the_run)s::text[], %(most)s, %(suspect)s,
     %(avoid)s::text[], %(lanes)s, %(after)s, %(graphs)s::text[], %(tenants)s::text[]
 ) t
+left join lateral (
+    select found.* from interlock.latest_checkpoint(t.run_id, %(most_bytes)s) found
+    where t.claimed and not t.fresh and (t.accepted or (t.kind = 'invoke' and t.attempts = 1))
+) l on true
 -- A claim alone does not wait for the disk: the first checkpoint does, and brings it along.
 cross join (select case when %(news)s = jsonb '[]' then set_config('synchronous_commit', 'off', true) end as relaxed) s;
 
