@@ -182,7 +182,8 @@ async def close(
 
 async def _held(connection: Connection, letter_id: str) -> Letter:
     """Return a letter that is open, and hold its thread and then itself until the end of the transaction."""
-    await fetch(connection, SQL["hold_letters_thread"], {"letter_id": letter_id})
+    for hold in ("hold_letters_thread", "hold_letters_queue"):
+        await fetch(connection, SQL[hold], {"letter_id": letter_id})
     rows = await fetch(connection, SQL["hold_letter"], {"letter_id": letter_id})
     if not rows:
         raise NotFound(f"There is no letter {letter_id!r}.", hint=LISTS)

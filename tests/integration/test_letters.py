@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from interlock.postgres.pool import connected
 from interlock.settings import Settings
 from interlock.testing import OneModel, ScriptedModel, Turn
 from tests.unattended import attempt
+from tests.working import rows, until
 
 CONFIG = Path(__file__).parents[1] / "sample" / "failing" / "langgraph.json"
 
@@ -279,6 +281,25 @@ async def test_a_thread_that_has_gone_on_is_not_replayed(
     with pytest.raises(UsageError, match="has gone on since"):
         await il.aletter_replay(detail.letter.id)
     assert [each.id for each in await il.aletters()] == [detail.letter.id]
+
+
+async def test_a_thread_that_goes_on_just_now_is_not_replayed(
+    il: Interlock, log: Path, tmp_path: Path, database_url: str
+) -> None:
+    """A worker is claiming another run of it: what comes of that is waited for."""
+    run = await died(il, log)
+    letter = (await letter_of(il, run)).letter
+    other = await il.asubmit("fails", fails(tmp_path / "other", 0), thread_id=run.thread_id)
+    claims = "update interlock.runs set status = 'running', attempts = 1 where run_id = %s"
+    waits = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute(claims, (other.run_id,))
+        replaying = asyncio.create_task(il.aletter_replay(letter.id))
+        await until(lambda: rows(database_url, waits))
+        await connection.commit()
+
+    with pytest.raises(UsageError, match=f"has gone on since: run {other.run_id} has begun"):
+        await replaying
 
 
 async def test_discarding_gives_a_run_up(il: Interlock, log: Path) -> None:

@@ -34,9 +34,13 @@ where l.letter_id = %(letter_id)s;
 -- hold_letter: one letter, which nobody else closes until the end of the transaction
 select * from interlock.letters where letter_id = %(letter_id)s for no key update;
 
--- hold_letters_thread: let nothing begin or end on a letter's thread until the end of the transaction
+-- hold_letters_thread: let nothing be accepted or end on a letter's thread until the end of the transaction
 select t.thread_id from interlock.threads t join interlock.letters l using (thread_id)
 where l.letter_id = %(letter_id)s for no key update of t;
+
+-- hold_letters_queue: let nothing begin there that is accepted: a claim holds the run alone
+select r.run_id from interlock.runs r join interlock.letters l using (thread_id)
+where l.letter_id = %(letter_id)s and r.status = 'queued' order by r.run_id for no key update of r;
 
 -- gone_on: a run that began on a letter's thread after its own had died, or goes on there
 select o.run_id, o.status from interlock.letters l
