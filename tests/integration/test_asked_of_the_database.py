@@ -113,7 +113,7 @@ async def test_who_waits_for_a_run_of_another_process_looks_twice(
     assert after == before
     assert (after.run_id, after.status, after.attempts) == (run.run_id, "succeeded", 1)
     assert (after.output, after.created_at, after.error) == ({"done": 2}, run.created_at, "")
-    assert ["goes_on_as" in each or "with recursive found" in each for each in asked] == [True] * 2
+    assert ["goes_on_as" in each or "from checkpoints c" in each for each in asked] == [True] * 2
 
 
 async def test_what_is_charged_at_the_end_is_all_of_it(il: Interlock, tmp_path: Path) -> None:

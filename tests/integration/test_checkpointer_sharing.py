@@ -64,6 +64,26 @@ async def test_what_a_step_adds_is_all_that_it_stores(
     assert count(database_url, "select max(length(blob)) from checkpoint_blobs") < 1_500
 
 
+async def test_a_state_is_read_by_one_statement_and_one_more_for_each_depth_of_its_content(
+    saver: Checkpointer,
+) -> None:
+    """A small state refers to nothing; 40 messages stand in segments, 800 in segments of segments."""
+    stories = [Story(saver) for _ in range(3)]
+    given: list[dict[str, Any]] = [
+        {"step": 7, "seen": {"open": [1, 2]}},
+        {"items": [message(number) for number in range(40)]},
+        {"items": [message(number) for number in range(800)]},
+    ]
+    statements = []
+    for story, values in zip(stories, given, strict=True):
+        await story.put(**values)
+        before = saver.stats.reads
+        assert await story.values() == values
+        statements.append(saver.stats.reads - before)
+
+    assert statements == [1, 2, 3]
+
+
 async def test_what_a_task_wrote_is_not_stored_again_with_the_checkpoint(
     saver: Checkpointer,
 ) -> None:

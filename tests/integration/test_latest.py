@@ -98,7 +98,7 @@ async def test_what_is_told_is_what_would_be_read(
     ]
     assert (saver.stats.reads, latest) == (asked, [])
     assert await looked(saver, story.thread, latest) == read
-    assert saver.stats.reads == asked + 1
+    assert saver.stats.reads > asked
     await saver.aclose()
 
 

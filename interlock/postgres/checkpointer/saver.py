@@ -21,7 +21,6 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import TASKS
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
-from psycopg.errors import ProgramLimitExceeded
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -48,6 +47,8 @@ from interlock.postgres.checkpointer.upkeep import Upkeep
 from interlock.postgres.queries import load
 
 SQL = load("checkpoints")
+TUPLE = f"{SQL['tuples']} {SQL['newest']}"
+"""Without content: a statement that finds it, too, takes thrice as long to plan, and most states refer to none."""
 
 READS = 5
 """How often a checkpoint is read anew that is deleted while it is read."""
@@ -176,15 +177,16 @@ class Checkpointer(Upkeep):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that is asked for, or the latest one."""
         place = {"checkpoint_ns": "", **config["configurable"]}
-        reader = Reader(Seal.of(self.serde), _nothing, sharing=False)
+        seal = Seal.of(self.serde)
         try:
-            if (found := self._known(config)) is None:
+            if (known := self._known(config)) is None:
                 async with self._cursor() as cursor:
-                    found = await self._whole(cursor, place)
-            rows = await opened(found, reader)
-        except (MissingContent, ProgramLimitExceeded):  # deleted meanwhile; more than a gigabyte
-            only: RunnableConfig = {"configurable": place}
-            rows, reader = await self._read(only, limit=1, sharing=False)
+                    reader = Reader(seal, partial(self._content, cursor), sharing=False)
+                    rows = await self._whole(cursor, place, reader)
+            else:
+                rows, reader = await opened(known, seal)
+        except MissingContent:  # deleted meanwhile
+            rows, reader = await self._read({"configurable": place}, limit=1, sharing=False)
         return checkpoint_tuple(rows[0], reader) if rows else None
 
     async def alist(
@@ -261,7 +263,7 @@ class Checkpointer(Upkeep):
         """Raise when this saver must not write on a thread any more; asked before rows are sent a second time."""
 
     def _known(self, config: RunnableConfig) -> Sequence[DictRow] | None:
-        """Return what `_whole` would read, where that is known; None where it is not."""
+        """Return a checkpoint's row and rows of its content, where they are known; None where they are not."""
         return None
 
     def _fence(self, thread_id: str) -> str:
@@ -325,16 +327,18 @@ class Checkpointer(Upkeep):
         self,
         cursor: AsyncCursor[DictRow],
         place: Mapping[str, Any],  # of a config
-    ) -> Sequence[DictRow]:
-        """Return the row of one checkpoint, and rows of all content that it refers to."""
+        reader: Reader,
+    ) -> list[DictRow]:
+        """Return the row of one checkpoint; the reader knows all content that it refers to."""
         values = {key: place.get(key) for key in ("thread_id", "checkpoint_ns")}
         named = place.get("checkpoint_id") or None  # LangGraph takes an empty one for none
         self._core.stats.reads += 1
-        await cursor.execute(SQL["tuple"], {**values, "checkpoint_id": named})
-        found = await cursor.fetchall()
-        if old := [row for row in found if row["hash"] is None and needs_sends(row)]:
-            await self._add_sends(cursor, old)
-        return found
+        await cursor.execute(TUPLE, {**values, "checkpoint_id": named})
+        rows = await cursor.fetchall()
+        if rows and needs_sends(rows[0]):
+            await self._add_sends(cursor, rows)
+        await reader.fetch(stored_values(rows))
+        return rows
 
     async def _rows(
         self,
@@ -393,7 +397,3 @@ class Checkpointer(Upkeep):
                     yield cursor
             else:
                 yield cursor
-
-
-async def _nothing(hashes: Sequence[bytes]) -> Iterable[tuple[bytes, int, bytes]]:
-    return ()

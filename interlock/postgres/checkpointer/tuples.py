@@ -11,6 +11,7 @@ from langgraph.checkpoint.serde.types import TASKS
 from psycopg.rows import DictRow
 
 from interlock.postgres.checkpointer.reading import Reader
+from interlock.postgres.checkpointer.sealing import Seal
 
 FORMAT_WITH_SENDS = 4
 """Since this version of a checkpoint, what was sent to a step is in a channel and not in its parent's writes."""
@@ -24,16 +25,21 @@ def stored_values(rows: Iterable[DictRow]) -> Iterator[tuple[str, bytes | None]]
         yield from ((send["type"], send["blob"]) for send in row.get("sends", ()))
 
 
-async def opened(found: Sequence[DictRow], reader: Reader) -> list[DictRow]:
-    """Return the rows of checkpoints; the reader knows all content that they refer to, some of which stands with them.
+async def opened(found: Sequence[DictRow], seal: Seal) -> tuple[list[DictRow], Reader]:
+    """Return the rows of checkpoints, and what restores their values from the rows of content that stand with them.
 
     Raises:
         MissingContent: some is gone.
     """
     rows = [row for row in found if row["hash"] is None]
+    reader = Reader(seal, _nothing, sharing=False)
     reader.know((row["hash"], row["kind"], row["content"]) for row in found if row["hash"])
     await reader.fetch(stored_values(rows))
-    return rows
+    return rows, reader
+
+
+async def _nothing(hashes: Sequence[bytes]) -> Iterable[tuple[bytes, int, bytes]]:
+    return ()
 
 
 def checkpoint_tuple(row: DictRow, reader: Reader) -> CheckpointTuple:

@@ -139,60 +139,11 @@ cross join lateral (
     where cw.thread_id = c.thread_id and cw.checkpoint_ns = c.checkpoint_ns and cw.checkpoint_id = c.checkpoint_id
 ) w;
 
--- tuple: one checkpoint, the latest unless it is named, and in rows of their own all content that it refers to
-with recursive found as (
-    select c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint, c.metadata,
-        b.channels, b.types, b.bodies, w.tasks, w.paths, w.numbers, w.written, w.kinds, w.values
-    from checkpoints c
-    cross join lateral (
-        select array_agg(bl.channel) as channels, array_agg(bl.type) as types, array_agg(bl.blob) as bodies
-        from jsonb_each_text(c.checkpoint -> 'channel_versions') as v (channel, version)
-        cross join lateral (
-            select each.channel, each.type, each.blob from checkpoint_blobs each
-            where each.thread_id = c.thread_id and each.checkpoint_ns = c.checkpoint_ns
-                and each.channel = v.channel and each.version = v.version
-            limit 1 -- by its key: a join is planned from estimates, and reads all values of the thread each time
-        ) bl
-    ) b
-    cross join lateral (
-        select array_agg(cw.task_id) as tasks, array_agg(cw.task_path) as paths, array_agg(cw.idx) as numbers,
-            array_agg(cw.channel) as written, array_agg(cw.type) as kinds, array_agg(cw.blob) as values
-        from checkpoint_writes cw
-        where cw.thread_id = c.thread_id and cw.checkpoint_ns = c.checkpoint_ns and cw.checkpoint_id = c.checkpoint_id
-    ) w
-    where c.thread_id = %(thread_id)s and c.checkpoint_ns = %(checkpoint_ns)s and c.checkpoint_id = coalesce(
-        %(checkpoint_id)s::text,
-        (select max(l.checkpoint_id) from checkpoints l where l.thread_id = %(thread_id)s and l.checkpoint_ns = %(checkpoint_ns)s)
-    )
-), level (hashes) as (  -- a list for each depth: rows would be estimated to be many, and tables read whole
-    select array(
-        select l.hash
-        from found f
-        cross join lateral (
-            select unnest(f.types) as type, unnest(f.bodies) as body union all select unnest(f.kinds), unnest(f.values)
-        ) v
-        cross join lateral checkpoint_links(case when split_part(v.type, '+', 1) = 'segments' then v.body end) as l (hash)
-    )
-    union all
-    select below.hashes
-    from level
-    cross join lateral (
-        select array_agg(distinct l.hash) as hashes
-        from unnest(level.hashes) as h (hash)
-        cross join lateral (
-            select c.body from checkpoint_content c where c.hash = h.hash and c.kind & 15 = 1
-            limit 1 -- by its key, as above
-        ) node
-        cross join lateral checkpoint_links(node.body) as l (hash)
-    ) below
-    where below.hashes is not null
-)
-select found.*, null::bytea as hash, null::smallint as kind, null::bytea as content from found
-union all  -- in rows of their own: putting them together takes longer than finding them
-select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, part.hash, part.kind, part.body
-from level
-cross join lateral unnest(level.hashes) as h (hash)
-cross join lateral (select c.hash, c.kind, c.body from checkpoint_content c where c.hash = h.hash limit 1) part;
+-- newest: the condition of `tuples` for one checkpoint: the latest of its thread unless it is named
+where c.thread_id = %(thread_id)s and c.checkpoint_ns = %(checkpoint_ns)s and c.checkpoint_id = coalesce(
+    %(checkpoint_id)s::text,
+    (select max(l.checkpoint_id) from checkpoints l where l.thread_id = %(thread_id)s and l.checkpoint_ns = %(checkpoint_ns)s)
+);
 
 -- sends: what tasks of some checkpoints sent to the next step, where checkpoints are of a format before the fourth
 select checkpoint_ns, checkpoint_id, task_path, task_id, idx, type, blob from checkpoint_writes
