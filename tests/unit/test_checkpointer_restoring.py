@@ -10,7 +10,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from interlock.postgres.checkpointer import format as form
 from interlock.postgres.checkpointer.messages import restored
-from interlock.postgres.checkpointer.reading import Reader
+from interlock.postgres.checkpointer.reading import AT_ONCE, Reader
 from interlock.postgres.checkpointer.sealing import Seal
 
 SERDE = JsonPlusSerializer()
@@ -87,6 +87,25 @@ def test_items_that_are_not_packed_stay_where_they_were() -> None:
     found = _reader(content).value(form.REFERENCE, body)
 
     assert found == [None, {"n": 0}, b"raw", b"alone", {"n": 1}, None, {"n": 2}]
+
+
+def test_a_list_longer_than_what_is_restored_together_keeps_its_order() -> None:
+    """Segments follow each other across what is restored at once, and so does what stands behind their items."""
+    packed: list[Any] = [SERDE.dumps_typed(n)[1] for n in range(3 * AT_ONCE)]
+    segments = [packed[at : at + 48] for at in range(0, len(packed), 48)]
+    names = [bytes([number]) * form.HASH for number, _ in enumerate(segments)]
+    for each in segments[4:7]:
+        each.append(["null", b""])
+    content = [
+        (name, form.SEGMENT, form.pack([], form.dump(["s", each])))
+        for name, each in zip(names, segments, strict=True)
+    ]
+    body = form.pack(names, form.dump(["l", [len(names)], False]))
+
+    found = _reader(content).value(form.REFERENCE, body)
+
+    assert [each for each in found if each is not None] == list(range(3 * AT_ONCE))
+    assert [at for at, each in enumerate(found) if each is None] == [240, 289, 338]
 
 
 def test_the_garbage_collector_goes_on_after_a_list_was_restored() -> None:

@@ -46,10 +46,10 @@ def pack(links: Sequence[bytes], skeleton: bytes) -> bytes:
     return b"".join((len(links).to_bytes(2, "big"), *links, skeleton))
 
 
-def unpack(body: bytes) -> tuple[Sequence[bytes], bytes]:
-    """Return the links and the skeleton of a reference or a node."""
+def unpack(body: bytes) -> tuple[Sequence[bytes], memoryview]:
+    """Return the links and the skeleton of a reference or a node, not copied."""
     links = _links(int.from_bytes(body[:2], "big"))
-    return links.unpack_from(body, 2), body[2 + links.size :]
+    return links.unpack_from(body, 2), memoryview(body)[2 + links.size :]
 
 
 @lru_cache
@@ -62,7 +62,7 @@ def dump(skeleton: Skeleton) -> bytes:
     return ormsgpack.packb(skeleton)
 
 
-def load(data: bytes) -> Skeleton:
+def load(data: bytes | memoryview) -> Skeleton:
     """Return a skeleton."""
     skeleton: Skeleton = ormsgpack.unpackb(data)
     return skeleton

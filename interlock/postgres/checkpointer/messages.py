@@ -6,7 +6,7 @@ class, a missing or an additional field, content that is no text, arguments of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,22 +18,18 @@ from pydantic import BaseModel
 
 from interlock.postgres.encryption import Plain
 
-_CLASSES: dict[tuple[str, str], tuple[type[BaseMessage], tuple[str, ...], set[str]]] = {
-    (kind.__module__, kind.__name__): (kind, tuple(kind.model_fields), set(kind.model_fields))
+_CLASSES: dict[tuple[str, str], tuple[type[BaseMessage], list[str], set[str]]] = {
+    (kind.__module__, kind.__name__): (kind, list(kind.model_fields), set(kind.model_fields))
     for kind in (AIMessage, HumanMessage, SystemMessage, ToolMessage)
 }
 _HEADS = {0xC7: 3, 0xC8: 4, 0xC9: 6}
 """Where the data of an extension begins, by how its length is written (msgpack's ext 8, 16 and 32)."""
 
-AT_ONCE = 128
-"""How many items are restored together: the bytes of more do not stay near the processor."""
-
 _KNOWN = (JsonPlusSerializer, Plain)
 _new = object.__new__
-_set = object.__setattr__
-_set_fields, _set_extra, _set_private = (
-    BaseModel.__dict__[f"__pydantic_{name}__"].__set__
-    for name in ("fields_set", "extra", "private")
+_set_dict, _set_fields, _set_extra, _set_private = (
+    BaseModel.__dict__[f"__{name}__"].__set__
+    for name in ("dict", "pydantic_fields_set", "pydantic_extra", "pydantic_private")
 )
 
 
@@ -49,13 +45,6 @@ def restored(items: Sequence[bytes], loads: Callable[[bytes], Any]) -> list[Any]
         items: the msgpack of each value.
         loads: restores what is none of these messages.
     """
-    values: list[Any] = []
-    for at in range(0, len(items), AT_ONCE):
-        values.extend(_restored(items[at : at + AT_ONCE], loads))
-    return values
-
-
-def _restored(items: Sequence[bytes], loads: Callable[[bytes], Any]) -> Iterable[Any]:
     if _HEADS.keys().isdisjoint({item[0] for item in items}):
         values: list[Any] = loads(array(items))
         return values
@@ -95,20 +84,13 @@ def _inner(item: bytes) -> bytes:
 def _message(module: str, name: str, fields: dict[str, Any], method: str) -> BaseMessage | None:
     """Return the message of what an extension holds; None where it is for LangGraph to restore."""
     known = _CLASSES.get((module, name))
-    if known is None or tuple(fields) != known[1] or not _plain(fields):
+    if known is None or [*fields] != known[1]:
         return None
-    return _made(known[0], fields, known[2].copy())
-
-
-def _plain(fields: dict[str, Any]) -> bool:  # of a message
-    return not fields["additional_kwargs"] and type(fields["content"]) is str
-
-
-def _made(kind: type[BaseMessage], fields: dict[str, Any], known: set[str]) -> BaseMessage:
-    """Return a message as pydantic makes one of valid fields."""
-    made = _new(kind)
-    _set(made, "__dict__", fields)
-    _set_fields(made, known)
+    if fields["additional_kwargs"] or type(fields["content"]) is not str:
+        return None
+    made = _new(known[0])  # as pydantic makes one of valid fields
+    _set_dict(made, fields)
+    _set_fields(made, known[2].copy())
     _set_extra(made, {})
     _set_private(made, None)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from typing import Any, Generic, TypeVar
 
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
@@ -19,6 +19,9 @@ Fetch = Callable[[Sequence[bytes]], Awaitable[Iterable[tuple[bytes, int, bytes]]
 
 K = TypeVar("K")
 T = TypeVar("T")
+AT_ONCE = 128
+"""So many packed items of a list are restored together."""
+
 _PACKED = form.typed("msgpack", b"")
 _SEALED_REFERENCE = f"{form.REFERENCE}+"
 
@@ -71,7 +74,7 @@ class Reader:
         if not is_reference(kind):
             return self._plain((kind, data))
         links, hidden = form.unpack(data)
-        tag, says, snapshot = form.load(self._seal.opened(kind, hidden))
+        tag, says, snapshot = form.load(self._seal.opened(kind, bytes(hidden)))
         value = self._list(links, says) if tag == "l" else self._single(tag, links, says)
         return _DeltaSnapshot(value) if snapshot else value
 
@@ -94,49 +97,45 @@ class Reader:
 
     def _at_once(self, links: Sequence[bytes], entries: Sequence[Any]) -> list[Any]:
         """Return a list whose packed items, of all its segments, are restored together: their number is what costs."""
-        packed: list[bytes] = []
-        others: list[tuple[int, Any]] = []  # where the items stand that are not packed
+        items = _Items(self._seal)
         with collector_at_rest():
-            self._gather(links, entries, packed, others)
-            values = self._seal.loads_all(packed) if packed else []
-        return _merged(values, others) if others else values
+            self._gather(links, entries, items)
+            return items.all()
 
-    def _gather(
-        self,
-        links: Sequence[bytes],
-        entries: Sequence[Any],
-        packed: list[bytes],
-        others: list[tuple[int, Any]],
-    ) -> None:
+    def _gather(self, links: Sequence[bytes], entries: Sequence[Any], items: _Items) -> None:
         at = 0
         for kind, group in groupby(entries, type):
             if kind is bytes:
-                packed.extend(group)
+                items.pack(group)
             elif kind is int:
                 end = at + sum(group)
                 for link in links[at:end]:
-                    self._gather_link(link, packed, others)
+                    self._gather_link(link, items)
                 at = end
             else:
                 for name, data in group:
-                    others.append((len(packed) + len(others), self._seal.loads(name, data)))
+                    items.add(self._seal.loads(name, data))
 
-    def _gather_link(self, link: bytes, packed: list[bytes], others: list[tuple[int, Any]]) -> None:
+    def _gather_link(self, link: bytes, items: _Items) -> None:
         kind, body = self._content[link]
         if kind & ~form.SEALED == form.VALUE:
             typed = self._seal.open(kind, body)
             if typed.startswith(_PACKED):
-                packed.append(typed[len(_PACKED) :])
+                items.pack((typed[len(_PACKED) :],))
             else:
-                value = self._seal.loads(*form.untyped(typed))
-                others.append((len(packed) + len(others), value))
+                items.add(self._seal.loads(*form.untyped(typed)))
             return
-        links, hidden = form.unpack(body)
-        tag, says = form.load(self._seal.open(kind, hidden))
+        links, (tag, says) = self._node(kind, body)
         if tag == "s":
-            self._gather(links, says, packed, others)
+            self._gather(links, says, items)
         else:
-            others.append((len(packed) + len(others), self._joined(links, says)))
+            items.add(self._joined(links, says))
+
+    def _node(self, kind: int, body: bytes) -> tuple[Sequence[bytes], form.Skeleton]:
+        """Return a node's links and its skeleton, whose bytes are copied only to decrypt them."""
+        links, hidden = form.unpack(body)
+        plain = self._seal.open(kind, bytes(hidden)) if kind & form.SEALED else hidden
+        return links, form.load(plain)
 
     def _entry(self, entry: Any) -> Any:  # of a skeleton; a value
         """Return the item that stands in a skeleton itself."""
@@ -156,8 +155,7 @@ class Reader:
         kind, body = self._content[link]
         if kind & ~form.SEALED == form.VALUE:
             return (self._single_item(self._seal.open(kind, body)),)
-        links, hidden = form.unpack(body)
-        tag, says = form.load(self._seal.open(kind, hidden))
+        links, (tag, says) = self._node(kind, body)
         return self._list(links, says) if tag == "s" else (self._joined(links, says),)
 
     def _single_item(self, typed: bytes) -> Any:
@@ -186,14 +184,34 @@ class _Once(dict[K, T], Generic[K, T]):
         return made
 
 
-def _merged(values: Iterable[Any], others: Sequence[tuple[int, Any]]) -> list[Any]:
-    """Return a list with some values at their places, and the rest in order between them."""
-    merged: list[Any] = []
-    rest = iter(values)
-    for at, value in others:
-        merged.extend(islice(rest, at - len(merged)))
-        merged.append(value)
-    return [*merged, *rest]
+class _Items:
+    """The items of a list; packed ones are restored many at once, and while their bytes are near the processor."""
+
+    def __init__(self, seal: Seal) -> None:
+        self._seal = seal
+        self._values: list[Any] = []
+        self._packed: list[bytes] = []
+
+    def pack(self, items: Iterable[bytes]) -> None:
+        """Append items that are packed."""
+        self._packed.extend(items)
+        if len(self._packed) >= AT_ONCE:
+            self._restore()
+
+    def add(self, value: Any) -> None:  # a list's item
+        """Append an item."""
+        self._restore()
+        self._values.append(value)
+
+    def all(self) -> list[Any]:
+        """Return them."""
+        self._restore()
+        return self._values
+
+    def _restore(self) -> None:
+        if self._packed:
+            self._values.extend(self._seal.loads_all(self._packed))
+            self._packed.clear()
 
 
 @contextmanager
