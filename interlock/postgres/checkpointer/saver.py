@@ -109,6 +109,7 @@ class Checkpointer(Upkeep):
         async with AsyncConnectionPool(
             conn_string, min_size=1, max_size=4, open=False, kwargs=kwargs
         ) as pool:
+            await pool.wait()  # who asks before the first connection is there has a second one made
             saver = cls(pool, serde=serde)
             try:
                 yield saver
