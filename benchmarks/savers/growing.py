@@ -14,7 +14,7 @@ import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from benchmarks.savers.contestants import Opening, Saver
+from benchmarks.savers.contestants import CONNECTIONS, Opening, Saver
 from benchmarks.savers.databases import database, stored_bytes
 from benchmarks.savers.graphs import Graph, Times
 
@@ -105,9 +105,10 @@ class Thread:
         return await self._timed(lambda graph: graph.aupdate_state(early, {"step": step + 1}))
 
     async def _timed(self, work: Callable[[Graph], Awaitable[object]]) -> float:
-        """Measure on a saver that has read nothing yet, over a connection that has."""
+        """Measure on a saver that has read nothing of the thread yet, over connections that have all read something."""
         async with self._graph() as graph:
-            await _saver(graph).aget_tuple(NOBODY)
+            for _ in range(CONNECTIONS):  # a pool lends them in turn
+                await _saver(graph).aget_tuple(NOBODY)
             begun = time.perf_counter()
             await work(graph)
             return (time.perf_counter() - begun) * 1000
