@@ -20,6 +20,9 @@ from benchmarks.savers.graphs import Graph, Times
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "growing"}}
 NOBODY: RunnableConfig = {"configurable": {"thread_id": "nobody", "checkpoint_ns": ""}}
+WARM = 6
+"""How often each connection has read something: Postgres plans a statement anew for each of the first five."""
+
 LAST = 50
 """The time of a step is the median of so many last ones."""
 
@@ -107,7 +110,7 @@ class Thread:
     async def _timed(self, work: Callable[[Graph], Awaitable[object]]) -> float:
         """Measure on a saver that has read nothing of the thread yet, over connections that have all read something."""
         async with self._graph() as graph:
-            for _ in range(CONNECTIONS):  # a pool lends them in turn
+            for _ in range(WARM * CONNECTIONS):  # a pool lends them in turn
                 await _saver(graph).aget_tuple(NOBODY)
             begun = time.perf_counter()
             await work(graph)
