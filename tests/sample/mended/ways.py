@@ -42,15 +42,22 @@ async def begin(state: Parcel) -> Parcel:
 
 
 async def look(state: Parcel, runtime: Runtime[Any]) -> Parcel:
-    """Look its size up, which fails."""
+    """Look its size up, which fails when the node beside it has ended: LangGraph would cut that off."""
     await act(runtime, note, path=state["log"], line="looked")
+    while not _ended_beside(state).exists():
+        await asyncio.sleep(0.005)
     raise ValueError("nobody knows this size")
 
 
 async def beside(state: Parcel, runtime: Runtime[Any]) -> Parcel:
     """Work beside it, and succeed."""
     await act(runtime, note, path=state["log"], line="beside")
+    _ended_beside(state).touch()
     return {"heard": ["beside"]}
+
+
+def _ended_beside(state: Parcel) -> Path:
+    return Path(f"{state['log']}.beside")
 
 
 def after_look(state: Parcel) -> Literal["small", "large"]:
