@@ -44,7 +44,7 @@ async def begin(state: Parcel) -> Parcel:
 async def look(state: Parcel, runtime: Runtime[Any]) -> Parcel:
     """Look its size up, which fails when the node beside it has ended: LangGraph would cut that off."""
     await act(runtime, note, path=state["log"], line="looked")
-    while not _ended_beside(state).exists():
+    while not _ended_beside(state).exists():  # noqa: ASYNC110  # it outlives this process
         await asyncio.sleep(0.005)
     raise ValueError("nobody knows this size")
 
