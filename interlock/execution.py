@@ -290,7 +290,7 @@ class Execution(Settling):
                 **driving.metadata,
                 **driving.inherited,
                 "run_id": self.run.run_id,
-                "model": self.run.model,
+                **({"model": self.run.model} if self.run.model else {}),
             },
             # What is charged is on the disk when the row of its call is: that one is written last.
             "callbacks": joined(
