@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -146,8 +146,15 @@ async def test_of_a_large_checkpoint_nothing_is_told(il: Interlock, state: dict[
         """insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob)
         select thread_id, '', checkpoint_id, 'task', -1, '__error__', 'null', '' from checkpoints""",
         "delete from checkpoint_content",
+        "update checkpoint_blobs set blob = '' where type = 'segments'",
     ],
-    ids=["a large value of LangGraph's saver", "an older format", "written beside", "gone"],
+    ids=[
+        "a large value of LangGraph's saver",
+        "an older format",
+        "written beside",
+        "gone",
+        "damaged",
+    ],
 )
 async def test_what_does_not_stand_alone_is_not_told(
     il: Interlock, database_url: str, change: Any
@@ -161,6 +168,37 @@ async def test_what_does_not_stand_alone_is_not_told(
 
     assert await told(il, story.thread) == []
     await saver.aclose()
+
+
+DAMAGES: dict[str, LiteralString] = {
+    "its format": "update checkpoints set checkpoint = jsonb_set(checkpoint, '{v}', '\"x\"') where thread_id = 'bad'",
+    "its versions": """update checkpoints set checkpoint = jsonb_set(checkpoint, '{channel_versions}', '[]')
+        where thread_id = 'bad'""",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+async def test_a_checkpoint_that_is_damaged_stops_only_its_own_runs(
+    il: Interlock, database_url: str, tmp_path: Path, damage: LiteralString
+) -> None:
+    """Others are claimed with it, or begun with it, and go on; what became of it is for its run to find."""
+    for thread in ("bad", "good", "better"):
+        await il.ainvoke("working", steps(tmp_path, 1), thread_id=thread)
+    await rows(database_url, damage)
+    queued = [
+        await il.asubmit("working", steps(tmp_path, 1), thread_id=each) for each in ("bad", "good")
+    ]
+    async with worker_at(database_url):
+        bad, good = [await ran(il, each) for each in queued]
+    begun = await asyncio.gather(
+        *(il.ainvoke("working", steps(tmp_path, 1), thread_id=each) for each in ("bad", "better")),
+        return_exceptions=True,
+    )
+
+    assert (bad.status, good.status) == ("dead", "succeeded")
+    assert isinstance(begun[0], Exception)
+    assert isinstance(begun[1], Run)
+    assert begun[1].status == "succeeded"
 
 
 async def test_content_that_is_gone_in_part_is_looked_for_anew(il: Interlock) -> None:

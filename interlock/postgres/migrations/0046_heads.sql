@@ -2,7 +2,8 @@
 
 -- The latest checkpoint of a run's thread, with all content that it refers to, where that is small and nothing was written beside it.
 -- Called for what a statement has just begun with, whose thread is held: being volatile it looks anew, and sees what was committed
--- before the thread was let go of, also where the statement around it began before that.
+-- before the thread was let go of, also where the statement around it began before that. Of one that is damaged nothing is told: its
+-- run finds that out by itself, and all others that are claimed with it begin.
 create function interlock.latest_checkpoint(a_run text, most_bytes integer) returns table (
     checkpoint_id text, parent_checkpoint_id text, checkpoint jsonb, metadata jsonb, channels text[], types text[], bodies bytea[],
     content_hash bytea[], content_kind smallint[], content_body bytea[]
@@ -70,5 +71,7 @@ begin
         );
     end loop;
     return next;
+exception when others then
+    return;
 end
 $$;
