@@ -64,6 +64,7 @@ class KillWatch:
     def __init__(self, url: str) -> None:
         self._url = url
         self._watched: list[Watched] = []
+        self._came = 0  # how many were ever watched
         self._view = _View()
         self._stopped: OrderedDict[str, StopOrder] = OrderedDict()
         self._changed = threading.Condition()
@@ -84,6 +85,7 @@ class KillWatch:
         watched = Watched(subject, stop, ordered)
         with self._changed:
             self._watched.append(watched)
+            self._came += 1
             self._start()
             listens = self._listens
         if (
@@ -98,7 +100,7 @@ class KillWatch:
                 self._left_at = time.monotonic()
 
     def over(self, subject: Subject) -> Kill | None:
-        """Return a switch that stands over a run.
+        """Return a switch that stands over a run; one that is known is looked for again, for it may have been lifted.
 
         Raises:
             RunCancelled: it was ordered to stop here; what is left of it, as in threads, does nothing more.
@@ -106,7 +108,12 @@ class KillWatch:
         """
         if subject.runs and (order := self._stopped.get(subject.runs[-1])) is not None:
             raise order.error
-        return first_over(self._latest().standing, subject)
+        known = first_over(self._latest().standing, subject)
+        if known is None:
+            return None
+        now = time.monotonic()
+        view = self._looked(lambda: self._view.at >= now)
+        return known if view is None else first_over(view.standing, subject)
 
     def close(self) -> None:
         """Give the connection back and end the thread."""
@@ -122,15 +129,19 @@ class KillWatch:
         view = self._view
         if view.fresh:
             return view
-        with self._changed:
-            self._start()
-            self._wake.set()
-            if self._changed.wait_for(lambda: self._view.fresh, PATIENCE):
-                return self._view
+        if (newer := self._looked(lambda: self._view.fresh)) is not None:
+            return newer
         raise DatabaseUnavailable(
             "Whether the kill switch was thrown is not known: the database does not answer.",
             hint="Check that it runs (interlock db url); then resume the run.",
         )
+
+    def _looked(self, enough: Callable[[], bool]) -> _View | None:
+        """Have it look, and return what it saw when that is enough; None when it does not come to that in time."""
+        with self._changed:
+            self._start()
+            self._wake.set()
+            return self._view if self._changed.wait_for(enough, PATIENCE) else None
 
     def _start(self) -> None:
         if self._thread is None and not self._closing:
@@ -152,6 +163,9 @@ class KillWatch:
                 self._wake.wait(RETRY_SECONDS if self._watched else None)
 
     def _look(self, connection: psycopg.Connection[DictRow]) -> None:
+        with self._changed:
+            # Who comes later is told by the next look: what is read here may have been lifted before that one began.
+            watched, came = tuple(self._watched), self._came
         at = time.monotonic()
         standing = [
             kill_of(row) for row in connection.execute(ours(connection, SQL["standing"])).fetchall()
@@ -159,7 +173,8 @@ class KillWatch:
         with self._changed:
             self._view = _View(standing, at)
             self._changed.notify_all()
-            watched = tuple(self._watched)
+            if standing and self._came > came:
+                self._wake.set()
         orders = _orders(connection, watched)
         self._note(orders)
         for each in watched:

@@ -13,13 +13,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import DictRow
 
 import interlock
 from interlock import Interlock, Resume
 from interlock.core.budget import Limits
-from interlock.core.kills import KillScope
+from interlock.core.kills import Kill, KillScope, Subject
 from interlock.errors import BudgetSpent, Killed, NotFound, UsageError
-from interlock.postgres.kill_watch import NAME, POLL_SECONDS
+from interlock.postgres.kill_watch import NAME, POLL_SECONDS, KillWatch, kill_of
 from interlock.settings import Settings
 from tests.openai_server import Answer, OpenAIServer, Request, Says, Wire
 
@@ -187,6 +188,55 @@ async def test_nothing_is_permitted_by_who_cannot_look(
                 await il.ainvoke("asks", {"log": str(log)}, thread_id="t")
 
     assert server.requests == []
+
+
+@pytest.mark.parametrize("lifted", [True, False])
+async def test_whoever_comes_during_a_look_is_told_what_the_next_one_sees(
+    il: Interlock, server: OpenAIServer, log: Path, monkeypatch: pytest.MonkeyPatch, lifted: bool
+) -> None:
+    """What a look has read may be lifted when a run is resumed meanwhile: it is not stopped by it; else it is."""
+    seen: list[Kill] = []
+    held, go_on = threading.Event(), threading.Event()
+    watch = KillWatch(il.url)
+    kill = await il.akill("all", reason="why")
+
+    def holding(row: DictRow) -> Kill:
+        held.set()
+        go_on.wait(PATIENCE)
+        return kill_of(row)
+
+    monkeypatch.setattr("interlock.postgres.kill_watch.kill_of", holding)
+    subject = Subject(runs=("r",), thread_id="t", graph="asks", tenant="")
+    with watch.watching(subject, lambda _: None):
+        await until(held.is_set)
+        if lifted:
+            await il.alift_kill(kill.id)
+        with watch.watching(subject, seen.append):
+            go_on.set()
+            await asyncio.to_thread(watch.over, subject)
+            await until(lambda: seen or lifted)
+    watch.close()
+
+    assert [each.id for each in seen] == ([] if lifted else [kill.id])
+
+
+async def test_a_switch_that_was_lifted_refuses_no_call(
+    il: Interlock, server: OpenAIServer, log: Path
+) -> None:
+    """What was seen a moment ago is looked for again before it stops anything."""
+    watch = KillWatch(il.url)
+    subject = Subject(runs=("r",), thread_id="t", graph="asks", tenant="")
+    kill = await il.akill("all", reason="why")
+    try:
+        with watch.watching(subject, lambda _: None):
+            found = await asyncio.to_thread(watch.over, subject)
+            assert found is not None
+            assert found.id == kill.id
+            async with await psycopg.AsyncConnection.connect(il.url, autocommit=True) as unheard:
+                await unheard.execute("update interlock.kills set lifted_at = now()")
+            assert await asyncio.to_thread(watch.over, subject) is None
+    finally:
+        watch.close()
 
 
 def _no_connection(url: str) -> Any:
