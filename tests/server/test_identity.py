@@ -103,7 +103,6 @@ def test_what_is_written_down(seeing: str) -> None:
         "assistant_id",
         "created_by",
         "graph_id",
-        "model",
         "parents",
         "run_id",
         "source",
