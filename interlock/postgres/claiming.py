@@ -46,8 +46,11 @@ class Claimed:
 
 @dataclass(slots=True)
 class _Pause:
+    """For how long a thread is left alone, by the loop's clock; `over`: a claim has looked at it since."""
+
     until: float
     seconds: float
+    over: bool = False
 
 
 @dataclass(slots=True)
@@ -149,10 +152,13 @@ class Claims:
         }
 
     def _left_alone(self) -> list[str]:
+        """Return the threads that a claim does not look at; how long it was is remembered beyond that."""
         now = asyncio.get_running_loop().time()
         for thread in [each for each, pause in self._paused.items() if now > pause.until + 60]:
             del self._paused[thread]
-        return [each for each, pause in self._paused.items() if now < pause.until]
+        for pause in self._paused.values():
+            pause.over = now >= pause.until
+        return [each for each, pause in self._paused.items() if not pause.over]
 
     def _sort_out(self, look: Mapping[str, Any] | None) -> None:  # JSON
         """Go on behind the lines that were looked at, and leave alone what another holds."""
@@ -177,8 +183,9 @@ class Claims:
         self._paused[thread_id] = _Pause(until, seconds)
 
     def soonest(self) -> float | None:
-        """Return when the first thread is not left alone any more, by the loop's clock."""
-        return min((each.until for each in self._paused.values()), default=None)
+        """Return when the first thread is to be looked at again that is left alone, by the loop's clock."""
+        waits = (each.until for each in self._paused.values() if not each.over)
+        return min(waits, default=None)
 
 
 def _taken(rows: Iterable[DictRow], news: Iterable[Asked]) -> list[Claimed]:

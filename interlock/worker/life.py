@@ -147,7 +147,8 @@ class Life:
 
     def _may_be_due(self, now: float) -> bool:
         """Say whether to look for work: it was told of some, left some, waits for some, or has not looked lately."""
-        return self._due or now >= self._look_at or self._claims.soonest() is not None
+        soonest = self._claims.soonest()
+        return self._due or now >= self._look_at or (soonest is not None and now >= soonest)
 
     def _hear(self) -> None:
         self._due = True

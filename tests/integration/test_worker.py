@@ -218,6 +218,24 @@ async def test_a_held_thread_is_left_alone(
         await ended(il, "held")
 
 
+async def test_once_a_held_thread_is_free_nothing_spins(
+    il: Interlock, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker takes its run, and then looks no more often than one that never found a thread held."""
+    other = ThreadLocks(database_url)
+    async with worker_at(database_url):
+        async with other.hold("held"):
+            await il.asubmit("working", steps(tmp_path, 1), thread_id="held")
+            await asyncio.sleep(0.3)
+            assert (await il.arun("held")).status == "queued"
+        await ended(il, "held")
+        looked = claims(monkeypatch)
+        await asyncio.sleep(1.0)
+    await other.close()
+
+    assert len(looked) < 5
+
+
 def claims(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many runs each claim was to take on, from now on."""
     asked: list[int] = []
