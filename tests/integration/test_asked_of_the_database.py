@@ -20,6 +20,7 @@ from interlock.postgres.budgets import charge_together
 from interlock.postgres.checkpointer.sending import Packed
 from interlock.postgres.checkpoints import HELD, saver_for
 from interlock.postgres.pool import connected
+from interlock.postgres.queries import load
 from interlock.worker import life
 from tests.working import CONFIG, ended, lines, rows, steps, worker_at
 
@@ -206,3 +207,39 @@ async def test_runs_that_end_together_are_charged_together(il: Interlock) -> Non
         Amounts(steps=2, seconds=0.25),
         Amounts(steps=5, seconds=1.75),
     ]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("run_cards", "standing"), ("ended", "last_checkpoint"), ("runs", "latest_checkpoint")],
+)
+async def test_the_last_checkpoint_of_a_long_thread_is_found_without_reading_all(
+    il: Interlock, database_url: str, tmp_path: Path, file: str, name: str
+) -> None:
+    """Whoever waits for a run asks for it when that ends, on a thread that may have thousands."""
+    run = await il.ainvoke("working", steps(tmp_path, 1), thread_id="t")
+    await rows(database_url, OLDER)
+    await rows(database_url, "analyze checkpoints")
+    values = {"run_id": run.run_id, "thread_id": "t"}
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        cursor = await connection.execute(load(file)[name], values)
+        assert await cursor.fetchone()
+        explained = f"explain (analyze, format json) {load(file)[name]}"
+        plan: Any = await (await connection.execute(explained.encode(), values)).fetchone()
+
+    assert 0 < sum(_read(plan[0][0]["Plan"])) < 10
+
+
+OLDER = """
+insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, checkpoint, metadata)
+select 't', '', '0' || lpad(n::text, 7, '0'), '{}', '{"run_id": "another"}' from generate_series(1, 3000) as n
+returning checkpoint_id
+"""
+
+
+def _read(node: dict[str, Any]) -> Iterator[float]:  # of a plan
+    """Yield how many rows of checkpoints each node of a plan looked at."""
+    if node.get("Relation Name") == "checkpoints":
+        yield node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    for each in node.get("Plans", ()):
+        yield from _read(each)

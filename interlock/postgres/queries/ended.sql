@@ -19,5 +19,6 @@ select r.run_id, r.thread_id, r.graph, r.kind, r.status, coalesce(r.context ->> 
 from interlock.runs r where r.run_id = interlock.goes_on_as(%(run_id)s);
 
 -- last_checkpoint: the last one that a run made on the graph of its thread; none when it was folded or undone
-select max(checkpoint_id collate "C") as checkpoint_id from checkpoints
-where thread_id = %(thread_id)s and checkpoint_ns = '' and metadata ->> 'run_id' = %(run_id)s;
+select checkpoint_id from checkpoints
+where thread_id = %(thread_id)s and checkpoint_ns = '' and metadata ->> 'run_id' = %(run_id)s
+order by checkpoint_id desc limit 1;

@@ -42,10 +42,15 @@ select e.run_id, e.thread_id, e.graph, e.status, e.error, e.error_kind,
     e.status = 'waiting' and exists (select from interlock.timers where run_id = e.run_id and kind = 'wake' and state = 'set') as sleeps,
     case when e.status not in ('queued', 'running') then coalesce(
         (
-            select max(k.checkpoint_id collate "C") from checkpoints k
-            where k.thread_id = e.thread_id and k.checkpoint_ns = '' and k.metadata ->> 'run_id' = any(interlock.chain(e.run_id))
+            select k.checkpoint_id from checkpoints k
+            where k.thread_id = e.thread_id and k.checkpoint_ns = ''
+                and k.metadata ->> 'run_id' = any((select interlock.chain(e.run_id))::text[])
+            order by k.checkpoint_id desc limit 1 -- by its key, from the newest: a thread may have thousands
         ),
-        (select max(k.checkpoint_id collate "C") from checkpoints k where k.thread_id = e.thread_id and k.checkpoint_ns = '')
+        (
+            select k.checkpoint_id from checkpoints k where k.thread_id = e.thread_id and k.checkpoint_ns = ''
+            order by k.checkpoint_id desc limit 1
+        )
     ) end as checkpoint_id
 from interlock.runs r
 join interlock.runs e on e.run_id = case when r.status = 'waiting' then interlock.goes_on_awake(r.run_id) else r.run_id end

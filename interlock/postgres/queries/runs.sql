@@ -40,7 +40,7 @@ select min(checkpoint_id collate "C") as checkpoint_id from checkpoints
 where thread_id = %(thread_id)s and checkpoint_ns = '' and metadata ->> 'run_id' = any(%(run_ids)s::text[]);
 
 -- latest_checkpoint: the newest checkpoint of a thread's own graph
-select checkpoint_id from checkpoints where thread_id = %(thread_id)s and checkpoint_ns = '' order by checkpoint_id collate "C" desc limit 1;
+select checkpoint_id from checkpoints where thread_id = %(thread_id)s and checkpoint_ns = '' order by checkpoint_id desc limit 1;
 
 -- add_run: accept a run on a thread
 insert into interlock.runs (run_id, thread_id, graph, kind, status, context, input_type, input, answers)
