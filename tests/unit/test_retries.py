@@ -1,4 +1,4 @@
-"""What a retry policy runs again does not act again in its subgraphs."""
+"""What a retry policy runs again does not act again in its subgraphs, and not in the tasks that it calls."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import task
 from langgraph.graph import START, StateGraph
-from langgraph.runtime import Runtime
+from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import RetryPolicy
 
 from interlock.core.acting import act
@@ -111,3 +112,64 @@ async def test_two_calls_of_a_retried_node_stay_two() -> None:
     output = await around(desk).start()
 
     assert (broken.left, broken.paid, output["said"]) == (0, [3, 3], ["paid 3", "paid 3"])
+
+
+async def test_what_a_retried_node_calls_pays_once() -> None:
+    """Two equal calls of a `@task` stay two, and neither runs again after the node has failed."""
+    broken = Broken()
+
+    @task
+    async def pay() -> str:
+        return await act(get_runtime(Context), broken.action, amount=3)
+
+    async def desk(state: Purse) -> Purse:
+        said = [await pay(), await pay()]
+        broken.fail_once()
+        return {"said": said}
+
+    output = await around(desk).start()
+
+    assert (broken.left, broken.paid, output["said"]) == (0, [3, 3], ["paid 3", "paid 3"])
+
+
+async def test_a_called_task_that_failed_goes_on_in_its_subgraph() -> None:
+    """The node is retried because a `@task` failed behind a subgraph that had paid: the subgraph goes on there."""
+    broken = Broken()
+    inner = broken.inner(None, fails=False)
+
+    @task
+    async def pay() -> str:
+        paid = await inner.ainvoke({"balance": 10})
+        broken.fail_once()
+        return str(paid["said"])
+
+    async def desk(state: Purse) -> Purse:
+        return {"said": await pay()}
+
+    output = await around(desk).start()
+
+    assert (broken.left, broken.paid, output["said"]) == (0, [3], "paid 3")
+
+
+def test_a_retried_node_without_a_loop_calls_once() -> None:
+    """Synchronous nodes and tasks are numbered anew as well."""
+    broken = Broken()
+    ran: list[int] = []
+
+    @task
+    def add(number: int) -> int:
+        ran.append(number)
+        return number
+
+    def desk(state: Purse) -> Purse:
+        total = add(1).result() + add(2).result()
+        broken.fail_once()
+        return {"balance": total}
+
+    builder = StateGraph(Purse)
+    builder.add_node("desk", desk, retry_policy=RETRY)
+    builder.add_edge(START, "desk")
+    graph = builder.compile(checkpointer=InMemorySaver())
+    output = graph.invoke({"balance": 0}, {"configurable": {"thread_id": "t"}})
+
+    assert (broken.left, ran, output["balance"]) == (0, [1, 2], 3)
