@@ -20,6 +20,7 @@ from interlock.core.versions import NoWay, migrated, version_of
 from interlock.errors import InterlockError, NotFound, ResumeRefused, UsageError
 from interlock.fitting import (
     Problem,
+    called_by,
     class_problems,
     clause,
     nodes_gone,
@@ -126,7 +127,7 @@ class Checks:
                 continue
             here = [*nodes_gone(holder, ours), *state_problems(holder, ours)]
             if ours.pending_writes and not here:
-                here += tasks_gone(ours, await _tasks(known, ours, head))
+                here += tasks_gone(ours, await self._tasks(known, ours, head))
             values.append([ours.checkpoint["channel_values"], ours.pending_writes])
             problems += _inside(head, here)
         return values
@@ -141,6 +142,19 @@ class Checks:
         if found is None:
             raise ValueError(f"the checkpoint {head.checkpoint_id} was deleted meanwhile")
         return found
+
+    async def _tasks(self, known: _Known, found: CheckpointTuple, head: Head) -> set[str]:
+        """Return the ids of the tasks that the graph would run at a checkpoint, and of what those have called."""
+        _HELD.set(found)
+        graph = known.current if head.namespace else known.held
+        with translated():
+            snapshot = await graph.aget_state(found.config)
+        paths = {task.id: task.path for task in snapshot.tasks}
+        if all(task in paths for task, _, _ in found.pending_writes or ()):
+            return set(paths)
+        thread_id = found.config["configurable"]["thread_id"]
+        called = await self._store.called(thread_id, head)
+        return {*paths, *(each.task_id for each in called if called_by(each.path, paths.values()))}
 
     async def _blob_problems(self, values: list[Any]) -> list[Problem]:
         missing = await self._store.missing_blobs(named_in(values))
@@ -172,15 +186,6 @@ class _Held(BaseCheckpointSaver[str]):
 
 
 _HELD: ContextVar[CheckpointTuple] = ContextVar("held")
-
-
-async def _tasks(known: _Known, found: CheckpointTuple, head: Head) -> set[str]:
-    """Return the ids of the tasks that the graph would run at a checkpoint."""
-    _HELD.set(found)
-    graph = known.current if head.namespace else known.held
-    with translated():
-        snapshot = await graph.aget_state(found.config)
-    return {task.id for task in snapshot.tasks}
 
 
 def _prompt_problems(stored: StoredRun) -> list[Problem]:

@@ -13,11 +13,13 @@ from langgraph._internal._constants import (
     ERROR_SOURCE_NODE,
     INTERRUPT,
     NULL_TASK_ID,
+    PUSH,
 )  # not public by name; versions are pinned and a test holds them
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
 from langgraph.checkpoint.serde.types import TASKS
 from langgraph.graph import StateGraph
+from langgraph.pregel._algo import task_path_str  # as above
 from langgraph.types import Send
 from pydantic import (
     BaseModel,
@@ -35,6 +37,10 @@ from interlock.core.renaming import arrived
 from interlock.core.versions import misfits
 from interlock.errors import ActionRefused
 from interlock.inputs import takes_our_context
+
+_PUSHED = f"~{PUSH}, "
+_CALLED = f"{_PUSHED}~"
+"""Begins the path of what a task called, as it is stored; the path of the task that called it follows."""
 
 _BLOCKED: ContextVar[list[str] | None] = ContextVar("blocked", default=None)
 
@@ -93,6 +99,14 @@ def tasks_gone(found: CheckpointTuple, tasks: Collection[str]) -> Iterator[Probl
             + ("its question would be lost" if asked else "it would run again"),
             hint="Deploy the code that it was begun with, or fork the thread from an earlier step.",
         )
+
+
+def called_by(path: str, tasks: Collection[Sequence[Any]]) -> bool:  # LangGraph's paths
+    """Say whether one of some tasks has called what has this path, itself or through what it called."""
+    own = path
+    while own.startswith(_CALLED):
+        own = own.removeprefix(_PUSHED)
+    return any(own.startswith(f"{task_path_str(tuple(each))}, ") for each in tasks)
 
 
 def state_problems(graph: Graph, found: CheckpointTuple) -> Iterator[Problem]:

@@ -25,6 +25,14 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """A `@task` that a node called: LangGraph's id of it, and its path, in which the caller's is."""
+
+    task_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a thread stands.
 
@@ -75,6 +83,12 @@ class CheckStore:
             Place(stored=each, heads=tuple(heads[thread]), asked=tuple(asked[thread]))
             for each, thread in zip(runs, threads, strict=True)
         ]
+
+    async def called(self, thread_id: str, head: Head) -> list[Called]:
+        """Return what tasks at a checkpoint have called and what has left something there."""
+        place = {"namespace": head.namespace, "checkpoint_id": head.checkpoint_id}
+        rows = await self._fetch("called", thread_id=thread_id, **place)
+        return [Called(**row) for row in rows]
 
     async def missing_blobs(self, names: Collection[str]) -> list[str]:
         """Return those of some blobs that are not stored."""

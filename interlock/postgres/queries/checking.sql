@@ -39,3 +39,8 @@ order by number;
 
 -- known_blobs: which of some blobs are stored
 select digest from interlock.blobs where digest = any(%(digests)s);
+
+-- called: what tasks at a checkpoint have called by `@task` and wrote, with LangGraph's paths: the caller's is in them
+select distinct task_id, task_path as path from checkpoint_writes
+where thread_id = %(thread_id)s and checkpoint_ns = %(namespace)s and checkpoint_id = %(checkpoint_id)s
+    and starts_with(task_path, '~__pregel_push, ~');
