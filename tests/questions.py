@@ -127,7 +127,8 @@ async def _run(store: RunStore, thread: str) -> str:
 
 
 def _question(value: Mapping[str, Any], number: int, run_id: str, thread: str) -> OpenQuestion:
-    ours = value.get("question", {})
+    asked = value.get("question")
+    ours = asked if isinstance(asked, dict) else {}
     return OpenQuestion(
         id=ours.get("id") or identity(thread, "foreign", str(number)),
         thread_id=thread,

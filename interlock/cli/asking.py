@@ -80,6 +80,8 @@ def _body(question: OpenQuestion, *, here: bool) -> RenderableType:
         parts.append(
             _rows((f"  {key}", _shown(value)) for key, value in question.arguments.items())
         )
+    if question.details:
+        parts += [Text(), _rows((key, _shown(value)) for key, value in question.details.items())]
     if facts := list(terms_of(question)):
         parts += [Text(), _rows(facts)]
     if question.consequences:

@@ -112,8 +112,8 @@ def swept_line(swept: Swept) -> str:
 def _asked(question: OpenQuestion) -> Text:
     """Return what is asked, and with which arguments: two questions about one action differ in them alone."""
     asked = Text(clipped(question.summary, 200))
-    if question.arguments:
-        asked.append("\n" + clipped(line_of(dict(question.arguments)), 120), style="dim")
+    if told := question.arguments or question.details:
+        asked.append("\n" + clipped(line_of(dict(told)), 120), style="dim")
     return asked
 
 

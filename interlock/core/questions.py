@@ -83,8 +83,17 @@ class OpenQuestion:
         """What a person can decide by."""
         if description := self._request.get("description"):
             return str(description)
-        asked = self.payload.get("value", self.payload.get("question", ""))
+        asked = self.payload.get(self._asked_under)
         return str(asked or json.dumps(self.payload, ensure_ascii=False))
+
+    @property
+    def details(self) -> Mapping[str, Any]:  # JSON
+        """What an interrupt of another application tells beside its question, by key; all of it where none is found."""
+        if self._request:
+            return {}
+        if not self.payload.get(self._asked_under):
+            return self.payload if len(self.payload) > 1 else {}
+        return {key: value for key, value in self.payload.items() if key != self._asked_under}
 
     @property
     def evidence(self) -> list[str]:
@@ -139,6 +148,11 @@ class OpenQuestion:
         """What the deadline answers: to reject, unless approval was declared and is offered."""
         approves = self.terms.get("default") == "approve" and "approve" in self.decisions
         return "approve" if approves else "reject"
+
+    @property
+    def _asked_under(self) -> str:
+        """The key of the payload under which an interrupt of another application asks."""
+        return "value" if "value" in self.payload else "question"
 
     @property
     def _request(self) -> Mapping[str, Any]:  # JSON

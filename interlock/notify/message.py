@@ -36,7 +36,8 @@ def lines(notice: Notice) -> list[str]:
     question = notice.question
     facts = [question.summary]
     facts += [f"• {each}" for each in question.evidence]
-    facts += [f"{key} = {_shown(value)}" for key, value in question.arguments.items()]
+    told = question.arguments or question.details
+    facts += [f"{key} = {_shown(value)}" for key, value in told.items()]
     if question.cost is not None:
         facts.append(f"Cost: ${question.cost:,.2f}")
     facts += _conditions(notice)
@@ -71,6 +72,7 @@ def document(notice: Notice) -> dict[str, Any]:
             "action": question.action,
             "summary": question.summary,
             "arguments": dict(question.arguments),
+            "details": dict(question.details),
             "digest": question.request,
             "cost": question.cost,
             "evidence": question.evidence,

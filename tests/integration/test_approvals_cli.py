@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 import interlock
 from interlock.cli.program import execute
-from tests.questions import ask, sql
+from tests.questions import ask, sql, wait_for
 from tests.saying import Document, Say, saying
 
 CONFIG = Path(__file__).parents[1] / "sample" / "langgraph.json"
@@ -111,6 +112,26 @@ def test_a_narrow_list_keeps_ids_whole_and_shows_arguments(
 
     assert f"{name[:8]} " in narrow
     assert '"amount": 5' in capsys.readouterr().out
+
+
+def test_what_another_application_tells_beside_its_question_is_shown(
+    say: Say, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who answers sees the whole interrupt, in the list and in full."""
+
+    async def waiting() -> str:
+        told = {"question": "Refund it?", "amount": 20, "customer": {"name": "Ada"}}
+        async with interlock.aopen(database_url, config=CONFIG) as il:
+            return (await wait_for(il.store, [told]))[0].id
+
+    name = asyncio.run(waiting())
+    execute(["approvals"])
+    listed = capsys.readouterr().out
+    execute(["approvals", "show", name])
+    shown = capsys.readouterr().out
+
+    assert '{"amount": 20, "customer": {"name": "Ada"}}' in listed
+    assert re.search(r"Refund it\?.*amount +20.*customer +name: Ada", shown, re.DOTALL)
 
 
 def test_what_begins_like_json_and_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

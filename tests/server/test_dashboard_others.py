@@ -110,6 +110,19 @@ def test_the_second_of_two_answers_is_told_why(
     assert not (tmp_path / "paid").exists()
 
 
+def test_what_stands_beside_a_question_is_shown(
+    browser: httpx.Client, sdk: SyncLangGraphClient
+) -> None:
+    """All that another application asks with is read where it is answered: in the inbox and on its thread's page."""
+    thread = _ran(sdk, "tells", {"topic": "tea"})
+
+    inbox = _asking(browser, _question(browser, thread))
+    page = html.unescape(browser.get(f"/ui/threads/{thread}").text)
+
+    for text in (inbox, page):
+        assert re.search(r"Details.*amount: 20\ncustomer:\n +name: Ada", text, re.DOTALL)
+
+
 def test_answering_leads_to_the_next_question(
     browser: httpx.Client, sdk: SyncLangGraphClient, tmp_path: Path
 ) -> None:

@@ -74,6 +74,30 @@ def test_a_message_holds_what_a_person_decides_by() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("payload", "told", "details"),
+    [
+        ({"question": "Refund it?", "amount": 20}, ["Refund it?", "amount = 20"], {"amount": 20}),
+        ({"value": "Where?"}, ["Where?"], {}),
+        ({"question": "Refund it?"}, ["Refund it?"], {}),
+        ({"task": "Review it."}, ['{"task": "Review it."}'], {}),
+        (
+            {"task": "Review it.", "text": "Hello"},
+            ['{"task": "Review it.", "text": "Hello"}', "task = Review it.", "text = Hello"],
+            {"task": "Review it.", "text": "Hello"},
+        ),
+    ],
+)
+def test_all_that_another_application_asks_with_is_told(
+    payload: dict[str, Any], told: list[str], details: dict[str, Any]
+) -> None:  # JSON
+    """What stands beside the question is what a person decides by."""
+    asked = notice(payload=payload, digest="")
+
+    assert message.lines(asked) == told
+    assert message.document(asked)["question"]["details"] == details
+
+
 def test_after_an_edit_the_command_names_what_it_approves() -> None:
     """A reader of the old message does not approve the new arguments by its command."""
     edited = notice(proposed={"payee": "ann", "amount": 4, "ledger": "bank"})
@@ -111,7 +135,7 @@ def test_the_webhook_s_document_has_these_fields_and_no_state() -> None:
         "version", "id", "event", "at", "who", "decision", "headline", "question", "commands",
     ]  # fmt: skip
     assert list(document["question"]) == [
-        "id", "status", "thread_id", "graph", "action", "summary", "arguments", "digest", "cost",
+        "id", "status", "thread_id", "graph", "action", "summary", "arguments", "details", "digest", "cost",
         "evidence", "decisions", "assignees", "needed", "agreed", "deadline", "default",
     ]  # fmt: skip
 

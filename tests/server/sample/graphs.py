@@ -66,6 +66,11 @@ def _ask_again(state: Asked) -> dict[str, Any]:
     return {"answers": [str(interrupt("And now?"))]}
 
 
+def _tell(state: Asked) -> dict[str, Any]:
+    told = {"question": "Refund it?", "amount": 20, "customer": {"name": "Ada"}}
+    return {"answers": [str(interrupt(told))]}
+
+
 async def _step(state: Stepping) -> dict[str, Any]:
     number = len(state.get("done", []))
     get_stream_writer()({"step": number})
@@ -99,6 +104,7 @@ both = (
     .add_edge(START, "ask_again")
     .compile()
 )
+tells = StateGraph(Asked).add_node("tell", _tell).add_edge(START, "tell").compile()
 steps = (
     StateGraph(Stepping)
     .add_node("step", _step)
