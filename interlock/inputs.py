@@ -87,13 +87,37 @@ def check_values(
 
 
 def input_properties(graph: Graph) -> dict[str, dict[str, Any]]:  # JSON Schema
-    """Return the JSON Schema of each input key, with a `required` flag added."""
-    schema = TypeAdapter(graph.builder.input_schema).json_schema()
+    """Return the JSON Schema of each input key, with a `required` flag added; of a type that has none only the flag."""
+    given = graph.builder.input_schema
+    try:
+        schema = TypeAdapter(given).json_schema()
+    except (
+        PydanticUserError
+    ):  # a type that pydantic does not know; before Python 3.12 also `typing.TypedDict`
+        return _properties_apart(given)
     required = set(schema.get("required", ()))
     return {
         key: {**each, "required": key in required}
         for key, each in schema.get("properties", {}).items()
     }
+
+
+def _properties_apart(schema: type[Any]) -> dict[str, dict[str, Any]]:  # any schema; JSON Schema
+    """Return the JSON Schema of each key by itself, where there is none of the whole."""
+    required: frozenset[str] = getattr(schema, "__required_keys__", frozenset())
+    return {
+        key: {**_schema_of(hint), "required": key in required}
+        for key, hint in get_type_hints(schema, include_extras=True).items()
+    }
+
+
+def _schema_of(hint: Any) -> dict[str, Any]:  # a type; JSON Schema
+    while get_origin(hint) in (Required, NotRequired):
+        hint = get_args(hint)[0]
+    try:
+        return TypeAdapter(hint).json_schema()
+    except PydanticUserError:
+        return {}
 
 
 def absolute(value: Any) -> Any:  # a source, or a list of them

@@ -1,5 +1,6 @@
 from pathlib import Path
 from typing import Annotated, NotRequired
+from typing import TypedDict as PlainTypedDict
 
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
@@ -11,7 +12,7 @@ from typing_extensions import TypedDict
 from graphs.research import graph
 from interlock.core.context import Context
 from interlock.errors import UsageError
-from interlock.inputs import absolute, check_input
+from interlock.inputs import absolute, check_input, input_properties
 
 
 class Talk(TypedDict):
@@ -91,3 +92,26 @@ def test_what_is_no_message_is_refused() -> None:
     """Before anything is saved."""
     with pytest.raises(UsageError, match="what is no message"):
         check_input(TALK, {"messages": [17]})
+
+
+class Table:
+    """A type of an application, of which pydantic knows nothing."""
+
+
+class Foreign(PlainTypedDict):
+    amount: float
+    table: NotRequired[Table]
+
+
+def test_the_keys_of_a_state_that_pydantic_cannot_describe_are_options() -> None:
+    """`typing.TypedDict` before Python 3.12, and types of an application's own: each key is described by itself."""
+
+    def add(state: Foreign) -> dict[str, float]:
+        return {"amount": 1.0}
+
+    compiled = StateGraph(Foreign).add_node(add).add_edge(START, "add").compile()
+
+    assert input_properties(compiled) == {
+        "amount": {"type": "number", "required": True},
+        "table": {"required": False},
+    }
