@@ -41,8 +41,12 @@ def judged(health: Health) -> Health:
 
 def is_nearly_spent(account: Account) -> bool:
     """Say whether four fifths of something that a budget limits are taken."""
+    return _is_taken(account, NEARLY)
+
+
+def _is_taken(account: Account, share: float) -> bool:
     taken = account.spent + account.held
-    return any(taken.of(unit) >= NEARLY * limit for unit, limit in account.limits.given().items())
+    return any(taken.of(unit) >= share * limit for unit, limit in account.limits.given().items())
 
 
 def _of_workers(health: Health) -> Iterator[Finding]:
@@ -127,8 +131,9 @@ def _of_limits(health: Health) -> Iterator[Finding]:
     for kill in health.kills:
         yield _note(f"{kill.whose} is killed: {kill.reason}", f"interlock kill lift {kill.id}")
     for budget in health.budgets:
+        nearly = "" if _is_taken(budget, 1.0) else "nearly "
         yield _note(
-            f"the budget of {budget.kind} {budget.name} is nearly spent",
+            f"the budget of {budget.kind} {budget.name} is {nearly}spent",
             f"interlock budget show {budget.kind} {budget.name}",
         )
 

@@ -165,6 +165,19 @@ def test_a_budget_is_nearly_spent_from_four_fifths_on() -> None:
     assert is_nearly_spent(with_dollars(8.0))
 
 
+def test_a_budget_of_which_nothing_is_left_is_spent() -> None:
+    """Calls are refused then, and not soon."""
+    account = Account(kind="graph", name="bill", limits=Limits(steps=8, usd=1.0))
+    nearly, whole = (
+        replace(account, spent=amounts_of([0, 0, 0, 0, steps, 0, 0, 0])) for steps in (7, 8)
+    )
+
+    assert [each[1] for each in told(budgets=(nearly, whole))] == [
+        "the budget of graph bill is nearly spent",
+        "the budget of graph bill is spent",
+    ]
+
+
 def test_sums() -> None:
     """A health knows how many runs are where, and how fast they end."""
     health = Health(
