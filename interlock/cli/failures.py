@@ -56,7 +56,7 @@ def failure_of(error: BaseException, call: Call) -> Failure:
             )
             return Failure(
                 kind="UsageError",
-                message=error.format_message(),
+                message=_sentence(error.format_message()),
                 hint=f"`{path or 'interlock'} --help` shows how.",
                 exit_code=USAGE,
             )

@@ -68,6 +68,7 @@ def test_no_command(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "--model", "x"],
         ["run"],
         ["db"],
+        ["keys", "create", "x"],
     ],
 )
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
