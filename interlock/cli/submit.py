@@ -57,7 +57,7 @@ class Submitted(Graphs):
     cls=Submitted,
     subcommand_metavar="GRAPH [OPTIONS]",
     epilog=examples(
-        'interlock submit research --question "What is a generator?"',
+        'interlock submit research --question "What is a generator?" --sources notes',
         "interlock submit report --key nightly-2026-03-01 --in 6h --deadline 8h",
         "interlock submit chat --thread 3f2a9c1e --strategy interrupt --wait",
     ),
