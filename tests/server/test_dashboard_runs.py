@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 import httpx
+import psycopg
 import pytest
 from langgraph_sdk.client import SyncLangGraphClient
 
@@ -142,6 +143,7 @@ def test_a_dead_run_is_handed_to_the_workers_again(browser: httpx.Client) -> Non
     thread = _path(browser.post("/ui/start/fails", data={"value:said": "again"}))
     text = _until(browser, thread, "dead")
     assert "cannot answer &#39;again&#39;" in text
+    assert re.search(r'class="moment next".*<strong>fail</strong> <span class="soft">failed<', text)
 
     shown = browser.post(f"{thread}/resume")
 
@@ -298,18 +300,43 @@ def test_a_thread_with_an_odd_name_has_its_page(
     assert html.escape(name) in browser.get(html.unescape(thread)).text
 
 
+def test_a_thread_of_a_graph_that_is_gone_tells_how_it_ended(
+    browser: httpx.Client, server_database: str
+) -> None:
+    """Its steps take the graph; its status does not, and nobody is told that nothing was run."""
+    name = "of a graph that is gone"
+    with interlock.open(config=SAMPLE, url=server_database) as il:
+        il.invoke("echo", {"said": "still here"}, thread_id=name)
+    with psycopg.connect(server_database, autocommit=True) as connection:
+        connection.execute(
+            "update interlock.threads set graph = 'gone' where thread_id = %s", [name]
+        )
+        connection.execute("update interlock.runs set graph = 'gone' where thread_id = %s", [name])
+
+    text = html.unescape(browser.get(f"/ui/threads/{name}").text)
+
+    assert _status(text) == "succeeded"
+    assert "Its steps cannot be read here: There is no graph 'gone'" in text
+    assert "No step can be shown" in text
+
+
 def _until(browser: httpx.Client, thread: str, wanted: str) -> str:
     """Return a thread's page as soon as its status, or anything on it, is what is wanted; its events are waited for."""
     with browser.stream("GET", f"{thread}/events") as events:
         text = browser.get(thread).text
         lines = events.iter_lines()
-        while not (_status(text) == wanted or wanted in text.partition('class="thread')[0]):
+        while not (_status(text) == wanted or wanted in _told(text)):
             if next((line for line in lines if line.startswith("event:")), None) is None:
                 text = browser.get(thread).text
                 break
             text = browser.get(thread).text
     assert _status(text) == wanted or wanted in text, (wanted, _status(text))
     return text
+
+
+def _told(text: str) -> str:
+    """Return what a thread's page tells above its views; the links beside it say “waiting” on every page."""
+    return text.partition("<main")[2].partition('class="thread')[0]
 
 
 def _path(answer: httpx.Response) -> str:

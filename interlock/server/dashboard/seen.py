@@ -255,5 +255,9 @@ async def _steps(
 async def _run(il: Interlock, thread_id: str) -> Run | None:
     try:
         return await il.arun(thread_id)
+    except NotFound:  # its output takes the graph, which may be gone
+        pass
+    try:
+        return (await il.store.latest(thread_id)).run
     except NotFound:  # a thread that was made and not run yet
         return None
