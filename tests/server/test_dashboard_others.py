@@ -244,7 +244,12 @@ def test_the_switch_says_what_it_stops_before_it_is_thrown(
 
     said = browser.get(path, params={"scope": "graph", "name": "asks"}).text
     assert re.search(rf">\s*Stop this graph: {waiting} runs?<", re.sub(r"<svg.*?</svg>", "", said))
-    assert "nothing runs now" in browser.get(f"{path}?scope=graph&name=fails").text
+    _ran(sdk, "echo", {"said": "hello"})
+    idle = browser.get(f"{path}?scope=graph&name=echo").text
+    assert "nothing runs now" in idle
+    assert "ever ran here" not in idle
+    assert "ever ran here. Is the name right?" in browser.get(f"{path}?scope=graph&name=ask").text
+    assert "Write which graph it is for" in browser.get(f"{path}?scope=graph&name=").text
     assert browser.post(path, data={"scope": "graph", "name": "asks"}).status_code == 422
     assert browser.get("/kills").json() == []
 

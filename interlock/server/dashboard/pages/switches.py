@@ -31,7 +31,8 @@ async def look(
 ) -> Response:
     """Show what a switch would stop, once it is said what it is for."""
     name = "" if what == "all" else name.strip()
-    is_named = bool(name) or ("scope" in request.query_params and what == "all")
+    is_asked = "scope" in request.query_params
+    is_named = bool(name) or (is_asked and what == "all")
     if is_named:
         name = await check_owned(scope, what, name)
     store = DashboardStore(scope.reader.pool)
@@ -41,6 +42,7 @@ async def look(
         "switch.html",
         what=what,
         whose=name,
+        is_asked=is_asked,
         is_named=is_named,
         scopes=SCOPES,
         graphs=await store.graphs(),
