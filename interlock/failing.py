@@ -69,7 +69,18 @@ def sentence_of(error: BaseException) -> str:
         text = str(error)
     except Exception as unsaid:  # whatever the application's code raises
         text = f"(its text is not known: {type(unsaid).__name__})"
-    return text if isinstance(error, InterlockError) else f"{type(error).__name__}: {text}"
+    if isinstance(error, InterlockError):
+        return text
+    said = f"{type(error).__name__}: {text}"
+    remedy = remedy_of(error, text)
+    return f"{said}. {remedy}" if remedy else said
+
+
+def remedy_of(error: BaseException, text: str) -> str:
+    """Return what to do about an error whose text does not say it; empty where that is not known."""
+    if isinstance(error, TypeError) and "not msgpack serializable" in text:
+        return "What nodes return is stored: return plain data, and make such an object where it is used."
+    return ""
 
 
 def letter_of(error: Exception, kind: FailureKind, *, because: str, holds: bool) -> NewLetter:

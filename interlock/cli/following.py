@@ -149,12 +149,14 @@ def _shown(view: View) -> Iterator[None]:
 
 def _failed(run: Run, error: Exception) -> RunFailed:
     from interlock.core.doubt import doubts
+    from interlock.failing import remedy_of
 
     said = (str(error).strip().splitlines() or [""])[0]
     what = f"{type(error).__name__}: {said}".rstrip(": ")
     failed = f"The graph {run.graph!r} failed in thread {short(run.thread_id)}: {what.rstrip('.')}."
+    remedies = [remedy] if (remedy := remedy_of(error, said)) else []
     return RunFailed(
-        " ".join([failed, *doubts(error)]),
+        " ".join([failed, *remedies, *doubts(error)]),
         hint=f"What ran before is saved: `interlock resume {short(run.thread_id)}` tries again from there.",
     )
 

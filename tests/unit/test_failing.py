@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from interlock.failing import ERROR, TRACEBACK, blotted, nodes_of, shortened, traceback_of
+from interlock.failing import (
+    ERROR,
+    TRACEBACK,
+    blotted,
+    nodes_of,
+    sentence_of,
+    shortened,
+    traceback_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +89,15 @@ def test_nodes_are_named_from_the_outside_in() -> None:
 
     assert nodes_of(error) == ("outer", "inner")
     assert nodes_of(ValueError("z")) == ()
+
+
+def test_a_state_that_cannot_be_stored_says_what_to_return() -> None:
+    """LangGraph's serializer names the type alone."""
+    with pytest.raises(TypeError) as raised:
+        JsonPlusSerializer().dumps_typed({"lock": threading.Lock()})
+
+    assert sentence_of(raised.value) == (
+        "TypeError: Type is not msgpack serializable: _thread.lock. "
+        "What nodes return is stored: return plain data, and make such an object where it is used."
+    )
+    assert sentence_of(TypeError("odd")) == "TypeError: odd"
