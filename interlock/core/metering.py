@@ -6,6 +6,7 @@ Handlers (`interlock.core.call_handlers`) tell it of every call before it is mad
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ from interlock.core.estimating import most_of, text_of
 from interlock.core.prices import FREE, PriceTable, Tokens, builtin
 from interlock.core.usage import model_of, thrown_away, was_recorded
 from interlock.core.usage import tokens_of as told_tokens
-from interlock.errors import UsageError
+from interlock.errors import RunCancelled, UsageError
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +61,8 @@ class Meter:
     allowance: Allowance
     prices: PriceTable = field(default_factory=builtin)
     _calls: dict[UUID, Call] = field(default_factory=dict)
+    _forgotten: set[UUID] = field(default_factory=set)  # they may not be made any more
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def handlers(self, around: Around | None = None) -> list[BaseCallbackHandler]:
         """Return the two handlers that a run's configuration needs.
@@ -79,13 +82,13 @@ class Meter:
         return not call.waits
 
     async def admit(self, run_id: UUID) -> None:
-        """Reserve a call whose answer is not recorded; raises `BudgetSpent`."""
-        if (call := self._calls.get(run_id)) and not call.held:
+        """Reserve a call whose answer is not recorded; raises `BudgetSpent`, and `RunCancelled` after `close`."""
+        if (call := self._known(run_id)) and not call.held:
             await self.allowance.budgets.run(lambda budgets: self._reserved(run_id, call, budgets))
 
     def admit_now(self, run_id: UUID) -> None:
         """Do the same from synchronous code."""
-        if (call := self._calls.get(run_id)) and not call.held:
+        if (call := self._known(run_id)) and not call.held:
             self.allowance.budgets.wait(lambda budgets: self._reserved(run_id, call, budgets))
 
     async def lay_down(self, run_id: UUID) -> None:
@@ -103,15 +106,15 @@ class Meter:
     ) -> None:
         """Charge a call to another model, which answers in place of the one that was asked; raises `BudgetSpent`."""
         await self.lay_down(run_id)
-        if (call := self._calls.get(run_id)) is None:
+        if (call := self._known(run_id)) is None:
             return
         call.most, call.unknown = most_of(model, messages, parameters, self.prices)
         call.model = model
         await self.hold(run_id)
 
     async def hold(self, run_id: UUID) -> None:
-        """Reserve a call, on the face that it was told to; raises `BudgetSpent`."""
-        if (call := self._calls.get(run_id)) and not call.held:
+        """Reserve a call, on the face that it was told to; raises as `admit`."""
+        if (call := self._known(run_id)) and not call.held:
             await self._on(call, lambda budgets: self._reserved(run_id, call, budgets))
 
     async def _on(self, call: Call, work: Callable[[Budgets], Coroutine[Any, Any, None]]) -> None:
@@ -181,7 +184,7 @@ class Meter:
         return bool(self._calls)
 
     async def close(self) -> None:
-        """Charge in full the calls that nobody told the end of: a provider may bill them."""
+        """Charge in full the calls that nobody told the end of: a provider may bill them. Others are not made now."""
         if left := self._left():
             await self.allowance.budgets.run(lambda budgets: self._all_abandoned(left, budgets))
 
@@ -206,7 +209,25 @@ class Meter:
         except BaseException:
             self._calls.pop(run_id, None)
             raise
-        call.held = True
+        if not self._held(run_id, call):
+            await whole(budgets.release(call.key))
+            raise _ended()
+
+    def _known(self, run_id: UUID) -> Call | None:
+        """Return a call on its way; raises `RunCancelled` when nobody would charge it any more.
+
+        No cancellation reaches synchronous code: it may still ask for a turn when its run has ended.
+        """
+        with self._lock:
+            if run_id in self._forgotten:
+                raise _ended()
+            return self._calls.get(run_id)
+
+    def _held(self, run_id: UUID, call: Call) -> bool:
+        """Note that a call was reserved; say whether somebody will still charge it."""
+        with self._lock:
+            call.held = run_id in self._calls
+            return call.held
 
     async def _given_back(self, run_ids: Sequence[UUID], budgets: Budgets) -> None:
         """Release the calls that were to be made beside one that was refused."""
@@ -215,9 +236,11 @@ class Meter:
                 await budgets.release(call.key)
 
     def _left(self) -> list[Call]:
-        left = [call for call in self._calls.values() if call.held]
-        self._calls.clear()
-        return left
+        with self._lock:
+            left = [call for call in self._calls.values() if call.held]
+            self._forgotten.update(each for each, call in self._calls.items() if not call.held)
+            self._calls.clear()
+            return left
 
     async def _all_abandoned(self, calls: list[Call], budgets: Budgets) -> None:
         for call in calls:
@@ -244,6 +267,10 @@ class Meter:
         said = tokens_in(text_of(response))
         most = call.most.output_tokens
         return Tokens(input=call.most.input_tokens, output=min(said, most) if most else said)
+
+
+def _ended() -> RunCancelled:
+    return RunCancelled("A model was not called: this attempt of the run has ended.")
 
 
 async def _refuse_unknown(call: Call, budgets: Budgets) -> None:

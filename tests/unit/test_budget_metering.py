@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from langchain_core.caches import InMemoryCache
@@ -24,12 +25,13 @@ from interlock.core.budget_memory import MemoryBudgets
 from interlock.core.counting import tokens_of
 from interlock.core.metering import Meter
 from interlock.core.offline import OfflineModel, rule
-from interlock.errors import BudgetSpent, UsageError
+from interlock.errors import BudgetSpent, RunCancelled, UsageError
 from tests.spending import Priced
 from tests.unit.test_structured import BERN, City, CityRequest
 
 PROMPT = "The capital of Switzerland?"
 ASKED = tokens_of([HumanMessage(PROMPT)])
+FIRST = UUID(int=1)
 
 
 class Spender:
@@ -302,17 +304,48 @@ async def test_call_that_was_cancelled_is_charged_at_the_end(spender: Spender) -
     assert (await spender.account()).estimated == 1
 
 
+async def test_call_that_asks_for_its_turn_after_the_end_is_not_made(spender: Spender) -> None:
+    """A thread had begun it, which no cancellation reaches, when its run ended: nobody would charge it."""
+    call = replace(spender.meter.call(FIRST, [HumanMessage(PROMPT)], {}), waits=True)
+    spender.meter.begun(FIRST, call)
+    await spender.meter.close()
+
+    for reserve in (spender.meter.admit, spender.meter.hold):
+        with pytest.raises(RunCancelled):
+            await reserve(FIRST)
+    with pytest.raises(RunCancelled):
+        spender.meter.admit_now(FIRST)
+    assert await spender.spent() == (0, 0, 0)
+
+
+async def test_call_whose_run_ends_while_it_is_reserved_is_not_made() -> None:
+    """What was taken for it is given back."""
+    spender, budgets = Spender(), Slow()
+    spender.budgets = budgets
+    spender.meter.allowance = replace(spender.meter.allowance, budgets=budgets)
+    spender.meter.begun(FIRST, spender.meter.call(FIRST, [HumanMessage(PROMPT)], {}))
+    asked = asyncio.create_task(spender.meter.admit(FIRST))
+    await asyncio.wait_for(budgets.taken.wait(), 10)
+    await spender.meter.close()
+    budgets.told.set()
+
+    with pytest.raises(RunCancelled):
+        await asked
+    assert await spender.spent() == (0, 0, 0)
+
+
 class Slow(MemoryBudgets):
     """Takes what is asked for, and says so late."""
 
     def __init__(self) -> None:
         super().__init__()
         self.taken = asyncio.Event()
+        self.told = asyncio.Event()
 
     async def reserve(self, *args: Any, **kwargs: Any) -> bool:
         await super().reserve(*args, **kwargs)
         self.taken.set()
-        await asyncio.Event().wait()
+        await self.told.wait()
         return True
 
 
