@@ -26,9 +26,9 @@ REFUSALS = (401, 403, 413, 429)
 _WORK = re.compile(
     r"^(/threads|/runs|/threads/\{thread_id\}/runs)?(/wait|/stream|/batch|/crons)?/?$"
     r"|/(search|count|history|commands|events|namespaces|state/checkpoint)$"
-    r"|^/store/items$|^/(mcp|a2a|agents)(/|$)|^/threads$|/stream(/events)?$"
+    r"|^/store/items$|^/(mcp|a2a|agents|bridge)(/|$)|^/threads$|/stream(/events)?$"
 )
-"""Paths whose requests begin work, or only look: runs say themselves who began them."""
+"""Paths whose requests begin work, or only look: runs tell who began them, and command lines what they change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

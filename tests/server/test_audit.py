@@ -14,10 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 from langgraph_sdk.client import LangGraphClient
 
+from interlock import __version__
 from interlock.cli.keys import ROLES
 from interlock.cli.program import program
 from interlock.postgres.audit import AuditStore, Entry, Verified, Wanted, canonical
 from interlock.postgres.pool import open_pool
+from interlock.remote.line import VERSION_HEADER
 from interlock.server.auditing import Refusals
 from interlock.server.callers import Role
 
@@ -175,6 +177,25 @@ def test_the_server_notes(server: str, server_database: str) -> None:
         ("assistant.create", made["assistant_id"]),
     ]
     assert noted[0]["identity"] == "loopback"
+
+
+def test_what_a_command_line_reads_is_not_noted(server: str) -> None:
+    """A screen that asks every second fills no log; what is changed is noted once, in its own words."""
+    before = _noted(server)[0]["number"]
+    headers = {VERSION_HEADER: __version__}
+    with httpx.Client(base_url=server, headers=headers) as client:
+        for method in ("health", "rates", "graphs"):
+            client.post(f"/bridge/{method}", json={}).raise_for_status()
+        cron = {"name": "noted", "graph": "echo", "input": {}, "schedule": "0 0 1 1 *"}
+        client.post("/bridge/cron_set", json=cron).raise_for_status()
+        client.post("/bridge/cron_remove", json={"name": "noted"}).raise_for_status()
+
+    told = [each for each in reversed(_noted(server)) if each["number"] > before]
+
+    assert [(each["act"], each["subject"]) for each in told] == [
+        ("cron.set", "noted"),
+        ("cron.remove", "noted"),
+    ]
 
 
 async def test_the_server_notes_changes(client: LangGraphClient, server: str) -> None:
