@@ -34,6 +34,7 @@ SILENT_SECONDS = 30.0
 """How long a stream may be silent, heartbeats included, before it is taken for dead."""
 
 
+KEY = "INTERLOCK_API_KEY holds it; where the server's database is, `interlock keys create` makes one."
 REFUSALS: Mapping[int, type[InterlockError]] = {
     401: Unauthorized,
     403: Forbidden,
@@ -110,7 +111,7 @@ class Line:
         if isinstance(said, dict) and answer.is_success and "result" in said:
             return said
         if isinstance(said, dict) and {"kind", "message", "hint", "more"} <= said.keys():
-            raise decode_error(said)
+            raise _for_a_terminal(decode_error(said))
         raise self._foreign(answer, said)
 
     def _refused(self, answer: httpx.Response) -> InterlockError:
@@ -147,6 +148,11 @@ class Line:
             if never
             else "What was asked of it may have been done: look before you ask again.",
         )
+
+
+def _for_a_terminal(error: InterlockError) -> InterlockError:
+    """Return an error with what to do about it here: the server speaks of headers, which a command line sends."""
+    return Unauthorized(str(error.args[0]), hint=KEY) if isinstance(error, Unauthorized) else error
 
 
 def checked(settings: Settings) -> str:

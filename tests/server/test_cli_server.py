@@ -398,10 +398,11 @@ def test_a_tenants_letters_are_meant_by_all(place: Place, here: Run, there: Run)
 
 
 def test_a_key_is_asked_for_and_must_be_known(there: Run) -> None:
-    """A wrong key is said to be wrong, and no key of ours comes no further."""
+    """A wrong key is said to be wrong, no key of ours comes no further, and it is told where a key is looked for."""
     said = there("status", "--json", key="ilk_wrong")
 
     assert (said.code, said.json["error"]["kind"]) == (2, "Unauthorized")
+    assert "INTERLOCK_API_KEY" in said.json["error"]["hint"]
 
 
 def test_who_says_so_is_the_key(place: Place, there: Run) -> None:
