@@ -143,7 +143,9 @@ def test_a_dead_run_is_handed_to_the_workers_again(browser: httpx.Client) -> Non
     thread = _path(browser.post("/ui/start/fails", data={"value:said": "again"}))
     text = _until(browser, thread, "dead")
     assert "cannot answer &#39;again&#39;" in text
-    assert re.search(r'class="moment next".*<strong>fail</strong> <span class="soft">failed<', text)
+    assert re.search(
+        r'class="moment next broken".*<strong>fail</strong> <span class="soft">failed<', text
+    )
 
     shown = browser.post(f"{thread}/resume")
 
