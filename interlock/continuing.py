@@ -155,7 +155,7 @@ class Continuing(Running, Timing, Checking):
             )
         if stored.run.status in ("succeeded", "cancelled"):
             raise UsageError(
-                f"Thread {thread_id} has {stored.run.status}; there is nothing to resume.",
+                f"Thread {thread_id} has ended ({stored.run.status}); there is nothing to resume.",
                 hint=f"`interlock fork {thread_id} --at STEP` runs it again from a step.",
             )
 

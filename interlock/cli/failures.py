@@ -101,7 +101,7 @@ def _unexpected(error: BaseException, call: Call) -> Failure:
 def _sentence(message: str) -> str:
     """Return a message on one line, with the stop that keeps it apart from what follows."""
     text = " ".join(message.split())
-    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
+    return text if text.endswith((".", "!", "?", ":", "?)")) else f"{text}."
 
 
 def _coloured(failure: Failure) -> str:

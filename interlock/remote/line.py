@@ -34,7 +34,9 @@ SILENT_SECONDS = 30.0
 """How long a stream may be silent, heartbeats included, before it is taken for dead."""
 
 
-KEY = "INTERLOCK_API_KEY holds it; where the server's database is, `interlock keys create` makes one."
+KEY = (
+    "INTERLOCK_API_KEY holds it; where the server's database is, `interlock keys create` makes one."
+)
 REFUSALS: Mapping[int, type[InterlockError]] = {
     401: Unauthorized,
     403: Forbidden,

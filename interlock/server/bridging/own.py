@@ -190,7 +190,7 @@ def _check_stopped(run: Run) -> None:
         )
     if run.status in ("succeeded", "cancelled"):
         raise UsageError(
-            f"Thread {run.thread_id} has {run.status}; there is nothing to resume.",
+            f"Thread {run.thread_id} has ended ({run.status}); there is nothing to resume.",
             hint=f"`interlock fork {run.thread_id} --at STEP` runs it again from a step.",
         )
 
