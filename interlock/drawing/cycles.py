@@ -17,6 +17,8 @@ CLEARANCE = 14.0
 
 Side = Literal[-1, 1]
 """Left or right."""
+Turn = Literal["in", "out"]
+"""Whether an edge enters a box or leaves it: one that leads from a node to itself does both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +54,8 @@ def around(
         _Loop(
             edge=edge,
             side=sides[edge],
-            start=_end(edge, edge.source, sides, boxes),
-            end=_end(edge, edge.target, sides, boxes),
+            start=_end(edge, "out", sides, boxes),
+            end=_end(edge, "in", sides, boxes),
             width=label_width(edge.label) if edge.label else LANE,
         )
         for edge in edges
@@ -88,17 +90,18 @@ def _crossed(box: Box, side: Side, boxes: Mapping[str, Box], forward: Sequence[W
     return 3 * blocking + lines
 
 
-def _end(edge: Edge, node: str, sides: Mapping[Edge, Side], boxes: Mapping[str, Box]) -> Point:
-    """Return where an edge touches a side of a box: ways back enter above those that leave.
+def _end(edge: Edge, turn: Turn, sides: Mapping[Edge, Side], boxes: Mapping[str, Box]) -> Point:
+    """Return where an edge leaves or enters a side of a box: ways back enter above those that leave.
 
     The longest ones use the outer heights, so that lines to and from one box do not cross.
     """
+    node = edge.source if turn == "out" else edge.target
     box, side = boxes[node], sides[edge]
     here = [each for each, its in sides.items() if its == side]
     entering = sorted((each for each in here if each.target == node), key=_by_length(boxes))[::-1]
     leaving = sorted((each for each in here if each.source == node), key=_by_length(boxes))
     slots = [*((each, "in") for each in entering), *((each, "out") for each in leaving)]
-    place = slots.index((edge, "out" if node == edge.source else "in"))
+    place = slots.index((edge, turn))
     share = (place + 1) / (len(slots) + 1)
     return box.x + (box.width if side > 0 else 0.0), box.y + box.height * share
 

@@ -111,6 +111,20 @@ def test_loop_beside() -> None:
     assert max(x for x, _ in back.points) > right
 
 
+@pytest.mark.parametrize(
+    "edges", [("a>b", "b>b"), ("a>b", "b>c", "c>d", "b>b", "c>b", "c>c", "d>c")]
+)
+def test_a_loop_from_a_node_to_itself_has_a_height(edges: tuple[str, ...]) -> None:
+    """It leaves its box and enters it again above, also among other loops."""
+    layout = lay_out(shape(*edges), Characters())
+
+    for way in layout.ways:
+        if way.edge.source == way.edge.target:
+            heights = [y for _, y in way.points]
+            assert way.points[0][1] > way.points[-1][1]
+            assert max(heights) - min(heights) > 5
+
+
 def test_inner() -> None:
     """A graph inside a node lies inside its box."""
     inner = shape("x>y", "y>x")
