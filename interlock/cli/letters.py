@@ -69,9 +69,6 @@ def letters(ctx: click.Context) -> int | None:
     return _list(Filter(), closed=False, limit=50) if ctx.invoked_subcommand is None else None
 
 
-letters.add_command(repair)
-
-
 @letters.command(
     "list",
     epilog=examples(
@@ -132,6 +129,9 @@ def replay(
         else:
             done = _each(il, ids, lambda one: il.letter_replay(one, reason=reason, by=who))
     return _report(done, "replayed")
+
+
+letters.add_command(repair)
 
 
 @letters.command(
