@@ -36,7 +36,7 @@ from interlock.core.runs import BREAKPOINT, Run
 from interlock.core.stopping import Stoppable
 from interlock.core.usage import UsageRecorder
 from interlock.core.walltime import Charge, at_work
-from interlock.errors import InterlockError, NotFound, RunCancelled
+from interlock.errors import InterlockError, NotFound
 from interlock.postgres.checkpoints import ENDING, HELD, INTERRUPTS, LATEST
 from interlock.postgres.locks import ThreadLocks
 from interlock.postgres.pool import translated
@@ -258,7 +258,7 @@ class Execution(Settling):
 
     async def _close_meter(self) -> None:
         """Charge the calls that were cut off; what cannot be charged now is given back with this process."""
-        self.around.halted.append(RunCancelled("This attempt of the run has ended."))
+        self.around.end()
         if self.meter is not None and self.meter.is_open:
             with suppress(InterlockError):
                 await asyncio.shield(self.meter.close())

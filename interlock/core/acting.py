@@ -101,6 +101,7 @@ async def _act(
     runtime: Runtime[Any], declared: Action[Any], arguments: Mapping[str, Any], how: _How
 ) -> Any:  # the result's type
     around = around_of(runtime)
+    around.check_over()
     intention, fault = _intention(declared, arguments)
     refuse(around.ports.kills, around.subject_at(intention.site), f"{declared.name} was not done")
     try:

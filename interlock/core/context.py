@@ -35,7 +35,7 @@ from interlock.core.site import Site
 from interlock.core.sleeps import AwakeSleeps, Sleeps
 from interlock.core.trust import MemoryTrust, Trust
 from interlock.core.usage import Spending, Uncounted
-from interlock.errors import ReplayDiverged
+from interlock.errors import ReplayDiverged, RunCancelled
 
 OFFLINE_MODEL = "offline:extractive"
 
@@ -123,6 +123,7 @@ class Around:
         stopped: what has stopped a replay; the first of them is the reason.
         asked: keys of the model calls that this attempt of the run has asked for.
         halted: what has stopped this attempt of the run: synchronous code, which no cancellation reaches, looks here.
+        over: says that this attempt has ended: what such code still wants to do is not done.
     """
 
     ports: Ports
@@ -136,11 +137,23 @@ class Around:
     stopped: list[ReplayDiverged] = field(default_factory=list, compare=False, repr=False)
     asked: set[str] = field(default_factory=set, compare=False, repr=False)
     halted: list[Exception] = field(default_factory=list, compare=False, repr=False)
+    over: list[Exception] = field(default_factory=list, compare=False, repr=False)
 
     def check_halted(self) -> None:
         """Raise what has stopped this attempt of the run, if anything has."""
         if self.halted:
             raise self.halted[0]
+
+    def end(self) -> None:
+        """Note that this attempt of the run has ended: no code of its nodes is waited for any more."""
+        ended = RunCancelled("This attempt of the run has ended.")
+        self.halted.append(ended)
+        self.over.append(ended)
+
+    def check_over(self) -> None:
+        """Raise `RunCancelled` when this attempt of the run has ended; one that is stopped may still clean up."""
+        if self.over:
+            raise self.over[0]
 
     def policy(self) -> Policy:
         """Return the policy as it is now."""
