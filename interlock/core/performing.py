@@ -256,7 +256,8 @@ class Performance:
         except BaseException as error:  # a cancellation too: whether it happened is not known
             text = f"{type(error).__name__}: {error}"
             await asyncio.shield(ledger.release(entry.key, entry.attempt, text, happened=None))
-            error.add_note(in_doubt(self.declared, entry.key))
+            if not self.declared.reads:  # nothing is different for its having happened
+                error.add_note(in_doubt(self.declared, entry.key))
             raise
         await asyncio.shield(ledger.finish(entry.key, entry.attempt, stored))
         if entry.key != self.intention.key:

@@ -822,6 +822,22 @@ async def test_an_error_says_that_the_act_is_in_doubt(options: dict[str, bool], 
     assert said in doubts(raised.value)[0]
 
 
+async def test_an_error_of_an_act_that_only_reads_leaves_nothing_in_doubt() -> None:
+    """It changes nothing: whether it happened is no worry, and it is done again."""
+
+    @action(name="unit_look", touches="nothing", reads=True)
+    async def look() -> str:
+        raise ConnectionError("no answer")
+
+    async def node(state: Purse, runtime: Runtime[Any]) -> Purse:
+        return {"said": await act(runtime, look)}
+
+    with pytest.raises(ConnectionError) as raised:
+        await Thread(graph=one_node(node)).start()
+
+    assert doubts(raised.value) == []
+
+
 def flaky(*, key: bool = False) -> Action[str]:
     """An action that raises, with a key or without."""
 
